@@ -1,0 +1,54 @@
+"""The kinds of stages: which queue does each, its format's version, and the rows it is cut into shards by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from shared.artifacts import Manifest
+from shared.splits import rows_between
+
+Queue = Literal["teacher", "critic", "inference", "trainer", "analysis"]
+QUEUES: tuple[Queue, ...] = ("teacher", "critic", "inference", "trainer", "analysis")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of stage. `version` is part of every key: raise it when what the stage writes changes its meaning."""
+
+    name: str
+    queue: Queue
+    version: int = 1
+    sharded: bool = False
+
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("prompts", "teacher"),
+        Kind("teach", "teacher", sharded=True),
+        Kind("pretrain", "trainer"),
+        Kind("sft", "trainer"),
+        Kind("sample", "inference"),
+        Kind("score", "inference"),
+        Kind("label", "critic", sharded=True),
+        Kind("rl", "trainer"),
+        Kind("judge", "critic", sharded=True),
+        Kind("report", "analysis"),
+    )
+}
+
+
+def row_count(kind: str, params: Mapping[str, Any], inputs: Mapping[str, Manifest]) -> int | None:
+    """How many rows a stage of a sharded kind has, from its inputs' manifests; None if it is done as one."""
+    if not KINDS[kind].sharded:
+        return None
+    if "samples" in inputs:
+        metrics = inputs["samples"].metrics
+        return int(metrics["prompts"]) if "prompts" in metrics else None
+    if "prompts" in inputs and "split" in params:
+        total = int(inputs["prompts"].metrics[params["split"]])
+        start, stop = rows_between(total, params.get("start", 0.0), params.get("stop", 1.0))
+        return stop - start
+    return None

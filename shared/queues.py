@@ -1,0 +1,74 @@
+"""The Celery app: plain queues, one a role, and the settings that findings on real faults led to.
+
+Messages are hints (design.md): acknowledged on receipt, never relied on. What brings lost ones back is the conductor.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from typing import Any
+
+import redis
+from celery import Celery
+from kombu import Queue as KombuQueue
+
+from shared.kinds import KINDS, QUEUES
+from shared.settings import Settings, get_settings
+
+
+def celery_app(name: str, settings: Settings | None = None) -> Celery:
+    """A Celery app for a service or worker; it connects only when used."""
+    settings = settings or get_settings()
+    app = Celery(name, broker=settings.redis_url.get_secret_value(), set_as_current=False)
+    app.conf.update(
+        task_queues=[KombuQueue(queue) for queue in QUEUES],
+        task_create_missing_queues=False,
+        task_acks_late=False,
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        # With prefetch, a worker that holds a reserved message dies when the broker does (celery 5.7).
+        worker_disable_prefetch=True,
+        worker_send_task_events=True,
+        task_send_sent_event=True,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={"socket_timeout": 10, "socket_connect_timeout": 5},
+    )
+    return app
+
+
+def redis_client(settings: Settings | None = None) -> redis.Redis:
+    """A Redis client that answers in bytes and gives up after seconds, not minutes."""
+    settings = settings or get_settings()
+    return redis.Redis.from_url(
+        settings.redis_url.get_secret_value(), socket_timeout=10, socket_connect_timeout=5, health_check_interval=15
+    )
+
+
+def send_unit(app: Celery, kind: str, payload: dict[str, Any]) -> None:
+    """Queue one unit on its kind's queue. Raises kombu's OperationalError when the broker is away."""
+    app.send_task(kind, args=[payload], queue=KINDS[kind].queue, retry=False)
+
+
+def run_worker(app: Celery, queue: str, concurrency: int) -> None:
+    """Run this process as a worker of one queue until it is told to end.
+
+    Threads, since a `solo` worker cannot answer Flower during a task, and prefork would leave children behind.
+    """
+    logging.basicConfig(level=get_settings().log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    app.worker_main(
+        [
+            "worker",
+            f"--queues={queue}",
+            "--pool=threads",
+            f"--concurrency={concurrency}",
+            f"--hostname={queue}-{os.getpid()}@{socket.gethostname()}",
+            f"--loglevel={get_settings().log_level}",
+            "--without-gossip",
+            "--without-mingle",
+        ]
+    )

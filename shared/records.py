@@ -1,0 +1,97 @@
+"""The rows that stages hand to each other: Parquet schemas and their reading and writing."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shared.errors import StageError
+
+PROMPTS = pa.schema([("prompt_id", pa.string()), ("prompt", pa.string()), ("split", pa.string()), ("rank", pa.int32())])
+"""split is eval, dev or train; rank is the order within the split, so that a fraction is its first rows."""
+
+COMPLETIONS = pa.schema(
+    [
+        ("prompt_id", pa.string()),
+        ("sample_index", pa.int32()),
+        ("prompt", pa.string()),
+        ("completion", pa.string()),
+        ("finish_reason", pa.string()),
+        ("input_tokens", pa.int32()),
+        ("output_tokens", pa.int32()),
+    ]
+)
+"""A teacher's demonstrations and a policy's samples alike."""
+
+PREFERENCES = pa.schema(
+    [
+        ("prompt_id", pa.string()),
+        ("prompt", pa.string()),
+        ("completion_a", pa.string()),
+        ("completion_b", pa.string()),
+        ("verdict_ab", pa.string()),
+        ("verdict_ba", pa.string()),
+        ("preference", pa.float64()),
+        ("chosen", pa.string()),
+        ("rejected", pa.string()),
+        ("dropped", pa.string()),
+        ("raw_ab", pa.string()),
+        ("raw_ba", pa.string()),
+    ]
+)
+"""Verdicts are a, b, tie or unparsable and name the completion, whatever order it was shown in. preference is the
+share of verdicts for a (tie .5), null when unusable; dropped says why a row makes no training pair."""
+
+JUDGEMENTS = pa.schema(
+    [
+        ("prompt_id", pa.string()),
+        ("score", pa.float64()),
+        ("valid", pa.bool_()),
+        ("completion", pa.string()),
+        ("reference", pa.string()),
+        ("verdict_ab", pa.string()),
+        ("verdict_ba", pa.string()),
+        ("raw_ab", pa.string()),
+        ("raw_ba", pa.string()),
+    ]
+)
+"""score is W (0..100, both orders averaged, tie 50) or the protocol's own unit; null where not valid."""
+
+LIKELIHOODS = pa.schema(
+    [
+        ("prompt_id", pa.string()),
+        ("row", pa.int32()),
+        ("which", pa.string()),
+        ("logprob", pa.float64()),
+        ("tokens", pa.int32()),
+    ]
+)
+"""logprob in nats, summed over the completion's tokens; which is completion, a or b; row is the scored table's row."""
+
+
+def from_rows(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    """A table of `schema` from dicts; a missing column is null."""
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def to_bytes(table: pa.Table) -> bytes:
+    """Parquet bytes; equal tables give equal bytes, so that their hashes agree."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def read(source: Path | bytes, schema: pa.Schema | None = None) -> pa.Table:
+    """Read Parquet, and check that it has `schema`'s columns.
+
+    Raises:
+        StageError: a column is missing.
+    """
+    table = pq.read_table(io.BytesIO(source) if isinstance(source, bytes) else source)
+    if schema is not None and (missing := [name for name in schema.names if name not in table.column_names]):
+        raise StageError(f"columns {missing} are missing; the file has {table.column_names}")
+    return table

@@ -1,0 +1,202 @@
+"""Running one unit: lease, start marker, handler, files, manifest last. The only way in which work is committed."""
+
+from __future__ import annotations
+
+import errno
+import importlib.metadata
+import platform
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import kombu.exceptions
+import pyarrow as pa
+import redis
+import structlog
+from celery import Celery
+from celery import signals as celery_signals
+
+from shared import records, signals
+from shared.artifacts import (
+    FileRef,
+    Manifest,
+    StageResult,
+    commit_name,
+    commit_prefix,
+)
+from shared.attempts import Attempt, Outcome
+from shared.canonical import sha256_file, sha256_hex
+from shared.context import StageContext
+from shared.errors import BadInput, Outage, PermanentError, Stopped, TouchstoneError
+from shared.gather import gather
+from shared.leases import Lease, Leases
+from shared.queues import redis_client
+from shared.settings import Settings, get_settings
+from shared.store import ObjectStore, S3Store
+from shared.units import Unit
+
+log = structlog.get_logger()
+
+Handler = Callable[[StageContext], StageResult]
+OUTAGES = (Outage, redis.RedisError, kombu.exceptions.OperationalError)
+LIBRARIES = ("touchstone-rlaif", "torch", "transformers", "trl", "peft", "openai", "numpy", "scipy", "pyarrow")
+
+
+class Runner:
+    """One process's runner: its store, its Redis and its leases."""
+
+    def __init__(self, settings: Settings, store: ObjectStore, client: redis.Redis) -> None:
+        self.settings = settings
+        self.store = store
+        self.redis = client
+        self.leases = Leases(client, settings.lease_seconds)
+        self.shutdown = threading.Event()
+
+    def run(self, unit: Unit, handler: Handler) -> None:
+        """Do a unit, unless it is committed or somebody else does it; never raises for what the work does."""
+        attempt = Attempt(unit)
+        lease = self.leases.take(unit.commit_key, attempt.id)
+        self.redis.delete(queued_name(unit.commit_key))
+        if lease is None:
+            return
+        try:
+            if committed := self._committed(unit):
+                self._signal("commit", unit, object=committed)
+                return
+            self._attempt(unit, handler, lease, attempt)
+        except Outage as outage:
+            self._signal("waiting", unit, reason=str(outage))
+        finally:
+            self.leases.release(lease)
+            self._signal("stopped", unit)
+
+    def _attempt(self, unit: Unit, handler: Handler, lease: Lease, attempt: Attempt) -> None:
+        attempt.start(self.store)
+        self._signal("started", unit, attempt=attempt.id, host=socket.gethostname())
+        ctx = StageContext(unit, self.settings, self.store, self.redis, lease, attempt, self.shutdown)
+        started, clock = datetime.now(UTC), time.monotonic()
+        try:
+            result = gather(ctx) if unit.parts is not None else handler(ctx)
+            manifest = self._commit(ctx, attempt, result, started)
+            ctx.log(f"committed {manifest} after {time.monotonic() - clock:.1f} s")
+            self._end(ctx, attempt, "committed")
+            self._signal("commit", unit, object=manifest)
+            self.store.delete([info.name for info in self.store.list(f"{ctx.scratch}checkpoints/")])
+        except Stopped as stopped:
+            self._end(ctx, attempt, "stopped", str(stopped))
+        except OUTAGES as outage:
+            self._end(ctx, attempt, "waiting", str(outage))
+            self._signal("waiting", unit, reason=str(outage))
+        except Exception as error:
+            self._fail(ctx, attempt, error)
+        finally:
+            ctx.close()
+
+    def _fail(self, ctx: StageContext, attempt: Attempt, error: Exception) -> None:
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            reason = f"no space left on {socket.gethostname()}: {error.filename or ctx.settings.data_dir}"
+            self._end(ctx, attempt, "waiting", reason)
+            self._signal("waiting", ctx.unit, reason=reason)
+            return
+        ours = isinstance(error, TouchstoneError)
+        message = str(error) if ours else f"{type(error).__name__}: {error}"
+        log.warning("stage.error", kind=ctx.unit.kind, key=ctx.unit.key, error=message, exc_info=True)
+        ctx.log(traceback.format_exc())
+        self._end(ctx, attempt, "error", message, permanent=isinstance(error, BadInput | PermanentError))
+        self._signal("error", ctx.unit, error=message)
+
+    def _end(
+        self, ctx: StageContext, attempt: Attempt, outcome: Outcome, message: str = "", permanent: bool = False
+    ) -> None:
+        if message:
+            ctx.log(f"{outcome}: {message}")
+        try:
+            ctx.flush_log()
+            attempt.end(self.store, outcome, message, permanent)
+        except Outage as outage:
+            log.warning("attempt.outcome_lost", outcome=outcome, message=message, error=str(outage))
+
+    def _committed(self, unit: Unit) -> str | None:
+        names = [info.name for info in self.store.list(commit_prefix(unit.commit_key))]
+        return next((name for name in names if name not in unit.stale), None)
+
+    def _commit(self, ctx: StageContext, attempt: Attempt, result: StageResult, started: datetime) -> str:
+        unit = ctx.unit
+        files = {name: self._put(unit, name, content) for name, content in result.files.items()}
+        manifest = Manifest(
+            key=unit.commit_key,
+            kind=unit.kind if unit.shard is None else f"{unit.kind}.shard",
+            attempt=attempt.id,
+            files=files,
+            inputs=unit.inputs,
+            metrics=result.metrics,
+            cost=result.cost,
+            versions=versions(),
+            host=socket.gethostname(),
+            started=started.isoformat(),
+            finished=datetime.now(UTC).isoformat(),
+        )
+        name = commit_name(unit.commit_key, attempt.id)
+        ctx.wait_held()
+        self.store.put(name, manifest.to_json())
+        return name
+
+    def _put(self, unit: Unit, name: str, content: pa.Table | bytes | Path) -> FileRef:
+        """Write one file of the result under its content's name."""
+        rows = content.num_rows if isinstance(content, pa.Table) else None
+        data = records.to_bytes(content) if isinstance(content, pa.Table) else content
+        digest = sha256_file(data) if isinstance(data, Path) else sha256_hex(data)
+        suffix = "".join(Path(name).suffixes[-1:])
+        target = f"stages/{unit.kind}/{unit.commit_key}/{digest}{suffix}"
+        if isinstance(data, Path):
+            size = data.stat().st_size
+            self.store.put_file(target, data)
+        else:
+            size = len(data)
+            self.store.put(target, data)
+        return FileRef(object=target, sha256=digest, size=size, rows=rows)
+
+    def _signal(self, type: signals.Type, unit: Unit, **fields: Any) -> None:
+        signals.send(self.redis, type, key=unit.key, unit=unit.commit_key, **fields)
+
+
+def queued_name(commit_key: str) -> str:
+    """The Redis key that marks a unit as queued."""
+    return f"queued:{commit_key}"
+
+
+@cache
+def versions() -> dict[str, str]:
+    """The versions that a result may depend on, of what is installed here."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def process_runner() -> Runner:
+    """This process's runner, made at its first unit."""
+    settings = get_settings()
+    store = S3Store.from_settings(settings)
+    runner = Runner(settings, store, redis_client(settings))
+    celery_signals.worker_shutting_down.connect(lambda **_: runner.shutdown.set(), weak=False)
+    return runner
+
+
+def register(app: Celery, kind: str, handler: Handler) -> None:
+    """Make `handler` the Celery task of a kind of stage."""
+
+    def task(payload: dict[str, Any]) -> None:
+        process_runner().run(Unit.model_validate(payload), handler)
+
+    app.task(name=kind)(task)
