@@ -72,3 +72,8 @@ def run_worker(app: Celery, queue: str, concurrency: int) -> None:
             "--without-mingle",
         ]
     )
+
+
+def send_partial(app: Celery, payload: dict[str, Any]) -> None:
+    """Ask the analyst for a partial report; no stage, so nothing is lost with it."""
+    app.send_task("partial-report", args=[payload], queue="analysis", retry=False, expires=60)

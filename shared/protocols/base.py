@@ -20,7 +20,6 @@ class TrainedArm:
     seed: int
     checkpoint: str
     start: str | None = None
-    beta: float | None = None
 
 
 class Builder(Protocol):

@@ -1,0 +1,68 @@
+"""What is known of units from Redis and from signals: leased, queued, waiting, how far. All of it may be lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import redis
+
+from shared.leases import lease_name
+from shared.runner import queued_name
+
+
+@dataclass
+class Seen:
+    """One unit, as last heard of. Times are this process's monotonic clock."""
+
+    leased: bool = False
+    queued: bool = False
+    queued_at: float | None = None
+    attempted: bool = False
+    not_before: float = 0.0
+    reason: str | None = None
+    done: int = 0
+    total: int = 0
+
+
+@dataclass
+class Board:
+    """The units that matter now."""
+
+    units: dict[str, Seen] = field(default_factory=dict)
+    cold: bool = True
+    """Just started: units may have been attempted before, which their markers in the store tell."""
+    hold_until: float = 0.0
+    """After a wiped Redis: until then, work that was running may not have announced itself yet."""
+
+    def __getitem__(self, commit_key: str) -> Seen:
+        if commit_key not in self.units:
+            self.units[commit_key] = Seen(attempted=self.cold)
+        return self.units[commit_key]
+
+    def refresh(self, client: redis.Redis, commit_keys: Iterable[str]) -> None:
+        """Ask Redis, in one round trip, who is leased and who is queued."""
+        keys = list(commit_keys)
+        if not keys:
+            return
+        names = [lease_name(key) for key in keys] + [queued_name(key) for key in keys]
+        found = client.mget(names)
+        for key, lease, queued in zip(keys, found[: len(keys)], found[len(keys) :], strict=True):
+            seen = self[key]
+            seen.leased, seen.queued = lease is not None, queued is not None
+            if seen.leased:
+                seen.queued_at, seen.attempted, seen.reason = None, True, None
+
+    def broker_lost(self, lease_seconds: float) -> None:
+        """Redis was wiped: what was last seen leased may still be running, and gets a lease's lifetime to say so."""
+        self.hold_until = until = time.monotonic() + lease_seconds
+        for seen in self.units.values():
+            seen.queued_at, seen.queued = None, False
+            if seen.leased:
+                seen.leased = False
+                seen.not_before = until
+
+    def keep(self, commit_keys: set[str]) -> None:
+        """Forget all other units."""
+        self.units = {key: seen for key, seen in self.units.items() if key in commit_keys}

@@ -1,0 +1,225 @@
+"""The conductor's loop: look at what is committed, queue what is ready, say what has changed. Level-triggered.
+
+Nothing it knows is needed to go on: commits, control records and attempts' markers are in the store, the rest it hears
+again. A signal (a commit, a new experiment) wakes it at once; without one it looks by itself every second.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+import kombu.exceptions
+import redis
+import structlog
+from celery import Celery
+
+from services.conductor.board import Board
+from services.conductor.commits import Commits
+from services.conductor.dispatch import Dispatcher
+from services.conductor.experiment import Experiment, load
+from services.conductor.partial import ask_partial_report
+from services.conductor.summary import delta, stage_states, summarise
+from shared import signals
+from shared.artifacts import Manifest
+from shared.canonical import canonical_json
+from shared.context import stop_name
+from shared.errors import Outage
+from shared.experiments import PREFIX, add_event, experiment_ids, read_control, write_control, write_summary
+from shared.settings import Settings
+from shared.store import ObjectStore
+from shared.units import Unit
+
+log = structlog.get_logger()
+
+EPOCH = "epoch"
+HEARTBEAT = "conductor:heartbeat"
+IDLE_MS = 500
+LOOK_EVERY = 1.0
+PUBLISH_EVERY = 0.25
+
+
+class Conductor:
+    """One conductor. A second one does no harm: leases, marks and commits keep their work from being done twice."""
+
+    def __init__(self, settings: Settings, store: ObjectStore, client: redis.Redis, app: Celery) -> None:
+        self.settings = settings
+        self.store = store
+        self.redis = client
+        self.app = app
+        self.commits = Commits(store)
+        self.board = Board()
+        self.experiments: dict[str, Experiment] = {}
+        self.dispatcher = Dispatcher(settings, store, client, app, self.board)
+        self._epoch: bytes | None = None
+        self._cursor = ""
+        self._listed = -1e9
+        self._looked = 0.0
+        self._published = 0.0
+        self._dirty = True
+        self._finals: set[str] = set()
+
+    def run(self) -> None:
+        """Loop for ever; an outage of store or broker is waited out."""
+        while True:
+            try:
+                self.step()
+            except (Outage, redis.RedisError, kombu.exceptions.OperationalError) as outage:
+                log.warning("conductor.outage", error=str(outage))
+                self._dirty = True
+                time.sleep(0.5)
+
+    def step(self) -> None:
+        """Wait for a signal or a moment, then do whatever is due."""
+        self._check_epoch()
+        self.redis.set(HEARTBEAT, 1, px=10_000)
+        self._listen()
+        now = time.monotonic()
+        if now - self._listed > self.settings.relist_seconds:
+            self._relist()
+        if self._dirty or now - self._looked > LOOK_EVERY:
+            self._dirty = False
+            self.reconcile()
+        elif now - self._published > PUBLISH_EVERY:
+            self._publish()
+
+    def reconcile(self) -> None:
+        """Derive every experiment's state from the commits, queue what is ready, give up what failed."""
+        self._looked = time.monotonic()
+        units: dict[str, Unit] = {}
+        for experiment in sorted(self.experiments.values(), key=lambda one: str(one.head["created"])):
+            experiment.derive(self.commits, self.settings.shard_rows)
+            for need in experiment.wanted():
+                for unit in need.units:
+                    units.setdefault(unit.commit_key, unit)
+        needed = [need for one in self.experiments.values() for need in one.needed.values()]
+        watched = {unit.commit_key for need in needed for unit in need.units}
+        self.board.keep(watched)
+        self.board.refresh(self.redis, watched)
+        self._stop_unwanted(watched - set(units))
+        for unit, error in self.dispatcher.dispatch(units.values()):
+            self._give_up(unit, error)
+        self.board.cold = False
+        self._publish()
+
+    def _check_epoch(self) -> None:
+        """Notice that Redis was wiped: its epoch is gone."""
+        epoch = self.redis.get(EPOCH)
+        missing = epoch is None
+        if missing:
+            self.redis.set(EPOCH, uuid.uuid4().hex, nx=True)
+            epoch = self.redis.get(EPOCH)
+        if epoch != self._epoch:
+            if missing or self._epoch is not None:
+                self.board.broker_lost(self.settings.lease_seconds)
+            log.info("conductor.epoch", known=self._epoch is not None)
+            self._cursor = "" if self._epoch is None else "0"
+            self._epoch = epoch
+            self._listed = -1e9
+            for experiment in self.experiments.values():
+                experiment.summary = None
+
+    def _listen(self) -> None:
+        """Take in signals, waiting a moment for the first."""
+        wait = 1 if self._dirty else IDLE_MS
+        if not self._cursor:
+            last = self.redis.xrevrange(signals.STREAM, count=1)
+            self._cursor = last[0][0].decode() if last else "0"
+        for _, entries in self.redis.xread({signals.STREAM: self._cursor}, block=wait, count=5000) or []:
+            for cursor, fields in entries:
+                self._cursor = cursor.decode()
+                type, data = signals.decode(fields)
+                self._hear(type, data)
+
+    def _hear(self, type: str, data: dict[str, Any]) -> None:
+        if type == "control":
+            self._control(data["experiment"])
+            return
+        seen = self.board[data["unit"]]
+        if type == "progress":
+            seen.done, seen.total = data["done"], data["total"]
+        elif type == "metrics":
+            self._forward_metrics(data)
+        elif type == "commit":
+            self._dirty |= self.commits.look(data["unit"])
+        else:
+            self._dirty = True
+            seen.attempted = True
+            if type == "waiting":
+                seen.reason, seen.not_before = data["reason"], time.monotonic() + self.settings.retry_seconds
+            elif type == "started":
+                seen.queued_at, seen.done, seen.total = None, 0, 0
+
+    def _control(self, id: str) -> None:
+        """An experiment was created, cancelled or resumed."""
+        self._dirty = True
+        if id in self.experiments:
+            self.experiments[id].control = read_control(self.store, id)
+            for need in self.experiments[id].needed.values():
+                for unit in need.units:
+                    self.redis.delete(stop_name(unit.commit_key))
+        elif experiment := load(self.store, id):
+            self.experiments[id] = experiment
+
+    def _relist(self) -> None:
+        """List the store anew, for what was not heard of."""
+        self._dirty |= self.commits.relist()
+        for id in experiment_ids(self.store):
+            if id in self.experiments:
+                self.experiments[id].control = read_control(self.store, id)
+            elif id not in self._finals:
+                if experiment := load(self.store, id):
+                    self.experiments[id] = experiment
+                    self._dirty = True
+                else:
+                    self._finals.add(id)
+        self._listed = time.monotonic()
+
+    def _stop_unwanted(self, unwanted: set[str]) -> None:
+        """Ask the holders of units that no running experiment needs to stop."""
+        for commit_key in unwanted:
+            if self.board[commit_key].leased:
+                self.redis.set(stop_name(commit_key), 1, px=10_000)
+
+    def _give_up(self, unit: Unit, error: str) -> None:
+        """Record a failure, for this experiment's generation alone."""
+        log.warning("stage.failed", kind=unit.kind, key=unit.key, experiment=unit.experiment, error=error)
+        experiment = self.experiments[unit.experiment]
+        generation = experiment.control.generation
+        write_control(self.store, self.redis, experiment.id, "failure", generation, key=unit.key, error=error)
+        experiment.control = read_control(self.store, experiment.id)
+        self._dirty = True
+
+    def _publish(self) -> None:
+        """Write the summaries that changed, and their events."""
+        self._published = time.monotonic()
+        for experiment in list(self.experiments.values()):
+            if experiment.accepted is None:
+                continue
+            created = str(experiment.head["created"])
+            rows = stage_states(
+                experiment.plan, experiment.accepted, experiment.needed, self.board, experiment.control, created
+            )
+            report = experiment.accepted.manifests.get(experiment.plan.report)
+            summary = summarise(experiment.head, rows, experiment.control.cancelled, _report_files(report))
+            change = delta(experiment.summary, summary)
+            if change is not None:
+                write_summary(self.redis, summary)
+                add_event(self.redis, experiment.id, "update", change)
+                experiment.summary = summary
+            if summary["state"] == "succeeded":
+                self.store.put(f"{PREFIX}{experiment.id}/final.json", canonical_json(summary))
+                self._finals.add(experiment.id)
+                del self.experiments[experiment.id]
+            elif not experiment.control.cancelled:
+                ask_partial_report(self.app, self.redis, experiment)
+
+    def _forward_metrics(self, data: dict[str, Any]) -> None:
+        for experiment in self.experiments.values():
+            if data["key"] in experiment.plan.stages:
+                add_event(self.redis, experiment.id, "metrics", {"key": data["key"], "row": data["row"]})
+
+
+def _report_files(manifest: Manifest | None) -> dict[str, str] | None:
+    return None if manifest is None else {name: ref.object for name, ref in manifest.files.items()}

@@ -1,0 +1,125 @@
+"""An experiment's state as people see it: pure functions from plan, commits and board to the API's JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from services.conductor.board import Board
+from services.conductor.commits import Accepted
+from services.conductor.needs import Need
+from shared.experiments import Control
+from shared.plan import Plan, Stage
+from shared.units import Unit
+
+
+def stage_states(
+    plan: Plan, accepted: Accepted, needed: Mapping[str, Need], board: Board, control: Control, created: str
+) -> list[dict[str, Any]]:
+    """One row for each stage, in the plan's order."""
+    failures = control.failures or {}
+    rows = []
+    for key, stage in plan.stages.items():
+        row = {"key": key, "kind": stage.kind, "arms": stage.arms, "inputs": sorted(set(stage.inputs.values()))}
+        rows.append({**row, **_state(key, stage, accepted, needed, board, control.cancelled, failures, created)})
+    return rows
+
+
+def _state(
+    key: str,
+    stage: Stage,
+    accepted: Accepted,
+    needed: Mapping[str, Need],
+    board: Board,
+    cancelled: bool,
+    failures: Mapping[str, str],
+    created: str,
+) -> dict[str, Any]:
+    blank: dict[str, Any] = {
+        "reason": None,
+        "error": None,
+        "progress": {"done": 0, "total": 0},
+        "reused": False,
+        "cost_usd": 0.0,
+        "finished": None,
+    }
+    if key in accepted.manifests:
+        manifest = accepted.manifests[key]
+        rows = max((ref.rows or 0 for ref in manifest.files.values()), default=0) or 1
+        done = {"progress": {"done": rows, "total": rows}, "reused": manifest.finished < created}
+        return {**blank, "state": "committed", **done, "cost_usd": manifest.cost.usd, "finished": manifest.finished}
+    if key in failures:
+        return {**blank, "state": "failed", "error": failures[key]}
+    if cancelled:
+        return {**blank, "state": "cancelled"}
+    if key not in needed:
+        return {**blank, "state": "pending"}
+    need = needed[key]
+    return {**blank, **_live(need, board), "progress": _progress(need, board), "cost_usd": need.done_usd}
+
+
+def _live(need: Need, board: Board) -> dict[str, Any]:
+    seen = [board[unit.commit_key] for unit in need.units]
+    if any(one.leased for one in seen):
+        return {"state": "running"}
+    if reasons := [one.reason for one in seen if one.reason]:
+        return {"state": "waiting", "reason": reasons[0]}
+    return {"state": "ready"}
+
+
+def _progress(need: Need, board: Board) -> dict[str, int]:
+    """Done and total: rows where the stage is cut into shards, else what its worker says."""
+    if len(need.units) == 1 and need.units[0].shard is None:
+        seen = board[need.units[0].commit_key]
+        return {"done": seen.done, "total": seen.total}
+    done = need.done_rows + sum(_rows_done(unit, board) for unit in need.units)
+    return {"done": round(done), "total": need.rows or 0}
+
+
+def _rows_done(unit: Unit, board: Board) -> float:
+    seen = board[unit.commit_key]
+    if unit.shard is None or not seen.total:
+        return 0.0
+    return (unit.shard.stop - unit.shard.start) * seen.done / seen.total
+
+
+def experiment_state(rows: list[dict[str, Any]], cancelled: bool) -> str:
+    """running, succeeded, failed or cancelled, from the stages' states."""
+    states = {row["state"] for row in rows}
+    if states == {"committed"}:
+        return "succeeded"
+    if cancelled:
+        return "cancelled"
+    if "failed" in states and not states & {"running", "ready", "waiting"}:
+        return "failed"
+    return "running"
+
+
+def summarise(
+    head: Mapping[str, Any], rows: list[dict[str, Any]], cancelled: bool, report: Mapping[str, str] | None
+) -> dict[str, Any]:
+    """The JSON of GET /v1/experiments/{id}. cost_usd is what this experiment itself paid for."""
+    state = experiment_state(rows, cancelled)
+    ended = [row["finished"] for row in rows if row["finished"]]
+    paid = sum(row["cost_usd"] for row in rows if not row["reused"])
+    return {
+        "id": head["id"],
+        "name": head["name"],
+        "state": state,
+        "created": head["created"],
+        "finished": max(ended) if state == "succeeded" else None,
+        "stages": rows,
+        "counts": dict(Counter(row["state"] for row in rows)) | {"reused": sum(row["reused"] for row in rows)},
+        "cost_usd": paid,
+        "report": dict(report) if report else None,
+    }
+
+
+def delta(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What changed between two summaries: all top-level fields, and the stages that differ; None if nothing did."""
+    if before == after:
+        return None
+    old = {row["key"]: row for row in before["stages"]} if before else {}
+    changed = [row for row in after["stages"] if old.get(row["key"]) != row]
+    return {**after, "stages": changed}

@@ -1,0 +1,97 @@
+"""The report stage's params: what the analyst must know of the spec, and under which inputs it finds what.
+
+The report shows names, prices and the spec itself, so all of these are part of its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from shared.spec import Spec
+from shared.specparse import contrasts, evaluation_names
+
+if TYPE_CHECKING:
+    from shared.plan import Stage
+    from shared.resolve import Resolved
+
+
+def report_params(
+    resolved: Resolved,
+    arms: Sequence[str],
+    starts: Mapping[str, str],
+    scores: Sequence[Mapping[str, Any]],
+    training: Sequence[Mapping[str, Any]],
+    stages_of: Mapping[str, Sequence[str]],
+    stages: Mapping[str, Stage],
+) -> dict[str, Any]:
+    """The params of the report over `arms` (starts included, each before its RL arm)."""
+    spec = resolved.parsed
+    pairs: dict[str, Any] = {name: list(pair) for name, pair in contrasts(spec).items()}
+    if {"gain-weak", "gain-strong"} <= set(pairs) and not spec.contrasts:
+        pairs["vanishing"] = [pairs["gain-weak"], pairs["gain-strong"]]
+    return {
+        "spec": resolved.spec,
+        "seeds": spec.seeds,
+        "arms": {arm: _arm(arm, starts) for arm in arms},
+        "evaluations": {full: _evaluation(spec, entry, at) for full, (entry, at) in evaluation_names(spec).items()},
+        "scores": [dict(row) for row in scores],
+        "training": [dict(row) for row in training],
+        "contrasts": pairs,
+        "primary": spec.primary.model_dump(),
+        "second_judges": _second_judges(spec),
+        "delta": spec.worth.model_dump(),
+        "looks": spec.looks,
+        "checks": {"eval_in_training": False, "tuning_trials": spec.tuning_trials},
+        "stages": {arm: [[stages[key].kind, key] for key in keys] for arm, keys in stages_of.items()},
+        "near_duplicates": resolved.counts.get("near_duplicates", 0),
+    }
+
+
+def _arm(name: str, starts: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "role": name,
+        "start": starts.get(name),
+        "start_of": [arm for arm, start in starts.items() if start == name],
+    }
+
+
+def _evaluation(spec: Spec, entry: str, temperature: float | None) -> dict[str, Any]:
+    evaluation = spec.evaluations[entry]
+    named = evaluation.models()
+    judge = named.get("judge")
+    offline = judge is not None and spec.models[judge].offline
+    copied = judge is not None and spec.models[judge].imitation
+    reason = ""
+    if copied:
+        reason = f"the judge {judge} measures likeness to a teacher's completions"
+    elif evaluation.imitation:
+        reason = f"{evaluation.protocol} is made from likelihoods, which measure imitation"
+    return {
+        "protocol": evaluation.protocol,
+        "judge": judge,
+        "judge_provider": None if judge is None else spec.models[judge].provider,
+        "reference": named.get("reference"),
+        "temperature": temperature,
+        "unit": evaluation.unit,
+        "offline_judge": offline,
+        "imitation": copied or evaluation.imitation,
+        "reason": reason,
+    }
+
+
+def _second_judges(spec: Spec) -> list[str]:
+    """Evaluations that repeat the primary's with another judge."""
+    names = evaluation_names(spec)
+    entry, temperature = names[spec.primary.evaluation]
+    primary = spec.evaluations[entry]
+    if "judge" not in primary.models():
+        return []
+    return [
+        full
+        for full, (other, at) in names.items()
+        if at == temperature
+        and spec.evaluations[other].protocol == primary.protocol
+        and spec.evaluations[other].models().get("reference") == primary.models().get("reference")
+        and spec.evaluations[other].models().get("judge") != primary.models()["judge"]
+    ]

@@ -1,0 +1,175 @@
+"""Resolution: every name in a spec is pinned to content, once, before anything runs. The only I/O before the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from shared.datasets import DatasetInfo, find_dataset, read_dataset
+from shared.errors import BadInput
+from shared.llm.credentials import check_credentials
+from shared.models import find_model
+from shared.settings import Settings
+from shared.spec import Policy, SimulatedPrompts, Spec
+from shared.specparse import parse_spec
+from shared.splits import Splits, rows_between, split_prompts
+from shared.store import ObjectStore
+from shared.world.prompts import make_prompts
+
+RESOLVED_SCHEMA = "touchstone/resolved/1"
+
+
+class Resolved(BaseModel):
+    """A spec with its names pinned: what an experiment is, and all that the plan is made from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_: str = RESOLVED_SCHEMA
+    spec: dict[str, Any]
+    datasets: dict[str, str] = {}
+    """SHA-256 of each dataset, by name."""
+    policies: dict[str, dict[str, str]] = {}
+    """Of each policy that is not pretrained: {uploaded: sha256} or {hub: name, revision: commit}."""
+    counts: dict[str, int] = {}
+    """Prompts in each split, and near_duplicates."""
+
+    @property
+    def parsed(self) -> Spec:
+        return parse_spec(self.spec)
+
+
+def resolve(spec: Spec, store: ObjectStore, settings: Settings) -> Resolved:
+    """Pin datasets and base models to content hashes and check that the data covers what is asked of it.
+
+    Raises:
+        BadInput: a name is not there, or a dataset lacks what the spec asks of it.
+        Outage: the store or the model hub cannot be reached.
+    """
+    for name, entry in spec.models.items():
+        check_credentials(settings, name, entry)
+    pins = {name: _dataset(store, field, name, kind) for field, name, kind in _named_datasets(spec)}
+    policies = {
+        name: _base_model(store, f"policies.{name}.model", policy)
+        for name, policy in spec.policies.items()
+        if policy.model is not None
+    }
+    splits = prompt_splits(spec, {name: info.sha256 for name, info in pins.items()}, store)
+    for name in spec.models:
+        _check_coverage(spec, name, pins, splits, store)
+    return Resolved(
+        spec=spec.model_dump(mode="json", exclude_defaults=True) | {"seeds": spec.seeds},
+        datasets={name: info.sha256 for name, info in pins.items()},
+        policies=policies,
+        counts={split: splits.count(split) for split in ("eval", "dev", "train")}
+        | {"near_duplicates": splits.near_duplicates},
+    )
+
+
+def prompt_splits(spec: Spec, pins: dict[str, str], store: ObjectStore) -> Splits:
+    """The prompts of an experiment in their splits. Raises `BadInput` when there are too few."""
+    sizes = {"train": spec.prompts.train, "dev": spec.prompts.dev, "eval": spec.prompts.eval}
+    source = spec.prompts.source
+    if isinstance(source, SimulatedPrompts):
+        pool = make_prompts(source.world.count, source.world.seed)
+        return split_prompts([(prompt.prompt_id, prompt.text) for prompt in pool], sizes, exact=True)
+    table = read_dataset(store, pins[source.removeprefix("dataset:")])
+    return split_prompts(list(zip(*(table[name].to_pylist() for name in ("prompt_id", "prompt")), strict=True)), sizes)
+
+
+def _named_datasets(spec: Spec) -> Iterator[tuple[str, str, str]]:
+    """Field, dataset name and kind of every dataset that the spec names."""
+    if isinstance(spec.prompts.source, str):
+        yield "prompts.source", spec.prompts.source.removeprefix("dataset:"), "prompts"
+    for name, entry in spec.models.items():
+        for field, (dataset, kind) in entry.datasets().items():
+            yield f"models.{name}.{field}", dataset, kind
+
+
+def _dataset(store: ObjectStore, field: str, name: str, kind: str) -> DatasetInfo:
+    info = find_dataset(store, name)
+    if info is None:
+        fix = f"Add it first: touchstone dataset add FILE --name {name}"
+        raise BadInput(field, f"there is no dataset {name!r}", fix)
+    if info.kind != kind and not (kind == "prompts" and info.kind == "completions" and "prompt" in info.columns):
+        raise BadInput(field, f"dataset {name!r} holds {info.kind}, and {kind} are needed", f"Name one with {kind}.")
+    return info
+
+
+def _base_model(store: ObjectStore, field: str, policy: Policy) -> dict[str, str]:
+    assert policy.model is not None
+    if policy.model.startswith("model:"):
+        name = policy.model.removeprefix("model:")
+        info = find_model(store, name)
+        if info is None:
+            raise BadInput(field, f"there is no model {name!r}", f"Add it first: touchstone model add {name} FOLDER")
+        return {"uploaded": info.sha256}
+    return {"hub": policy.model, "revision": _hub_revision(field, policy.model)}
+
+
+def _hub_revision(field: str, model: str) -> str:
+    """The commit that a hub's model name stands for now."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+
+    name, _, revision = model.partition("@")
+    try:
+        found = HfApi().model_info(name, revision=revision or None, timeout=10).sha
+    except RepositoryNotFoundError:
+        raise BadInput(
+            field, f"the model hub has no model {name!r}", "Check its name, or log in if it is gated."
+        ) from None
+    except (HfHubHTTPError, OSError) as error:
+        fix = "Try again later, or upload the model: touchstone model add NAME FOLDER, then `model: model:NAME`."
+        raise BadInput(field, f"the model hub cannot be reached ({type(error).__name__})", fix) from None
+    return str(found)
+
+
+def _check_coverage(spec: Spec, name: str, pins: dict[str, DatasetInfo], splits: Splits, store: ObjectStore) -> None:
+    """A recorded teacher must have a completion for every prompt that it will be asked about."""
+    entry = spec.models[name]
+    for field, (dataset, kind) in entry.datasets().items():
+        table = read_dataset(store, pins[dataset].sha256)
+        wanted = _wanted(spec, name, splits)
+        if kind == "completions":
+            _check_completions(f"models.{name}.{field}", dataset, table, wanted, entry.missing == "drop")
+        elif wanted and not set(table["prompt_id"].to_pylist()) & {prompt_id for prompt_id, _ in wanted}:
+            raise BadInput(
+                f"models.{name}.{field}",
+                f"dataset {dataset!r} has labels for none of the prompts",
+                "Its prompt_id column must hold the ids of prompts.source.",
+            )
+
+
+def _wanted(spec: Spec, name: str, splits: Splits) -> list[tuple[str, str]]:
+    """`(prompt_id, split)` of the prompts that a model is asked about, as far as the spec says."""
+    train = [prompt for prompt in splits.prompts if prompt.split == "train"]
+    fractions = [arm.sft.fraction for arm in spec.arms.values() if arm.sft.teacher == name]
+    towards = {model for entry in spec.models.values() for model in entry.models().values()}
+    labels = [arm for arm in spec.arms.values() if arm.rl is not None and arm.rl.critic == name]
+    rows = rows_between(len(train), 0.0, 1.0 if labels or name in towards else max(fractions, default=0.0))
+    asked = [(prompt.prompt_id, "train") for prompt in train if prompt.rank < rows[1]]
+    evaluated = {model for entry in spec.evaluations.values() for model in entry.models().values()} | towards
+    if name in evaluated:
+        asked += [(prompt.prompt_id, "eval") for prompt in splits.prompts if prompt.split == "eval"]
+    return asked
+
+
+def _check_completions(field: str, dataset: str, table: pa.Table, wanted: list[tuple[str, str]], drop: bool) -> None:
+    recorded = dict(zip(table["prompt_id"].to_pylist(), table["completion"].to_pylist(), strict=True))
+    missing = [prompt_id for prompt_id, _ in wanted if prompt_id not in recorded]
+    if missing and not drop:
+        raise BadInput(
+            field,
+            f"dataset {dataset!r} has no completion for {len(missing)} prompts ({', '.join(missing[:5])} …)",
+            f"Write `missing: drop` under {field.rsplit('.', 1)[0]} to leave them out.",
+        )
+    empty = [key for key, split in wanted if split == "train" and key in recorded and not (recorded[key] or "").strip()]
+    if empty:
+        raise BadInput(
+            field,
+            f"dataset {dataset!r} has an empty completion for {', '.join(empty[:5])}",
+            "A teacher's demonstration must say something: remove those rows and write `missing: drop`.",
+        )
