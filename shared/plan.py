@@ -19,7 +19,7 @@ from shared.protocols import TrainedArm
 from shared.report_plan import report_params
 from shared.resolve import Resolved
 from shared.spec import Arm, Policy, Rl, Sft, SimulatedPrompts, Spec
-from shared.specparse import evaluation_names, policy_of, start_arms
+from shared.specparse import evaluation_names, needed_models, policy_of, start_arms
 
 
 @dataclass
@@ -164,7 +164,7 @@ class PlanBuilder:
         if judge is not None:
             entry = self.spec.models[judge]
             full["judge"] = self._identity(judge)
-            given |= {field: self._teach(name, "eval", 0.0, 1.0) for field, name in entry.models().items()}
+            given |= {field: self._teach(name, "eval", 0.0, 1.0) for field, name in needed_models(entry).items()}
         return self.add("judge", full, given, judge)
 
     def _sft(self, policy: Policy, name: str, sft: Sft, seed: int) -> str:
@@ -190,7 +190,7 @@ class PlanBuilder:
         where = {"split": "train", "start": sft.fraction, "stop": 1.0}
         params = {**where, "n": rl.samples, "temperature": rl.temperature, "seed": seed}
         inputs = {"samples": self._sample(policy, start, params)}
-        for name, model in self.spec.models[rl.critic].models().items():
+        for name, model in needed_models(self.spec.models[rl.critic]).items():
             inputs[name] = self._teach(model, "train", 0.0, 1.0)
         label = {"pairs": "on_policy", "critic": self._identity(rl.critic), "order": "both"}
         return self.add("label", label, inputs, rl.critic)
@@ -228,7 +228,7 @@ class PlanBuilder:
 
     def _identity(self, model: str) -> dict[str, Any]:
         entry: ModelSpec = self.spec.models[model]
-        return entry.identity(self.resolved.datasets)
+        return entry.identity()
 
     def _options(self, model: str | None) -> dict[str, Any]:
         return {} if model is None else {"name": model, **self.spec.models[model].options()}

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict
 from shared.datasets import DatasetInfo, find_dataset, read_dataset
 from shared.errors import BadInput
 from shared.llm.credentials import check_credentials
+from shared.llm.providers.recorded import RecordedModel
 from shared.models import find_model
 from shared.settings import Settings
 from shared.spec import Policy, SimulatedPrompts, Spec
-from shared.specparse import parse_spec
+from shared.specparse import needed_models, parse_spec
 from shared.splits import Splits, rows_between, split_prompts
 from shared.store import ObjectStore
 from shared.world.prompts import make_prompts
@@ -60,12 +61,21 @@ def resolve(spec: Spec, store: ObjectStore, settings: Settings) -> Resolved:
     for name in spec.models:
         _check_coverage(spec, name, pins, splits, store)
     return Resolved(
-        spec=spec.model_dump(mode="json", exclude_defaults=True) | {"seeds": spec.seeds},
+        spec=_pinned(spec, pins),
         datasets={name: info.sha256 for name, info in pins.items()},
         policies=policies,
         counts={split: splits.count(split) for split in ("eval", "dev", "train")}
         | {"near_duplicates": splits.near_duplicates},
     )
+
+
+def _pinned(spec: Spec, pins: dict[str, DatasetInfo]) -> dict[str, Any]:
+    """The spec as plain data, seeds written out and every recorded model with its dataset's hash."""
+    data: dict[str, Any] = spec.model_dump(mode="json", exclude_defaults=True) | {"seeds": spec.seeds}
+    for name, entry in spec.models.items():
+        if entry.dataset is not None:
+            data["models"][name]["pinned"] = pins[entry.dataset].sha256
+    return data
 
 
 def prompt_splits(spec: Spec, pins: dict[str, str], store: ObjectStore) -> Splits:
@@ -84,8 +94,9 @@ def _named_datasets(spec: Spec) -> Iterator[tuple[str, str, str]]:
     if isinstance(spec.prompts.source, str):
         yield "prompts.source", spec.prompts.source.removeprefix("dataset:"), "prompts"
     for name, entry in spec.models.items():
-        for field, (dataset, kind) in entry.datasets().items():
-            yield f"models.{name}.{field}", dataset, kind
+        if entry.dataset is not None:
+            kind = "preferences" if entry.records_preferences else "completions"
+            yield f"models.{name}.{kind}", entry.dataset, kind
 
 
 def _dataset(store: ObjectStore, field: str, name: str, kind: str) -> DatasetInfo:
@@ -130,24 +141,25 @@ def _hub_revision(field: str, model: str) -> str:
 def _check_coverage(spec: Spec, name: str, pins: dict[str, DatasetInfo], splits: Splits, store: ObjectStore) -> None:
     """A recorded teacher must have a completion for every prompt that it will be asked about."""
     entry = spec.models[name]
-    for field, (dataset, kind) in entry.datasets().items():
-        table = read_dataset(store, pins[dataset].sha256)
-        wanted = _wanted(spec, name, splits)
-        if kind == "completions":
-            _check_completions(f"models.{name}.{field}", dataset, table, wanted, entry.missing == "drop")
-        elif wanted and not set(table["prompt_id"].to_pylist()) & {prompt_id for prompt_id, _ in wanted}:
-            raise BadInput(
-                f"models.{name}.{field}",
-                f"dataset {dataset!r} has labels for none of the prompts",
-                "Its prompt_id column must hold the ids of prompts.source.",
-            )
+    if not isinstance(entry, RecordedModel) or entry.dataset is None:
+        return
+    table = read_dataset(store, pins[entry.dataset].sha256)
+    wanted = _wanted(spec, name, splits)
+    if not entry.records_preferences:
+        _check_completions(f"models.{name}.completions", entry.dataset, table, wanted, entry.missing == "drop")
+    elif wanted and not set(table["prompt_id"].to_pylist()) & {prompt_id for prompt_id, _ in wanted}:
+        raise BadInput(
+            f"models.{name}.preferences",
+            f"dataset {entry.dataset!r} has labels for none of the prompts",
+            "Its prompt_id column must hold the ids of prompts.source.",
+        )
 
 
 def _wanted(spec: Spec, name: str, splits: Splits) -> list[tuple[str, str]]:
     """`(prompt_id, split)` of the prompts that a model is asked about, as far as the spec says."""
     train = [prompt for prompt in splits.prompts if prompt.split == "train"]
     fractions = [arm.sft.fraction for arm in spec.arms.values() if arm.sft.teacher == name]
-    towards = {model for entry in spec.models.values() for model in entry.models().values()}
+    towards = {model for entry in spec.models.values() for model in needed_models(entry).values()}
     labels = [arm for arm in spec.arms.values() if arm.rl is not None and arm.rl.critic == name]
     rows = rows_between(len(train), 0.0, 1.0 if labels or name in towards else max(fractions, default=0.0))
     asked = [(prompt.prompt_id, "train") for prompt in train if prompt.rank < rows[1]]

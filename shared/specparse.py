@@ -13,6 +13,8 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from shared.errors import BadInput, BadInputs, FieldError
+from shared.llm.providers import PROVIDERS, ModelSpec
+from shared.protocols import PROTOCOLS
 from shared.spec import Arm, Preset, Spec
 
 PRESETS = ("teacher_or_critic",)
@@ -79,6 +81,11 @@ def evaluation_names(spec: Spec) -> dict[str, tuple[str, float | None]]:
     }
 
 
+def needed_models(entry: ModelSpec) -> dict[str, str]:
+    """The names of other models that a model needs, by the field that names them."""
+    return {} if entry.towards_model is None else {"towards": entry.towards_model}
+
+
 def _expand_preset(data: dict[str, Any]) -> dict[str, Any]:
     """Write a preset's arms out; arms that the spec gives itself come on top."""
     if "preset" not in data:
@@ -123,7 +130,7 @@ def _references(spec: Spec) -> Iterator[FieldError]:
             needs = "can_compare" if field in {"judge", "labels"} else "can_teach"
             yield from _model(spec, f"evaluations.{name}.{field}", model, needs)
     for name, entry in spec.models.items():
-        for field, model in entry.models().items():
+        for field, model in needed_models(entry).items():
             yield from _model(spec, f"models.{name}.{field}", model, "can_teach")
 
 
@@ -153,8 +160,8 @@ def _training(spec: Spec) -> Iterator[FieldError]:
                 "Write a fraction below 1, such as 0.1: RL uses the prompts that SFT did not.",
             )
         critic = spec.models[arm.rl.critic]
-        if (arm.rl.pairs == "recorded") != critic.recorded_pairs:
-            fix = "recorded" if critic.recorded_pairs else "on_policy"
+        if (arm.rl.pairs == "recorded") != critic.records_preferences:
+            fix = "recorded" if critic.records_preferences else "on_policy"
             yield FieldError(
                 f"arms.{name}.rl.pairs", f"critic {arm.rl.critic} cannot label {arm.rl.pairs} pairs", f"Write {fix}."
             )
@@ -175,7 +182,7 @@ def _judgement(spec: Spec) -> Iterator[FieldError]:
         yield _unknown("primary.evaluation", spec.primary.evaluation, names, "evaluations")
     for name, evaluation in spec.evaluations.items():
         judge = evaluation.models().get("judge")
-        if judge is not None and spec.models[judge].recorded_pairs:
+        if judge is not None and spec.models[judge].records_preferences:
             yield FieldError(
                 f"evaluations.{name}.judge",
                 f"{judge} only has recorded pairs and cannot judge new completions",
@@ -248,9 +255,6 @@ def _field_error(item: dict[str, Any]) -> FieldError:
 
 @cache
 def _tags() -> frozenset[str]:
-    from shared.llm.providers import PROVIDERS
-    from shared.protocols import PROTOCOLS
-
     return frozenset(PROVIDERS) | frozenset(PROTOCOLS)
 
 
