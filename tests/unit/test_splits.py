@@ -13,7 +13,7 @@ from shared.errors import BadInput
 from shared.splits import Splits, normalise, rows_between, split_prompts
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "alpaca_eval" / "prompts.jsonl"
-WORDS = "stone river lamp cloud tiger brush candle window garden violet".split()
+WORDS = ["stone", "river", "lamp", "cloud", "tiger", "brush", "candle", "window", "garden", "violet"]
 
 
 def pool(count: int) -> list[tuple[str, str]]:

@@ -1,0 +1,63 @@
+"""A dry run: what an experiment would do, what is there already, and what it would ask of endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from shared.plan import Plan, Stage
+from shared.splits import rows_between
+
+
+def preview(name: str, plan: Plan, counts: Mapping[str, int], committed: Collection[str]) -> dict[str, Any]:
+    """The JSON of POST /v1/experiments/plan. `counts` are the prompts in each split; `committed` the keys with a commit.
+
+    Requests are an upper bound: identical completions need no critic, and answers in the ledger are not asked again.
+    """
+    stages = [_row(stage, plan, counts, stage.key in committed) for stage in plan.stages.values()]
+    return {
+        "name": name,
+        "stages": stages,
+        "counts": {"stages": len(stages), "reused": sum(row["reused"] for row in stages)},
+        "requests": sum(row["requests"] for row in stages),
+        "samples": sum(row["samples"] for row in stages),
+    }
+
+
+def _row(stage: Stage, plan: Plan, counts: Mapping[str, int], reused: bool) -> dict[str, Any]:
+    rows = stage_rows(stage, plan, counts)
+    return {
+        "key": stage.key,
+        "kind": stage.kind,
+        "arms": stage.arms,
+        "inputs": sorted(set(stage.inputs.values())),
+        "reused": reused,
+        "rows": rows,
+        "requests": 0 if reused else rows * _requests_a_row(stage),
+        "samples": 0 if reused or stage.kind != "sample" else rows * int(stage.params["n"]),
+    }
+
+
+def stage_rows(stage: Stage, plan: Plan, counts: Mapping[str, int]) -> int:
+    """How many prompts a stage works on."""
+    if stage.kind == "prompts":
+        return sum(counts[split] for split in ("train", "dev", "eval"))
+    if "split" in stage.params:
+        start, stop = rows_between(
+            counts[stage.params["split"]], stage.params.get("start", 0.0), stage.params.get("stop", 1.0)
+        )
+        return stop - start
+    for source in ("samples", "preferences", "demonstrations", "likelihoods"):
+        if source in stage.inputs:
+            return stage_rows(plan.stages[stage.inputs[source]], plan, counts)
+    return 0
+
+
+def _requests_a_row(stage: Stage) -> int:
+    """Requests to an LLM endpoint for each row: none for recorded and offline models, two orders for a critic."""
+    model = (
+        stage.params.get("model") if stage.kind == "teach" else stage.params.get("critic", stage.params.get("judge"))
+    )
+    if stage.kind not in {"teach", "label", "judge"} or not model or model["provider"] in {"recorded", "similarity"}:
+        return 0
+    return 1 if stage.kind == "teach" else 2
