@@ -1,0 +1,65 @@
+"""What the worker tells the training: one JSON file in the folder that both share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+FILE = "job.json"
+ROWS = "rows.parquet"
+EXCLUDED = "excluded.json"
+OUT = "out"
+CHECKPOINTS = "checkpoints"
+
+
+class ModelSource(BaseModel):
+    """Where a model comes from: a local folder, or a hub's model at one commit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folder: str | None = None
+    hub: str | None = None
+    revision: str | None = None
+
+
+class Lora(BaseModel):
+    """Low-rank adapters (Hu et al. 2021), merged into the weights before they are saved."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    r: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    target_modules: list[str] | str = "all-linear"
+
+
+class Job(BaseModel):
+    """One training. `method` is pretrain or one of `METHODS`; paths are relative to the job's folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str
+    seed: int = 0
+    args: dict[str, Any] = {}
+    beta: float | None = None
+    model: ModelSource = ModelSource()
+    chat_template: str | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    max_length: int | None = None
+    lora: Lora | None = None
+    settings: dict[str, Any] = {}
+    """pretrain's settings."""
+    resume: str | None = None
+    """The checkpoint to go on from."""
+    checkpoint_seconds: float = 60.0
+    threads: int = 1
+    trust_remote_code: bool = False
+
+    def write(self, folder: Path) -> None:
+        (folder / FILE).write_text(self.model_dump_json())
+
+    @classmethod
+    def read(cls, folder: Path) -> Job:
+        return cls.model_validate_json((folder / FILE).read_text())
