@@ -10,7 +10,7 @@ from shared.splits import rows_between
 
 
 def preview(name: str, plan: Plan, counts: Mapping[str, int], committed: Collection[str]) -> dict[str, Any]:
-    """The JSON of POST /v1/experiments/plan. `counts` are the prompts in each split; `committed` the keys with a commit.
+    """The JSON of POST /v1/experiments/plan. `counts` are prompts by split, `committed` the keys that are done.
 
     Requests are an upper bound: identical completions need no critic, and answers in the ledger are not asked again.
     """
