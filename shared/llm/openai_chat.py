@@ -1,0 +1,121 @@
+"""The openai client behind the chat seam: any server that speaks OpenAI's chat completions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import openai
+
+from shared.llm.chat import Answer, ChatRequest, Refused, Unanswered, chat_error
+
+OPENAI_HOST = "api.openai.com"
+NO_KEY = "none"
+"""Local servers take any key, and the client insists on one."""
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+CONNECT_TIMEOUT = 10.0
+
+
+class OpenAIChat:
+    """One model of an OpenAI-compatible server. Retries are the caller's affair, so the client's are off."""
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str,
+        api_key: str | None,
+        timeout: float,
+        connections: int,
+        system: str | None = None,
+    ) -> None:
+        self._model = model
+        self._url = base_url
+        self._system = system
+        host = httpx2.URL(base_url).host
+        # OpenAI's newer models refuse max_tokens; compatible servers often know nothing else.
+        self._max_tokens = "max_completion_tokens" if host == OPENAI_HOST else "max_tokens"
+        self._client = openai.AsyncOpenAI(
+            api_key=api_key or NO_KEY,
+            base_url=base_url,
+            max_retries=0,
+            http_client=httpx2.AsyncClient(
+                limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
+                timeout=httpx2.Timeout(timeout, connect=CONNECT_TIMEOUT),
+                trust_env=host not in LOOPBACK,
+            ),
+        )
+        if host != OPENAI_HOST:
+            # OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS become headers: for OpenAI alone.
+            self._client = self._client.with_options(set_default_headers={})
+            self._client.organization = self._client.project = None
+
+    async def complete(self, request: ChatRequest) -> Answer:
+        try:
+            raw = await self._client.chat.completions.with_raw_response.create(**self._body(request))
+            return read_answer(raw.http_response.json())
+        except openai.APIStatusError as error:
+            raise chat_error(error.status_code, _words(error), retry_after(error.response.headers)) from error
+        except openai.APIConnectionError as error:
+            raise Unanswered("base_url", f"{self._url} cannot be reached: {error.__cause__ or error}") from error
+        except ValueError as error:
+            raise Unanswered("base_url", f"{self._url} sent no chat completion: {error}") from error
+
+    async def aclose(self) -> None:
+        await self._client.close()
+
+    def _body(self, request: ChatRequest) -> dict[str, Any]:
+        messages = list(request.messages)
+        if self._system:
+            messages.insert(0, {"role": "system", "content": self._system})
+        given = {
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            self._max_tokens: request.max_tokens,
+            "seed": request.seed,
+            "stop": list(request.stop) or None,
+        }
+        return {"model": self._model, "messages": messages} | {
+            name: value for name, value in given.items() if value is not None
+        }
+
+
+def read_answer(body: Any) -> Answer:
+    """A chat completion's first choice.
+
+    Raises:
+        ValueError: the body is no chat completion.
+        Refused: it is an error that came with status 200, as some gateways send.
+    """
+    if not isinstance(body, dict):
+        raise ValueError(f"a {type(body).__name__} instead of an object")
+    if body.get("error"):
+        raise Refused("", str(body["error"])[:500])
+    try:
+        choice, usage = body["choices"][0], body.get("usage") or {}
+        message = choice["message"]
+        return Answer(
+            text=message.get("content") or message.get("refusal") or "",
+            finish_reason=choice.get("finish_reason") or "unknown",
+            input_tokens=usage.get("prompt_tokens"),
+            output_tokens=usage.get("completion_tokens"),
+            model=body.get("model") or "",
+        )
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ValueError(f"no choices in {str(body)[:200]}") from error
+
+
+def retry_after(headers: Any) -> float | None:
+    """Seconds that the endpoint asks to wait: `retry-after-ms`, or `retry-after` in seconds."""
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            return float(headers.get(name, "")) / unit
+        except ValueError:
+            continue
+    return None
+
+
+def _words(error: openai.APIStatusError) -> str:
+    """The provider's own message."""
+    body = error.body
+    message = body.get("message") if isinstance(body, dict) else None
+    return f"{error.status_code}: {message or error.message}"[:1000]

@@ -1,0 +1,42 @@
+"""`openai`: any server that speaks OpenAI's chat completions (OpenAI itself, vLLM, TGI, a local one)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from shared.llm.credentials import read_key
+from shared.llm.providers.base import BaseUrl, EndpointSpec
+
+if TYPE_CHECKING:
+    from shared.llm.chat import ChatModel
+    from shared.llm.endpoints import Endpoint
+    from shared.settings import Settings
+
+OPENAI_URL = "https://api.openai.com/v1"
+
+
+class OpenAIModel(EndpointSpec):
+    """A teacher, critic or judge behind the OpenAI protocol."""
+
+    provider: Literal["openai"]
+    model: str = Field(min_length=1, description="the model's name at the endpoint")
+    base_url: BaseUrl = Field(OPENAI_URL, description="the endpoint's URL, up to and with /v1")
+
+    def identity(self) -> dict[str, Any]:
+        return {"provider": "openai", "base_url": self.base_url, "model": self.model} | self._asked()
+
+    @classmethod
+    def connect(cls, identity: Mapping[str, Any], endpoint: Endpoint, settings: Settings) -> ChatModel:
+        from shared.llm.openai_chat import OpenAIChat
+
+        return OpenAIChat(
+            model=identity["model"],
+            base_url=identity["base_url"],
+            api_key=read_key(settings, endpoint.name, endpoint.api_key, identity["base_url"]),
+            timeout=endpoint.timeout,
+            connections=endpoint.limits.concurrency or settings.request_concurrency,
+            system=identity.get("system"),
+        )

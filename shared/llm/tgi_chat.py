@@ -1,0 +1,79 @@
+"""huggingface_hub's client behind the chat seam."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx2
+from huggingface_hub import AsyncInferenceClient
+from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError
+
+from shared.llm.chat import Answer, ChatRequest, Unanswered, chat_error
+
+
+class TGIChat:
+    """The model that a Text Generation Inference server serves."""
+
+    def __init__(
+        self, model: str, base_url: str, api_key: str | None, timeout: float, system: str | None = None
+    ) -> None:
+        self._model = model
+        self._url = base_url
+        self._system = system
+        # token=False: without a key of ours, the client would send the hub's login of whoever runs this process.
+        self._client = AsyncInferenceClient(base_url=base_url, token=api_key or False, timeout=timeout)
+
+    async def complete(self, request: ChatRequest) -> Answer:
+        messages: list[dict[str, str]] = [dict(message) for message in request.messages]  # type: ignore[arg-type]
+        if self._system:
+            messages.insert(0, {"role": "system", "content": self._system})
+        try:
+            output = await self._client.chat_completion(
+                messages,
+                model=self._model,
+                temperature=request.temperature,
+                top_p=request.top_p,
+                max_tokens=request.max_tokens,
+                seed=request.seed,
+                stop=list(request.stop) or None,
+            )
+            return _answer(output)
+        except HfHubHTTPError as error:
+            raise chat_error(error.response.status_code, _words(error), _wait(error)) from error
+        except (InferenceTimeoutError, httpx2.TransportError) as error:
+            raise Unanswered("base_url", f"{self._url} cannot be reached: {error or type(error).__name__}") from error
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            raise Unanswered("base_url", f"{self._url} sent no chat completion: {error}") from error
+
+    async def aclose(self) -> None:
+        await self._client.close()
+
+
+def _answer(output: Any) -> Answer:
+    choice = output.choices[0]
+    usage = output.usage
+    return Answer(
+        text=choice.message.content or "",
+        finish_reason=choice.finish_reason or "unknown",
+        input_tokens=usage.prompt_tokens if usage else None,
+        output_tokens=usage.completion_tokens if usage else None,
+        model=output.model or "",
+    )
+
+
+def _wait(error: HfHubHTTPError) -> float | None:
+    try:
+        return float(error.response.headers.get("retry-after", ""))
+    except ValueError:
+        return None
+
+
+def _words(error: HfHubHTTPError) -> str:
+    """The server's own message."""
+    try:
+        body = json.loads(error.response.text)
+        said = body["error"]["message"] if isinstance(body["error"], dict) else body["error"]
+    except (ValueError, KeyError, TypeError):
+        said = error.response.text or str(error)
+    return f"{error.response.status_code}: {said}"[:1000]
