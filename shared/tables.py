@@ -83,6 +83,8 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _plain_array(name: str, values: list[Any]) -> Any:
     """Texts as texts, numbers as floats, a mixture of both as texts."""
+    if all(value is None for value in values):
+        return pa.nulls(len(values))
     if any(isinstance(value, str) for value in values):
         try:
             return pa.array([None if value is None else str(value) for value in values], pa.string())
@@ -107,6 +109,8 @@ def _read_csv(path: Path, wanted: list[str], largest: int) -> tuple[pa.Table, li
     try:
         table = pa_csv.read_csv(
             path,
+            # With threads its errors do not say in which row.
+            read_options=pa_csv.ReadOptions(use_threads=False),
             parse_options=pa_csv.ParseOptions(newlines_in_values=True),
             convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(texts, pa.string())),
         )
