@@ -1,0 +1,1 @@
+"""Simulated teachers, critics and judges behind the OpenAI protocol: the clients that ask them are the real ones."""
