@@ -51,7 +51,8 @@ def create(store: ObjectStore, client: redis.Redis, resolved: Resolved, spec_tex
     now = datetime.now(UTC).isoformat()
     head = {"schema": "touchstone/experiment/1", "id": id, "name": resolved.spec["name"], "created": now}
     store.put(f"{PREFIX}{id}/spec.txt", spec_text.encode())
-    store.put(f"{PREFIX}{id}/resolved.json", canonical_json(resolved.model_dump(mode="json")))
+    # In the order in which the person wrote it, which a canonical form would lose.
+    store.put(f"{PREFIX}{id}/resolved.json", resolved.model_dump_json().encode())
     store.put(f"{PREFIX}{id}/experiment.json", canonical_json(head))
     summary = first_summary(head)
     write_summary(client, summary)

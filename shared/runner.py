@@ -144,6 +144,8 @@ class Runner:
         )
         name = commit_name(unit.commit_key, attempt.id)
         ctx.wait_held()
+        if self._committed(unit):
+            raise Stopped("another worker has committed this unit meanwhile")
         self.store.put(name, manifest.to_json())
         return name
 
