@@ -1,0 +1,266 @@
+"""The `touchstone` command. Thin: it parses, calls `touchstone_client.Client`, and shows what came."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from touchstone_client import listings
+from touchstone_client.client import DEFAULT_URL, Client, Spec
+from touchstone_client.errors import FieldError, InvalidInput, NotFound, ServerError, TouchstoneClientError, Unreachable
+from touchstone_client.events import apply
+from touchstone_client.report import print_report
+from touchstone_client.targets import find_experiment
+from touchstone_client.view import watch as watch_live
+
+OK, FAILED, BAD_INPUT, UNREACHABLE, NOT_FOUND = 0, 1, 2, 3, 4
+
+HELP = """Touchstone: is the RL step of RLAIF worth its cost here?
+
+Exit codes: 0 done · 1 the experiment failed, was cancelled, or has no report yet · 2 wrong input or usage ·
+3 the server cannot be reached or is in trouble · 4 not found · 130 Ctrl-C (the experiment goes on).
+
+An EXPERIMENT is an id, the beginning of one, a name (its newest experiment), or the spec's file.
+"""
+
+app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+datasets = typer.Typer(help="Datasets that specs name as `dataset:NAME`.", no_args_is_help=True)
+models = typer.Typer(help="Base models that specs name as `model:NAME`.", no_args_is_help=True)
+app.add_typer(datasets, name="dataset")
+app.add_typer(models, name="model")
+
+Url = Annotated[str, typer.Option("--url", envvar="TOUCHSTONE_URL", help="the server")]
+Token = Annotated[
+    str | None, typer.Option("--token", envvar="TOUCHSTONE_TOKEN", help="bearer token", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="print JSON, for scripts")]
+SpecFile = Annotated[str, typer.Argument(metavar="SPEC", help="a YAML or JSON file; - reads standard input")]
+Target = Annotated[
+    str, typer.Argument(metavar="EXPERIMENT", help="an id, the beginning of one, a name, or a spec's file")
+]
+
+
+@app.command()
+def submit(
+    spec: SpecFile,
+    watch: Annotated[bool, typer.Option("--watch", help="show progress until it ends, then the report")] = False,
+    idempotency_key: Annotated[
+        str | None, typer.Option("--idempotency-key", help="submitting again under this key starts nothing new")
+    ] = None,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    json: Json = False,
+) -> None:
+    """Start an experiment from SPEC."""
+    with Client(url, token) as client:
+        created = client.submit(_spec(spec), idempotency_key)
+        if json:
+            _print_json(created)
+        else:
+            _out().print(f"{created['id']}  {created['name']}  {created['state']}", highlight=False, markup=False)
+        if watch:
+            _watch(client, created["id"], json)
+
+
+@app.command()
+def plan(spec: SpecFile, url: Url = DEFAULT_URL, token: Token = None, json: Json = False) -> None:
+    """Show what SPEC would do: stages, what is reused, requests. Starts nothing."""
+    with Client(url, token) as client:
+        found = client.plan(_spec(spec))
+    _print_json(found) if json else listings.print_plan(found, _out())
+
+
+@app.command()
+def watch(target: Target, url: Url = DEFAULT_URL, token: Token = None, json: Json = False) -> None:
+    """Show an experiment's progress until it ends (with --json one event a line)."""
+    with Client(url, token) as client:
+        _watch(client, find_experiment(client, target), json)
+
+
+@app.command()
+def report(
+    target: Target,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="write report.html and report.json into this folder")
+    ] = None,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    json: Json = False,
+) -> None:
+    """Print an experiment's arms and verdict; partial while it runs."""
+    with Client(url, token) as client:
+        id = find_experiment(client, target)
+        found, html = client.report(id), client.report_html(id) if out else None
+    if found is None:
+        _fail("there is no report yet: nothing has been judged", FAILED)
+    _print_json(found) if json else print_report(found, _out())
+    if out:
+        _write_report(out, found, html)
+        if not json:
+            _out().print(f"{out / 'report.html'}\n{out / 'report.json'}", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def cancel(target: Target, url: Url = DEFAULT_URL, token: Token = None, json: Json = False) -> None:
+    """Stop an experiment. What is committed stays, and `resume` goes on from there."""
+    with Client(url, token) as client:
+        _print_state(client.cancel(find_experiment(client, target)), json)
+
+
+@app.command()
+def resume(target: Target, url: Url = DEFAULT_URL, token: Token = None, json: Json = False) -> None:
+    """Go on with a cancelled experiment, and try failed stages again."""
+    with Client(url, token) as client:
+        _print_state(client.resume(find_experiment(client, target)), json)
+
+
+@app.command()
+def ls(url: Url = DEFAULT_URL, token: Token = None, json: Json = False) -> None:
+    """List experiments, newest first."""
+    with Client(url, token) as client:
+        found = list(client.list())
+    _print_json(found) if json else listings.print_experiments(found, _out())
+
+
+@datasets.command("add")
+def dataset_add(
+    file: Annotated[Path, typer.Argument(help="JSONL, Parquet or CSV")],
+    name: Annotated[str, typer.Option("--name", help="the name that specs use")],
+    map: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="our columns from the file's: prompt_id=id,prompt=instruction (repeatable)"),
+    ] = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="prompts, completions or preferences")] = None,
+    preference: Annotated[
+        str | None,
+        typer.Option(
+            "--preference", help="alpaca-eval: read its codes (1, 2, 0, 1.5) as probabilities that a is better"
+        ),
+    ] = None,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    json: Json = False,
+) -> None:
+    """Upload FILE as a dataset.
+
+    Columns of prompts: prompt_id, prompt; of completions: prompt_id, completion; of preferences: prompt_id,
+    completion_a, completion_b, preference (0 to 1: the probability that a is better).
+    """
+    with Client(url, token) as client:
+        added = client.add_dataset(file, name, _mapping(map or []), kind, preference)
+    _print_json(added) if json else listings.print_datasets([added], _out())
+
+
+@datasets.command("ls")
+def dataset_ls(url: Url = DEFAULT_URL, token: Token = None, json: Json = False) -> None:
+    """List datasets."""
+    with Client(url, token) as client:
+        found = list(client.list_datasets())
+    _print_json(found) if json else listings.print_datasets(found, _out())
+
+
+@models.command("add")
+def model_add(
+    name: Annotated[str, typer.Argument(help="the name that specs use")],
+    folder: Annotated[Path, typer.Argument(help="a folder with config.json and safetensors, or with a GGUF file")],
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    json: Json = False,
+) -> None:
+    """Upload FOLDER as a base model. Pickles (.bin, .pt) are refused."""
+    with Client(url, token) as client:
+        added = client.add_model(name, folder)
+    _print_json(added) if json else listings.print_models([added], _out())
+
+
+@models.command("ls")
+def model_ls(url: Url = DEFAULT_URL, token: Token = None, json: Json = False) -> None:
+    """List base models."""
+    with Client(url, token) as client:
+        found = list(client.list_models())
+    _print_json(found) if json else listings.print_models(found, _out())
+
+
+def main() -> None:
+    """The command's entry point: errors become one readable line each and an exit code."""
+    try:
+        app()
+    except TouchstoneClientError as error:
+        _fail(str(error), exit_code(error))
+
+
+def exit_code(error: TouchstoneClientError) -> int:
+    """What a script is told of an error."""
+    if isinstance(error, Unreachable | ServerError):
+        return UNREACHABLE
+    return NOT_FOUND if isinstance(error, NotFound) else BAD_INPUT
+
+
+def _watch(client: Client, id: str, json: bool) -> None:
+    if json:
+        summary: dict[str, Any] = {}
+        for event in client.events(id):
+            _print_json({"event": event.name, "id": event.id, "data": event.data}, indent=None)
+            summary = apply(summary, event)
+    else:
+        summary = watch_live(client, id, _out())
+        found = client.report(id)
+        if found is not None:
+            print_report(found, _out())
+    if summary.get("state") != "succeeded":
+        raise typer.Exit(FAILED)
+
+
+def _spec(argument: str) -> Spec:
+    return sys.stdin.read() if argument == "-" else Path(argument)
+
+
+def _mapping(parts: list[str]) -> dict[str, str]:
+    mapping = {}
+    for piece in (piece for part in parts for piece in part.split(",") if piece.strip()):
+        ours, equals, theirs = piece.partition("=")
+        if not equals:
+            raise InvalidInput(FieldError("--map", f"{piece!r} is no mapping", "Write column=name_in_the_file."))
+        mapping[ours.strip()] = theirs.strip()
+    return mapping
+
+
+def _write_report(out: Path, found: dict[str, Any], html: str | None) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "report.json").write_text(json_module.dumps(found, indent=2) + "\n")
+        (out / "report.html").write_text(html or "")
+    except OSError as error:
+        problem = error.strerror or str(error)
+        raise InvalidInput(FieldError("--out", f"{out}: {problem}", "Name a folder that can be written.")) from None
+
+
+def _print_state(answer: dict[str, Any], json: bool) -> None:
+    if json:
+        _print_json(answer)
+    else:
+        _out().print(f"{answer['id']}  {answer['name']}  {answer['state']}", highlight=False, markup=False)
+
+
+def _print_json(value: Any, indent: int | None = 2) -> None:
+    print(json_module.dumps(value, indent=indent), flush=True)
+
+
+def _out() -> Console:
+    return Console()
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    for line in text.splitlines():
+        Console(stderr=True).print(Text.assemble(("error: ", "bold red"), line), soft_wrap=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""A small synchronous client of Touchstone's HTTP API: one method for each thing one can ask of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from touchstone_client import folders
+from touchstone_client.errors import FieldError, InvalidInput, Unreachable, problem_error
+from touchstone_client.events import Event, follow
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+TIMEOUT = httpx.Timeout(30, connect=5)
+# The server hashes and stores an upload before it answers.
+UPLOAD_TIMEOUT = httpx.Timeout(600, connect=5)
+
+Json = dict[str, Any]
+Spec = str | Path | Mapping[str, Any]
+
+
+class Client:
+    """Talks to one Touchstone server; safe to share between threads.
+
+    `http` replaces the transport, for tests. Every method raises the errors of `touchstone_client.errors`.
+    """
+
+    def __init__(self, base_url: str = DEFAULT_URL, token: str | None = None, http: httpx.Client | None = None) -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            self._http = http or httpx.Client(base_url=base_url, timeout=TIMEOUT)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise InvalidInput(FieldError("url", str(error), f"Give one like {DEFAULT_URL}.")) from None
+        self._http.headers.update(headers)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def submit(self, spec: Spec, idempotency_key: str | None = None) -> Json:
+        """Start an experiment: `{id, name, state}`. The same `idempotency_key` never starts a second one."""
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        return self._send_spec("/v1/experiments", spec, headers)
+
+    def plan(self, spec: Spec) -> Json:
+        """What an experiment would do, without doing it: its stages, those that are reused, requests and cost."""
+        return self._send_spec("/v1/experiments/plan", spec, {})
+
+    def get(self, id: str) -> Json:
+        """An experiment with all of its stages."""
+        return self._json("GET", f"/v1/experiments/{_part(id)}")
+
+    def list(self) -> Iterator[Json]:
+        """All experiments, newest first, without their stages."""
+        return self._pages("/v1/experiments")
+
+    def events(self, id: str, last_event_id: str | None = None, patience: float = 120) -> Iterator[Event]:
+        """An experiment's events until it ends: a snapshot, then deltas (`touchstone_client.events.apply`).
+
+        Connects again by itself, from the last event on; gives up after `patience` seconds without a connection.
+        """
+        return follow(self._http, f"/v1/experiments/{_part(id)}/events", last_event_id, patience)
+
+    def report(self, id: str) -> Json | None:
+        """The report as JSON (`partial` says whether more will come); None while there is not even a partial one."""
+        response = self._request("GET", f"/v1/experiments/{_part(id)}/report", headers={"Accept": "application/json"})
+        return None if response.status_code == 202 else _object(response)
+
+    def report_html(self, id: str) -> str | None:
+        """The report as one self-contained HTML page; None while there is none."""
+        response = self._request("GET", f"/v1/experiments/{_part(id)}/report", headers={"Accept": "text/html"})
+        return None if response.status_code == 202 else response.text
+
+    def cancel(self, id: str) -> Json:
+        """Stop an experiment; what is committed stays."""
+        return self._json("POST", f"/v1/experiments/{_part(id)}/cancel")
+
+    def resume(self, id: str) -> Json:
+        """Go on with a cancelled experiment, and try failed stages again."""
+        return self._json("POST", f"/v1/experiments/{_part(id)}/resume")
+
+    def stage_log(self, key: str) -> str:
+        """A stage's log."""
+        return self._request("GET", f"/v1/stages/{_part(key)}/log").text
+
+    def add_dataset(
+        self,
+        file: Path,
+        name: str,
+        mapping: Mapping[str, str] | None = None,
+        kind: str | None = None,
+        preference: str | None = None,
+    ) -> Json:
+        """Upload a JSONL, Parquet or CSV file under a name; `mapping` is our column names to the file's."""
+        form = {"name": name, "map": [f"{ours}={theirs}" for ours, theirs in (mapping or {}).items()]}
+        form |= {key: value for key, value in (("kind", kind), ("preference", preference)) if value}
+        with _open(file) as content:
+            return self._json(
+                "POST", "/v1/datasets", data=form, files=[("file", (file.name, content))], timeout=UPLOAD_TIMEOUT
+            )
+
+    def list_datasets(self) -> Iterator[Json]:
+        """All datasets, by name."""
+        return self._pages("/v1/datasets")
+
+    def add_model(self, name: str, folder: Path) -> Json:
+        """Upload a model folder (safetensors or GGUF weights and the text files beside them) under a name."""
+        paths = folders.model_files(folder)
+        with ExitStack() as opened:
+            files = [("files", (inside, opened.enter_context(_open(path)))) for inside, path in paths.items()]
+            return self._json("POST", "/v1/models", data={"name": name}, files=files, timeout=UPLOAD_TIMEOUT)
+
+    def list_models(self) -> Iterator[Json]:
+        """All models, by name."""
+        return self._pages("/v1/models")
+
+    def _send_spec(self, path: str, spec: Spec, headers: Mapping[str, str]) -> Json:
+        if isinstance(spec, Mapping):
+            content, kind = json.dumps(spec).encode(), "application/json"
+        else:
+            content, kind = _read(spec) if isinstance(spec, Path) else spec.encode(), "application/yaml"
+        return self._json("POST", path, content=content, headers={"Content-Type": kind, **headers})
+
+    def _pages(self, path: str) -> Iterator[Json]:
+        cursor: str | None = None
+        while True:
+            params = {"limit": "100", **({"cursor": cursor} if cursor else {})}
+            page = self._json("GET", path, params=params)
+            yield from page["items"]
+            if not (cursor := page.get("next_cursor")):
+                return
+
+    def _json(self, method: str, path: str, **given: Any) -> Json:
+        return _object(self._request(method, path, **given))
+
+    def _request(self, method: str, path: str, **given: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, **given)
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+            raise InvalidInput(FieldError("url", str(error), f"Give one like {DEFAULT_URL}.")) from None
+        except httpx.TransportError as error:
+            raise Unreachable(f"no answer from {self._http.base_url}: {error or type(error).__name__}") from error
+        if response.is_error:
+            raise problem_error(response)
+        return response
+
+
+def _object(response: httpx.Response) -> Json:
+    try:
+        data = response.json()
+    except ValueError:
+        data = None
+    if not isinstance(data, dict):
+        raise Unreachable(f"{response.url} is no Touchstone server: it did not answer with JSON")
+    return data
+
+
+def _part(text: str) -> str:
+    """One part of a URL's path."""
+    return quote(text, safe="")
+
+
+def _open(path: Path) -> Any:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise InvalidInput(
+            FieldError(str(path), error.strerror or str(error), "Give a file that can be read.")
+        ) from None
+
+
+def _read(path: Path) -> bytes:
+    with _open(path) as file:
+        data: bytes = file.read()
+        return data
