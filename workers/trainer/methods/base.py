@@ -47,8 +47,10 @@ class Method(ABC):
         return {}
 
     @abstractmethod
-    def evidence(self, trainer: Any, job: Job) -> dict[str, Any]:
+    def evidence(self, trainer: Any, job: Job, rows: Any) -> dict[str, Any]:
         """Called before the first step: checks that TRL set up what was meant, and counts for the metrics.
+
+        `rows` are the examples as TRL was given them.
 
         Raises:
             PermanentError: it did not.

@@ -52,7 +52,7 @@ class Dpo(Method):
     def arguments(self, job: Job) -> dict[str, Any]:
         return {"beta": job.beta, "precompute_ref_log_probs": True}
 
-    def evidence(self, trainer: Any, job: Job) -> dict[str, Any]:
+    def evidence(self, trainer: Any, job: Job, rows: Any) -> dict[str, Any]:
         from workers.trainer import reference, tokens
 
-        return {**tokens.count_pairs(trainer), **reference.prove(trainer, job)}
+        return {**tokens.count_pairs(trainer, rows), **reference.prove(trainer, job)}

@@ -48,7 +48,7 @@ class Sft(Method):
     def arguments(self, job: Job) -> dict[str, Any]:
         return {"completion_only_loss": True}
 
-    def evidence(self, trainer: Any, job: Job) -> dict[str, Any]:
+    def evidence(self, trainer: Any, job: Job, rows: Any) -> dict[str, Any]:
         from workers.trainer import tokens
 
-        return tokens.count_demonstrations(trainer)
+        return tokens.count_demonstrations(trainer, rows)

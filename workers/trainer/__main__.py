@@ -1,0 +1,14 @@
+"""The trainer worker: `python -m workers.trainer`. It never imports torch; its trainings do."""
+
+from __future__ import annotations
+
+from shared.queues import celery_app, run_worker
+from shared.runner import register
+from workers.trainer.stage import train
+
+app = celery_app("trainer")
+for kind in ("pretrain", "sft", "rl"):
+    register(app, kind, train)
+
+if __name__ == "__main__":
+    run_worker(app, "trainer", concurrency=1)

@@ -1,0 +1,80 @@
+"""What a training says and saves while TRL's loop runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils import broadcast_object_list
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from workers.trainer.job import CHECKPOINTS
+from workers.trainer.messages import Message, Progress, Saved
+
+PROGRESS_EVERY = 0.2
+
+
+class Reporter(TrainerCallback):
+    """Sends progress, and every logged row."""
+
+    def __init__(self, send: Callable[[Message], None]) -> None:
+        self._send = send
+        self._sent = 0.0
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        if logs and "loss" in logs:
+            row = {name: float(value) for name, value in logs.items() if isinstance(value, int | float)}
+            self._send(Progress(step=state.global_step, total=state.max_steps, row=row))
+            self._sent = time.monotonic()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if time.monotonic() - self._sent > PROGRESS_EVERY:
+            self._send(Progress(step=state.global_step, total=state.max_steps))
+            self._sent = time.monotonic()
+
+
+class Checkpointer(TrainerCallback):
+    """Saves every `seconds`, at a step that logs: what is averaged between two logs would be lost by a resumption."""
+
+    def __init__(self, seconds: float, send: Callable[[Message], None]) -> None:
+        self._seconds = seconds
+        self._send = send
+        self._saved = time.monotonic()
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._saved = time.monotonic()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        at_log = state.global_step % int(state.logging_steps) == 0
+        due = at_log and time.monotonic() - self._saved >= self._seconds and state.global_step < state.max_steps
+        if args.world_size > 1:
+            agreed = [due]
+            broadcast_object_list(agreed)
+            due = agreed[0]
+        control.should_save = due
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        folder = Path(CHECKPOINTS) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+        self._send(Saved(step=state.global_step, folder=str(folder)))
+        self._saved = time.monotonic()
+
+
+class TokenCount(TrainerCallback):
+    """Counts on after a resumption: TRL's own count of trained tokens starts at nought in every process."""
+
+    def __init__(self, trainer: Any) -> None:
+        self._trainer = trainer
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        counted = [row["num_tokens"] for row in state.log_history if "num_tokens" in row]
+        self._trainer._total_train_tokens = counted[-1] if counted else 0

@@ -1,0 +1,76 @@
+"""Loads the model to train and its tokenizer: from a local folder, a hub's commit, or a GGUF file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from shared.errors import BadInput, Outage, PermanentError
+from workers.trainer.job import Job
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def load(job: Job) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model in float32 (bfloat16 is for the arithmetic alone) and its tokenizer, which has a chat template.
+
+    Raises:
+        PermanentError: it cannot be loaded, or lacks weights or a chat template.
+        Outage: the model hub cannot be reached.
+    """
+    source, options = _source(job)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+        model = _model(source, options)
+    except (OSError, ValueError) as error:
+        raise _unloadable(job, source, error) from error
+    _set_template(tokenizer, job)
+    return model, tokenizer
+
+
+def _source(job: Job) -> tuple[str, dict[str, Any]]:
+    """What `from_pretrained` takes."""
+    options: dict[str, Any] = {"trust_remote_code": job.trust_remote_code}
+    if job.model.hub is not None:
+        return job.model.hub, {**options, "revision": job.model.revision}
+    folder = Path(job.model.folder or "")
+    if not folder.is_dir():
+        raise PermanentError(f"the model folder {folder} is missing")
+    files = sorted(path.name for path in folder.glob("*.gguf"))
+    if files and not list(folder.glob("*.safetensors")):
+        return str(folder), {**options, "gguf_file": files[0]}
+    return str(folder), options
+
+
+def _model(source: str, options: dict[str, Any]) -> PreTrainedModel:
+    gguf = "gguf_file" in options
+    given = options if gguf else {**options, "use_safetensors": True}
+    model, info = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, output_loading_info=True, **given)
+    if info["missing_keys"]:
+        names = ", ".join(sorted(info["missing_keys"])[:3])
+        raise PermanentError(f"the model {source} lacks weights ({names} …)")
+    if gguf:
+        # It is dequantised now, and `save_pretrained` refuses what still calls itself quantised.
+        del model.hf_quantizer, model.quantization_method, model.config.quantization_config
+    return model
+
+
+def _set_template(tokenizer: PreTrainedTokenizerBase, job: Job) -> None:
+    if job.chat_template is not None:
+        tokenizer.chat_template = job.chat_template
+    if tokenizer.chat_template is None:
+        fix = "name one, such as `chat_template: human_assistant`"
+        raise BadInput("chat_template", "the model's tokenizer has none", fix)
+    if tokenizer.eos_token is None:
+        raise PermanentError("the model's tokenizer has no end token (eos_token): a policy could never stop")
+
+
+def _unloadable(job: Job, source: str, error: Exception) -> Exception:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if job.model.hub is not None and "connect" in str(error).lower():
+        return Outage(f"the model hub cannot be reached for {source}: {first}")
+    return PermanentError(f"the model {source} cannot be loaded: {first}")

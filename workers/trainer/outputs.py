@@ -1,0 +1,79 @@
+"""What a finished training leaves: a model folder for `from_pretrained`, its curve, its settings, its versions."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+
+from shared import records
+from shared.errors import PermanentError
+
+LIBRARIES = ("accelerate", "datasets", "numpy", "peft", "safetensors", "tokenizers", "torch", "transformers", "trl")
+# Of one run or one machine, and so no part of what was trained.
+LOCAL = frozenset({"output_dir", "run_name", "hub_token", "local_rank", "logging_dir"})
+LAST_ROWS = 10
+
+
+def save(trainer: Any, out: Path) -> None:
+    """Write the model folder and the training's files.
+
+    Raises:
+        PermanentError: a weight is not finite.
+    """
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if hasattr(model, "merge_and_unload"):
+        model = model.merge_and_unload()
+    if not all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters()):
+        raise PermanentError("the trained weights are not finite: lower learning_rate, or set max_grad_norm")
+    out.mkdir(parents=True, exist_ok=True)
+    # TRL trains without a cache; who samples wants one.
+    model.config.use_cache = True
+    model.save_pretrained(out)
+    trainer.processing_class.save_pretrained(out)
+    (out / "loss.parquet").write_bytes(records.to_bytes(curve(trainer.state.log_history)))
+    settings = {name: value for name, value in trainer.args.to_dict().items() if name not in LOCAL}
+    _write_json(out / "trl_config.json", {"trainer": type(trainer).__name__, "config": settings})
+    _write_json(out / "versions.json", versions())
+
+
+def curve(history: list[dict[str, Any]]) -> pa.Table:
+    """The logged rows: step int32, loss float64, and float64 columns of whatever else the trainer logged.
+
+    Among them learning_rate and grad_norm, and of DPO rewards/margins, rewards/accuracies and their like.
+    """
+    rows = [row for row in history if "loss" in row]
+    names = sorted({name for row in rows for name, value in row.items() if isinstance(value, int | float)})
+    others = [name for name in names if name not in {"step", "loss"}]
+    columns = {"step": pa.array([row["step"] for row in rows], pa.int32())}
+    for name in ["loss", *others]:
+        columns[name] = pa.array([row.get(name) for row in rows], pa.float64())
+    return pa.table(columns)
+
+
+def summary(trainer: Any) -> dict[str, Any]:
+    """Steps, tokens (prompts' included, padding not), epochs, and the mean of the last logged losses."""
+    rows = [row for row in trainer.state.log_history if "loss" in row]
+    last = [row["loss"] for row in rows[-LAST_ROWS:]]
+    return {
+        "steps": trainer.state.global_step,
+        "epochs": trainer.state.epoch,
+        "tokens": int(rows[-1].get("num_tokens", 0)) if rows else 0,
+        "final_loss": sum(last) / len(last) if last else None,
+    }
+
+
+def versions() -> dict[str, str]:
+    """What the weights may depend on beside the job: libraries, Python, and the kind of device."""
+    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
+    libraries = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return {"python": platform.python_version(), "device": device, **libraries}
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")

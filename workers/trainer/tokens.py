@@ -1,0 +1,82 @@
+"""Counts what TRL made of the rows, and checks that a policy trained on them can end its turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from shared.errors import PermanentError
+
+CHECKED = 8
+
+
+def count_demonstrations(trainer: Any, rows: Any) -> dict[str, int]:
+    """Of an SFT trainer: examples trained on, examples truncated, and rows dropped as nothing of them was left.
+
+    Raises:
+        PermanentError: nothing is left to train on, or the chat template does not end the assistant's turn.
+    """
+    template, longest = trainer.processing_class, trainer.args.max_length
+    _check_end(trainer, (_ids(template, row) for row in _first(rows)))
+    if trainer.args.packing:
+        return {"examples": len(rows), "truncated": _longer(template, rows, longest), "dropped": 0}
+    prepared = trainer.train_dataset
+    full = [row for row in prepared if longest is not None and len(row["input_ids"]) == longest]
+    dropped = _dropped(len(rows), len(prepared), longest)
+    return {"examples": len(prepared), "truncated": _longer(template, full, longest), "dropped": dropped}
+
+
+def count_pairs(trainer: Any, rows: Any) -> dict[str, int]:
+    """Of a DPO trainer: pairs trained on, pairs truncated, and rows dropped since their prompt alone fills the length.
+
+    Raises:
+        PermanentError: nothing is left to train on, or the chat template does not end the assistant's turn.
+    """
+    longest = trainer.args.max_length
+    prepared = trainer.train_dataset
+    dropped = _dropped(len(rows), len(prepared), longest)
+    _check_end(trainer, (row[name] for row in _first(prepared) for name in ("chosen_ids", "rejected_ids")))
+    truncated = 0
+    for row in prepared.select_columns(["prompt_ids", "chosen_ids", "rejected_ids"]):
+        length = len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
+        truncated += longest is not None and length > longest
+    return {"examples": len(prepared), "truncated": truncated, "dropped": dropped}
+
+
+def end_tokens(trainer: Any) -> set[int]:
+    """The tokens at which the policy stops: the tokenizer's and the generation settings'."""
+    ends = trainer.model.generation_config.eos_token_id
+    listed = ends if isinstance(ends, list) else [ends]
+    return {token for token in [*listed, trainer.processing_class.eos_token_id] if token is not None}
+
+
+def _check_end(trainer: Any, sequences: Iterable[list[int]]) -> None:
+    ends = end_tokens(trainer)
+    if any(ends.isdisjoint(ids[-3:]) for ids in sequences):
+        names = ", ".join(sorted(trainer.processing_class.convert_ids_to_tokens(sorted(ends))))
+        raise PermanentError(
+            f"chat_template: it does not end the assistant's turn with an end token of this model ({names}), so the "
+            "policy would never stop; name another template"
+        )
+
+
+def _first(rows: Any) -> Any:
+    return rows.select(range(min(CHECKED, len(rows))))
+
+
+def _ids(tokenizer: Any, row: dict[str, Any]) -> list[int]:
+    """A demonstration's tokens, whole."""
+    ids: list[int] = tokenizer.apply_chat_template(row["prompt"] + row["completion"], return_dict=True)["input_ids"]
+    return ids
+
+
+def _longer(tokenizer: Any, rows: Iterable[dict[str, Any]], longest: int | None) -> int:
+    return sum(longest is not None and len(_ids(tokenizer, row)) > longest for row in rows)
+
+
+def _dropped(given: int, left: int, longest: int | None) -> int:
+    if not left:
+        raise PermanentError(
+            f"max_length {longest} leaves nothing of any of the {given} rows: their prompts alone are longer"
+        )
+    return given - left

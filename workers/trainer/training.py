@@ -1,0 +1,117 @@
+"""One training with TRL, from a job folder to the files that are committed."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow.parquet as pq
+import torch
+import transformers
+from transformers import PrinterCallback
+
+from shared.errors import PermanentError
+from workers.trainer import outputs
+from workers.trainer.callbacks import Checkpointer, Reporter, TokenCount
+from workers.trainer.job import CHECKPOINTS, OUT, ROWS, Job
+from workers.trainer.loading import load
+from workers.trainer.messages import Message
+from workers.trainer.methods import METHODS
+from workers.trainer.methods.base import Method
+
+# Over TRL's own defaults, under the spec's arguments. Every step is logged, so that a training can be saved at any.
+DEFAULTS: dict[str, Any] = {"logging_steps": 1, "gradient_checkpointing": False, "dataloader_pin_memory": False}
+
+
+def run(job: Job, folder: Path, send: Callable[[Message], None]) -> dict[str, Any]:
+    """Train, write the results under `out`, and return the stage's metrics.
+
+    Raises:
+        PermanentError: the arguments, rows or model cannot be trained with, or the weights are no longer finite.
+    """
+    torch.set_num_threads(job.threads)
+    method = METHODS[job.method]
+    trainer, rows = build(job, folder)
+    evidence = method.evidence(trainer, job, rows)
+    for callback in (Reporter(send), Checkpointer(job.checkpoint_seconds, send), TokenCount(trainer)):
+        trainer.add_callback(callback)
+    trainer.train(resume_from_checkpoint=str(folder / job.resume) if job.resume else None)
+    if not trainer.is_world_process_zero():
+        return {}
+    outputs.save(trainer, folder / OUT)
+    return {**outputs.summary(trainer), **evidence}
+
+
+def build(job: Job, folder: Path) -> tuple[Any, datasets.Dataset]:
+    """TRL's trainer for a job, before its first step, and the rows it was given.
+
+    Raises:
+        PermanentError: TRL refuses the arguments.
+    """
+    _quiet()
+    method = METHODS[job.method]
+    config_class, trainer_class = import_trl(job)
+    rows = datasets.Dataset.from_list([method.example(row) for row in pq.read_table(folder / ROWS).to_pylist()])
+    model, tokenizer = load(job)
+    try:
+        config = config_class(**arguments(job, method, folder))
+        trainer = trainer_class(
+            model=model, args=config, train_dataset=rows, processing_class=tokenizer, peft_config=_lora(job)
+        )
+    except (TypeError, ValueError) as error:
+        raise PermanentError(f"TRL refuses the arguments: {str(error).splitlines()[0]}") from error
+    trainer.remove_callback(PrinterCallback)
+    return trainer, rows
+
+
+def import_trl(job: Job) -> tuple[type[Any], type[Any]]:
+    """TRL's configuration and trainer class of a job's method. TRL imports them when asked for, which takes seconds."""
+    import trl
+
+    method = METHODS[job.method]
+    return getattr(trl, method.config), getattr(trl, method.trainer)
+
+
+def arguments(job: Job, method: Method, folder: Path) -> dict[str, Any]:
+    """The TRL configuration's arguments: the spec's between our defaults and what we own."""
+    owned: dict[str, Any] = {
+        "output_dir": str(folder / CHECKPOINTS),
+        "seed": job.seed,
+        "use_cpu": not torch.cuda.is_available(),
+        "bf16": job.precision == "bfloat16",
+        "logging_strategy": "steps",
+        "save_strategy": "no",
+        "eval_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "trust_remote_code": job.trust_remote_code,
+    }
+    if job.max_length is not None:
+        owned["max_length"] = job.max_length
+    return {**DEFAULTS, **job.args, **owned, **method.arguments(job)}
+
+
+def _lora(job: Job) -> Any:
+    if job.lora is None:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=job.lora.r,
+        lora_alpha=job.lora.alpha,
+        lora_dropout=job.lora.dropout,
+        target_modules=job.lora.target_modules,
+        task_type="CAUSAL_LM",
+    )
+
+
+def _quiet() -> None:
+    """No progress bars: the worker reads messages, and a log of bars cannot be read."""
+    os.environ["TQDM_DISABLE"] = "1"
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("transformers").setLevel(logging.WARNING)

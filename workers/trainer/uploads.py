@@ -1,0 +1,94 @@
+"""Uploads checkpoints beside a running training, one at a time and always the newest."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from shared.errors import Outage, Stopped
+from workers.trainer.checkpoints import Checkpoints
+
+RETRY = 5.0
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A checkpoint that lies in a local folder."""
+
+    step: int
+    folder: Path
+    device_seconds: float
+
+
+class Uploads:
+    """The newest checkpoint offered is uploaded as soon as the one before is; older ones in between are dropped.
+
+    An outage of the store does not end the training: the upload is tried again, or overtaken by the next. `advanced` is
+    called after each upload, in the upload's thread; `log` with what there is to say.
+    """
+
+    def __init__(
+        self, checkpoints: Checkpoints, advanced: Callable[[], None], log: Callable[[str], None], retry: float = RETRY
+    ) -> None:
+        self._checkpoints = checkpoints
+        self._advanced = advanced
+        self._log = log
+        self._retry = retry
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._stop = threading.Event()
+        self._waiting: Offer | None = None
+        self._current: Offer | None = None
+        self._future: Future[None] | None = None
+        self._not_before = 0.0
+
+    def offer(self, step: int, folder: Path, device_seconds: float) -> None:
+        """A checkpoint is complete; its folder is removed once it is uploaded or overtaken."""
+        if self._waiting is not None:
+            shutil.rmtree(self._waiting.folder, ignore_errors=True)
+        self._waiting = Offer(step, folder, device_seconds)
+
+    def step(self) -> None:
+        """Take note of an upload that has ended, and start the next. Called often, never blocks long."""
+        if self._future is not None and self._future.done():
+            self._finish()
+        if self._future is None and self._waiting is not None and time.monotonic() >= self._not_before:
+            self._current, self._waiting = self._waiting, None
+            self._future = self._pool.submit(self._upload, self._current)
+
+    def __enter__(self) -> Uploads:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Give up what is under way: the training has ended, well or not."""
+        self._stop.set()
+        self._pool.shutdown(wait=True)
+
+    def _upload(self, offer: Offer) -> None:
+        self._checkpoints.upload(offer.step, offer.folder, offer.device_seconds, self._check)
+        self._advanced()
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise Stopped("the training has ended")
+
+    def _finish(self) -> None:
+        assert self._future is not None and self._current is not None
+        future, offer = self._future, self._current
+        self._future = self._current = None
+        try:
+            future.result()
+        except Outage as outage:
+            self._log(f"the checkpoint of step {offer.step} is not uploaded yet: {outage}")
+            self._not_before = time.monotonic() + self._retry
+            if self._waiting is None:
+                self._waiting = offer
+                return
+        else:
+            self._log(f"checkpoint of step {offer.step} saved")
+        shutil.rmtree(offer.folder, ignore_errors=True)
