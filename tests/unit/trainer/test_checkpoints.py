@@ -1,0 +1,151 @@
+"""Checkpoints in the store: whole ones count, the newest first, and older ones go."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared.errors import Outage, Stopped
+from shared.store import MemoryStore
+from tests.waiting import wait_until
+from workers.trainer.checkpoints import Checkpoints
+from workers.trainer.uploads import Uploads
+
+SCRATCH = "scratch/key/"
+
+
+def folder(at: Path, step: int) -> Path:
+    """A local checkpoint as transformers leaves it."""
+    made = at / f"checkpoint-{step}"
+    made.mkdir(parents=True)
+    for name in ("model.safetensors", "optimizer.pt", "training_args.bin"):
+        (made / name).write_bytes(f"{name} at {step}".encode())
+    return made
+
+
+def nothing() -> None:
+    """The check of a training that goes on."""
+
+
+def test_the_newest_comes_back_with_its_cost(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(MemoryStore(), SCRATCH)
+    checkpoints.upload(9, folder(tmp_path, 9), 1.5, nothing)
+    checkpoints.upload(10, folder(tmp_path, 10), 2.5, nothing)
+    marker = checkpoints.download_newest(tmp_path / "back")
+    assert marker is not None
+    assert (marker.step, marker.device_seconds) == (10, 2.5)
+    assert {path.name: path.read_text() for path in (tmp_path / "back").iterdir()} == {
+        "model.safetensors": "model.safetensors at 10",
+        "optimizer.pt": "optimizer.pt at 10",
+    }
+
+
+def test_none_at_first(tmp_path: Path) -> None:
+    assert Checkpoints(MemoryStore(), SCRATCH).download_newest(tmp_path / "back") is None
+
+
+def test_an_upload_prunes_what_is_older(tmp_path: Path) -> None:
+    store = MemoryStore()
+    checkpoints = Checkpoints(store, SCRATCH)
+    for step in (1, 2):
+        checkpoints.upload(step, folder(tmp_path, step), 0.0, nothing)
+    assert {info.name.split("/")[3][:8] for info in store.list(SCRATCH)} == {"00000002"}
+
+
+def test_an_upload_that_was_cut_short_does_not_count(tmp_path: Path) -> None:
+    store = MemoryStore()
+    checkpoints = Checkpoints(store, SCRATCH)
+    checkpoints.upload(1, folder(tmp_path, 1), 0.0, nothing)
+
+    def stop() -> None:
+        if any("00000002" in info.name for info in store.list(SCRATCH)):
+            raise Stopped("cut short")
+
+    with pytest.raises(Stopped):
+        checkpoints.upload(2, folder(tmp_path, 2), 0.0, stop)
+    marker = checkpoints.download_newest(tmp_path / "back")
+    assert marker is not None and marker.step == 1
+
+
+@pytest.mark.parametrize("harm", ["changed", "missing"])
+def test_a_damaged_one_gives_way_to_the_one_before(tmp_path: Path, harm: str) -> None:
+    store = MemoryStore()
+    checkpoints = Checkpoints(store, SCRATCH)
+    # As two workers that overlap would leave it: the slower one has not pruned yet.
+    checkpoints.upload(2, folder(tmp_path, 2), 0.0, nothing)
+    checkpoints.upload(1, folder(tmp_path, 1), 0.0, nothing)
+    name = next(
+        info.name for info in store.list(f"{SCRATCH}checkpoints/00000002") if info.name.endswith("optimizer.pt")
+    )
+    if harm == "changed":
+        store.put(name, b"other bytes")
+    else:
+        store.delete([name])
+    marker = checkpoints.download_newest(tmp_path / "back")
+    assert marker is not None and marker.step == 1
+    assert (tmp_path / "back" / "optimizer.pt").read_text() == "optimizer.pt at 1"
+
+
+class SlowStore(MemoryStore):
+    """Lets nothing through until told to, then fails as often as told to."""
+
+    def __init__(self, failures: int = 0) -> None:
+        super().__init__()
+        self.open = threading.Event()
+        self.failures = failures
+
+    def put_file(self, name: str, path: Path) -> None:
+        self.open.wait()
+        if self.failures:
+            self.failures -= 1
+            raise Outage("the store is away")
+        super().put_file(name, path)
+
+
+def uploaded(store: MemoryStore) -> set[int]:
+    return {int(info.name.split("/")[3][:8]) for info in store.list(SCRATCH) if info.name.endswith("checkpoint.json")}
+
+
+def steps_until(uploads: Uploads, condition: Callable[[], bool], what: str) -> None:
+    def look() -> bool:
+        uploads.step()
+        return condition()
+
+    wait_until(look, 5, what)
+
+
+def test_only_the_newest_offer_waits(tmp_path: Path) -> None:
+    store = SlowStore()
+    saved: list[None] = []
+    with Uploads(Checkpoints(store, SCRATCH), lambda: saved.append(None), lambda line: None) as uploads:
+        for step in (1, 2, 3):
+            uploads.offer(step, folder(tmp_path, step), 0.0)
+            uploads.step()
+        assert not (tmp_path / "checkpoint-2").exists()
+        store.open.set()
+        steps_until(uploads, lambda: uploaded(store) == {3}, "the newest to be uploaded")
+    assert len(saved) == 2
+
+
+def test_an_outage_is_tried_again(tmp_path: Path) -> None:
+    store = SlowStore(failures=1)
+    store.open.set()
+    lines: list[str] = []
+    with Uploads(Checkpoints(store, SCRATCH), lambda: None, lines.append, retry=0.01) as uploads:
+        uploads.offer(1, folder(tmp_path, 1), 0.0)
+        steps_until(uploads, lambda: len(lines) == 2, "the upload after an outage")
+    assert uploaded(store) == {1}
+    assert "the store is away" in lines[0] and "saved" in lines[1]
+    assert not (tmp_path / "checkpoint-1").exists()
+
+
+def test_an_upload_is_given_up_when_the_training_ends(tmp_path: Path) -> None:
+    store = SlowStore()
+    with Uploads(Checkpoints(store, SCRATCH), lambda: None, lambda line: None) as uploads:
+        uploads.offer(1, folder(tmp_path, 1), 0.0)
+        uploads.step()
+        threading.Timer(0.05, store.open.set).start()
+    assert uploaded(store) == set()
