@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import signal
+import threading
 from collections import Counter
 from typing import Any
 
@@ -111,7 +113,7 @@ def test_a_killed_process_costs_nothing_once_it_is_back(stack: Stack, name: str)
     wait_until(lambda: committed(stack, id, 8), FINISH, "eight commits")
     before = bytes_of(stack)
     stack.kill(name)
-    stack.revive(name)
+    {"valkey": stack.start_valkey, "s3": stack.start_s3}.get(name, lambda: stack.start(name))()
     found = finished(stack, id)
     assert found["state"] == "succeeded"
     after = bytes_of(stack)
@@ -151,9 +153,7 @@ def test_a_stopped_worker_that_is_overtaken_changes_no_committed_byte(stack: Sta
     before = bytes_of(stack)
     go.touch()
     stack.kill("trainer", signal.SIGCONT)
-    wait_until(
-        lambda: "another worker has" in stack_logs(stack, held[0][2]), FINISH, "the overtaken one to see it"
-    )
+    wait_until(lambda: "another worker has" in stack_logs(stack, held[0][2]), FINISH, "the overtaken one to see it")
     assert bytes_of(stack) == before
 
 
@@ -198,3 +198,52 @@ def test_a_thousand_ready_stages_leave_at_most_a_thousand_messages(stack: Stack)
         conductor.board.refresh(stack.redis, [unit.commit_key for unit in ready])
         conductor.dispatcher.dispatch([unit.model_copy(update={"experiment": experiment.id}) for unit in ready])
     assert stack.redis.llen("trainer") == 1000
+
+
+@pytest.mark.parametrize(
+    "seconds", [0.5, pytest.param(3.0, marks=pytest.mark.slow), pytest.param(20.0, marks=pytest.mark.slow)]
+)
+def test_a_broker_that_was_away_brings_nothing_to_an_end(stack: Stack, seconds: float) -> None:
+    start_all(stack, 0.5)
+    id = submit(stack)
+    wait_until(lambda: committed(stack, id, 6), FINISH, "six commits")
+    stack.kill("valkey")
+    away_for(seconds)
+    stack.start_valkey()
+    assert finished(stack, id)["state"] == "succeeded"
+    assert all(len(hashes) == 1 for hashes in contents(stack).values())
+
+
+@pytest.mark.slow
+def test_a_store_that_was_away_for_half_a_minute_costs_only_the_wait(stack: Stack) -> None:
+    start_all(stack, 0.5)
+    id = submit(stack)
+    wait_until(lambda: committed(stack, id, 6), FINISH, "six commits")
+    before = bytes_of(stack)
+    stack.kill("s3")
+    away_for(30.0)
+    stack.start_s3()
+    assert finished(stack, id)["state"] == "succeeded"
+    after = bytes_of(stack)
+    assert all(after[name] == data for name, data in before.items())
+
+
+def test_refused_writes_make_stages_wait_until_there_is_room_again(stack: Stack) -> None:
+    start_all(stack, 0.1)
+    id = submit(stack)
+    wait_until(lambda: committed(stack, id, 3), FINISH, "three commits")
+    server = stack.processes["s3"].pid
+    resource.prlimit(server, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    waiting = wait_until(
+        lambda: [stage for stage in summary(stack, id)["stages"] if stage["state"] == "waiting"],
+        FINISH,
+        "a stage to wait",
+    )
+    assert "object store" in waiting[0]["reason"]
+    resource.prlimit(server, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert finished(stack, id)["state"] == "succeeded"
+
+
+def away_for(seconds: float) -> None:
+    """Let a fault last for as long as the test is about."""
+    threading.Event().wait(seconds)
