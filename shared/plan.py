@@ -73,13 +73,13 @@ def plan(resolved: Resolved) -> Plan:
             if arm_name not in done:
                 done.add(arm_name)
                 _plan_arm(build, spec, arm_name, recipe, scores, training)
-    order = [name for arm in spec.arms for name in (starts.get(arm), arm) if name]
+    order = [found for arm_name in spec.arms for found in (starts.get(arm_name), arm_name) if found]
     inputs = {row["input"]: row.pop("key") for row in [*scores, *training]}
     drawn = Plan(build.stages, "")
-    stages_of = {arm: drawn.ancestors(_of_arm(arm, scores, training, inputs)) for arm in dict.fromkeys(order)}
-    for arm, keys in stages_of.items():
+    stages_of = {one: drawn.ancestors(_of_arm(one, scores, training, inputs)) for one in dict.fromkeys(order)}
+    for user, keys in stages_of.items():
         for key in keys:
-            build.stages[key].arms.append(arm)
+            build.stages[key].arms.append(user)
     inputs |= {f"stage/{key}": key for key in build.stages}
     params = report_params(resolved, list(stages_of), starts, scores, training, stages_of, build.stages)
     report = build.add("report", params, inputs)

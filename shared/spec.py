@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny
 
@@ -16,8 +16,13 @@ from shared.world.pretrain import PretrainSettings
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9._ +-]{0,62}[A-Za-z0-9])?$")]
 DatasetName = Annotated[str, Field(pattern=r"^dataset:[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
-Model = Annotated[reduce(or_, PROVIDERS.values()), Field(discriminator="provider")]
-Evaluation = Annotated[reduce(or_, PROTOCOLS.values()), Field(discriminator="protocol")]
+if TYPE_CHECKING:
+    from shared.llm.providers import ModelSpec as Model
+    from shared.protocols import Evaluation
+else:
+    # Unions of whatever is registered, told apart by one field each.
+    Model = Annotated[reduce(or_, PROVIDERS.values()), Field(discriminator="provider")]
+    Evaluation = Annotated[reduce(or_, PROTOCOLS.values()), Field(discriminator="protocol")]
 
 
 class WorldSource(SpecModel):
@@ -140,10 +145,10 @@ class Spec(SpecModel):
     seeds: list[int] = Field([0], min_length=1)
     prompts: Prompts
     policies: dict[Name, Policy] = Field(min_length=1)
-    models: dict[Name, SerializeAsAny[Model]] = Field(min_length=1)  # type: ignore[valid-type]
+    models: dict[Name, SerializeAsAny[Model]] = Field(min_length=1)
     arms: dict[Name, Arm] = Field(min_length=1)
     defaults: Defaults = Defaults()
-    evaluations: dict[Name, SerializeAsAny[Evaluation]] = Field(min_length=1)  # type: ignore[valid-type]
+    evaluations: dict[Name, SerializeAsAny[Evaluation]] = Field(min_length=1)
     primary: Primary
     contrasts: dict[Name, tuple[str, str]] = {}
     worth: WorthPoints | WorthPrice = WorthPoints(points=2.0)

@@ -42,7 +42,7 @@ class Commits:
         It is the oldest (store's clock, then name) whose manifest names the commits that count of all its inputs;
         one that read another is stale, and its stage is run again.
         """
-        stale = []
+        stale: list[str] = []
         for info in sorted(self._names.get(key, {}).values(), key=lambda info: (info.modified, info.name)):
             ref, manifest = self.read(info.name)
             if all(manifest.inputs.get(name) == given for name, given in inputs.items()):

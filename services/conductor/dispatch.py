@@ -39,7 +39,7 @@ class Dispatcher:
         """Queue the units that may be queued now. Returns those that must be given up, with the error."""
         now = time.monotonic()
         failed: list[tuple[Unit, str]] = []
-        self._depths: dict[str, int] = {}
+        self._depths.clear()
         self._unmark_unsent()
         for unit in units:
             seen = self._board[unit.commit_key]
