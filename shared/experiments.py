@@ -147,6 +147,11 @@ def add_event(client: redis.Redis, id: str, event: str, data: Mapping[str, Any])
     client.xadd(f"events:{id}", {"event": event, "data": json.dumps(data)}, maxlen=EVENTS_KEPT, approximate=True)
 
 
+def partial_report_name(id: str, file: str) -> str:
+    """Where an unfinished experiment's newest report lies (`report.json`, `report.html`); it is overwritten as it grows."""
+    return f"scratch/reports/{id}/{file}"
+
+
 def read_json(store: ObjectStore, name: str) -> dict[str, Any] | None:
     """An object's JSON; None where there is no such object."""
     try:
