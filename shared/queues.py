@@ -5,7 +5,6 @@ Messages are hints (design.md): acknowledged on receipt, never relied on. What b
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 from typing import Any
@@ -15,6 +14,7 @@ from celery import Celery
 from kombu import Queue as KombuQueue
 
 from shared.kinds import KINDS, QUEUES
+from shared.logs import configure_logs
 from shared.settings import Settings, get_settings
 
 
@@ -59,7 +59,7 @@ def run_worker(app: Celery, queue: str, concurrency: int) -> None:
 
     Threads, since a `solo` worker cannot answer Flower during a task, and prefork would leave children behind.
     """
-    logging.basicConfig(level=get_settings().log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure_logs()
     app.worker_main(
         [
             "worker",

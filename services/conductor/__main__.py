@@ -10,6 +10,7 @@ import structlog
 
 from services.conductor.reconcile import Conductor
 from shared.errors import Outage
+from shared.logs import configure_logs
 from shared.queues import celery_app, redis_client
 from shared.settings import get_settings
 from shared.store import S3Store
@@ -20,6 +21,7 @@ log = structlog.get_logger()
 def main() -> None:
     """Run the conductor until it is told to end."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    configure_logs()
     settings = get_settings()
     store = S3Store.from_settings(settings)
     while True:
