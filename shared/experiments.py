@@ -148,7 +148,7 @@ def add_event(client: redis.Redis, id: str, event: str, data: Mapping[str, Any])
 
 
 def partial_report_name(id: str, file: str) -> str:
-    """Where an unfinished experiment's newest report lies (`report.json`, `report.html`); it is overwritten as it grows."""
+    """Where an unfinished experiment's newest report lies (`report.json`, `report.html`); overwritten as it grows."""
     return f"scratch/reports/{id}/{file}"
 
 

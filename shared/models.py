@@ -13,7 +13,7 @@ import json
 import re
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -94,8 +94,12 @@ def add_model(store: ObjectStore, name: str, folder: Path) -> str:
 
 def publish_model(store: ObjectStore, name: str, folder: Path) -> ModelInfo:
     """`add_model`, telling all that the name means now."""
+    return publish_files(store, name, model_files(folder))
+
+
+def publish_files(store: ObjectStore, name: str, paths: Mapping[str, Path]) -> ModelInfo:
+    """`publish_model` of files that lie anywhere, by their paths in the model's folder."""
     check_name(name)
-    paths = model_files(folder)
     check_folder(paths)
     hashes = {file: sha256_file(path) for file, path in sorted(paths.items())}
     sha256 = content_key(hashes)

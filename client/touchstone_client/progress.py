@@ -1,4 +1,4 @@
-"""How far an experiment is, its stages grouped by kind and arms: pure functions from the API's JSON to what is shown."""
+"""How far an experiment is, its stages grouped by kind and arms: pure functions on the API's JSON."""
 
 from __future__ import annotations
 

@@ -1,0 +1,123 @@
+"""What endpoints are given, as Annotated aliases: settings, store, Redis, who asks, bodies and pages."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import redis
+import redis.asyncio
+from fastapi import Depends, Header, Query, Request
+
+from services.api.guard import COOKIE, SAFE, session_of, token_of
+from services.api.metrics import Metrics
+from services.api.problems import Problem, TooLarge, not_found
+from services.api.spectext import read_spec_text
+from shared.experiments import read_summary
+from shared.settings import Settings
+from shared.store import ObjectStore
+
+ID = re.compile(r"[a-z0-9-]{1,64}")
+KEY = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass
+class State:
+    """What lives as long as the app."""
+
+    settings: Settings
+    store: ObjectStore
+    redis: redis.Redis
+    events: redis.asyncio.Redis
+    metrics: Metrics
+
+
+def _state(request: Request) -> State:
+    state: State = request.app.state.touchstone
+    return state
+
+
+StateDep = Annotated[State, Depends(_state)]
+
+
+def _settings(state: StateDep) -> Settings:
+    return state.settings
+
+
+def _store(state: StateDep) -> ObjectStore:
+    return state.store
+
+
+def _redis(state: StateDep) -> redis.Redis:
+    return state.redis
+
+
+SettingsDep = Annotated[Settings, Depends(_settings)]
+Store = Annotated[ObjectStore, Depends(_store)]
+Redis = Annotated[redis.Redis, Depends(_redis)]
+
+
+def caller(request: Request, settings: SettingsDep) -> str:
+    """The token that the caller proved to know; empty where none is asked for. The cookie only ever reads."""
+    if not settings.api_tokens:
+        return ""
+    scheme, _, offered = request.headers.get("authorization", "").partition(" ")
+    found = token_of(settings, offered.strip()) if scheme.lower() == "bearer" else None
+    if found is None and request.method in SAFE:
+        found = session_of(settings, request.cookies.get(COOKIE, ""))
+    if found is None:
+        detail = "a bearer token is needed: Authorization: Bearer <one of TOUCHSTONE_API_TOKENS>"
+        raise Problem(401, detail, headers={"WWW-Authenticate": "Bearer"})
+    return found
+
+
+Caller = Annotated[str, Depends(caller)]
+
+
+@dataclass(frozen=True)
+class SpecBody:
+    """A spec as it was sent: its bytes and the plain data in them."""
+
+    text: str
+    data: Any
+
+
+async def _spec_body(request: Request, settings: SettingsDep, who: Caller) -> SpecBody:
+    limit = settings.max_spec_bytes
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise TooLarge("spec", limit, "TOUCHSTONE_MAX_SPEC_BYTES")
+    data = read_spec_text(bytes(body), request.headers.get("content-type", ""))
+    return SpecBody(body.decode("utf-8-sig"), data)
+
+
+SpecBodyDep = Annotated[SpecBody, Depends(_spec_body)]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(min_length=1, max_length=255, description="Sending the same body again under this key starts nothing new"),
+]
+Limit = Annotated[int, Query(ge=1, le=500, description="at most this many items")]
+Cursor = Annotated[str, Query(max_length=300, description="`next_cursor` of the page before")]
+
+
+def _summary(id: str, store: Store, client: Redis) -> dict[str, Any]:
+    found = read_summary(client, store, id) if ID.fullmatch(id) else None
+    if found is None:
+        raise not_found(f"experiment {id!r}")
+    return found
+
+
+Summary = Annotated[dict[str, Any], Depends(_summary)]
+
+
+def _stage_key(key: str) -> str:
+    if not KEY.fullmatch(key):
+        raise not_found(f"stage {key[:80]!r}: a key has 64 hexadecimal digits")
+    return key
+
+
+StageKey = Annotated[str, Depends(_stage_key)]

@@ -1,0 +1,89 @@
+"""/v1/datasets: upload and list prompts, completions and preferences."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, cast, get_args
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Query, Request
+
+from services.api.deps import Caller, Limit, SettingsDep, Store, caller
+from services.api.openapi import form
+from services.api.problems import responses
+from services.api.schemas import Dataset, DatasetList
+from services.api.uploads import Upload, receive
+from shared import datasets, tables
+from shared.errors import BadInput
+from shared.names import check_name
+from shared.settings import Settings
+from shared.store import ObjectStore
+
+router = APIRouter(
+    prefix="/v1/datasets", tags=["datasets"], dependencies=[Depends(caller)], responses=responses(401, 403, 503)
+)
+
+MAP = "our columns from the file's: prompt_id=id,prompt=instruction; may be given several times"
+FORM = form(
+    {
+        "name": {"type": "string", "description": "the name that specs use: dataset:NAME", "example": "alpaca-eval"},
+        "file": {"type": "string", "format": "binary", "description": "JSONL, Parquet or CSV, by its name's ending"},
+        "map": {"type": "array", "items": {"type": "string"}, "description": MAP},
+        "kind": {"type": "string", "enum": list(get_args(datasets.Kind)), "description": "default: by its columns"},
+        "preference": {
+            "type": "string",
+            "enum": list(get_args(datasets.PreferenceScale)),
+            "description": "what the preference column holds: the probability that a is better, or AlpacaEval's codes",
+        },
+    },
+    ["name", "file"],
+)
+
+
+@router.post("", status_code=201, openapi_extra=FORM, responses=responses(413, 415, 422))
+async def add_dataset(request: Request, store: Store, settings: SettingsDep, who: Caller) -> Dataset:
+    """Upload a file under a name. The content is immutable; the same name again means the newer content."""
+    limit, setting = settings.max_dataset_bytes, "TOUCHSTONE_MAX_DATASET_BYTES"
+    async with receive(request, settings.data_dir, limit, setting) as upload:
+        info = await to_thread.run_sync(_add, upload, store, settings)
+    return Dataset(**asdict(info))
+
+
+@router.get("", responses=responses(422))
+def list_datasets(
+    store: Store, limit: Limit = 50, cursor: Annotated[str, Query(description="`next_cursor` of the page before")] = ""
+) -> DatasetList:
+    """Datasets by name."""
+    found, more = datasets.list_datasets(store, limit, cursor)
+    return DatasetList(items=[Dataset(**asdict(info)) for info in found], next_cursor=more)
+
+
+def _add(upload: Upload, store: ObjectStore, settings: Settings) -> datasets.DatasetInfo:
+    name = check_name(upload.one("name"))
+    filename, path = _file(upload)
+    prepared = datasets.prepare(
+        path,
+        datasets.parse_mapping(upload.fields.get("map", [])),
+        cast(Any, upload.maybe("kind")),
+        format=tables.file_format(filename),
+        preference=_scale(upload.maybe("preference")),
+        # Columns unfold in memory; one that is read at all must stay near its size on disk.
+        largest=4 * settings.max_dataset_bytes,
+    )
+    return datasets.publish(store, name, prepared)
+
+
+def _file(upload: Upload) -> tuple[str, Path]:
+    files = [(name, path) for field, name, path in upload.files if field == "file"]
+    if len(files) != 1:
+        problem = "is missing" if not files else "is given twice"
+        raise BadInput("file", problem, "Send one file as the form's field `file`.")
+    return files[0]
+
+
+def _scale(given: str | None) -> datasets.PreferenceScale:
+    scales = get_args(datasets.PreferenceScale)
+    if given is not None and given not in scales:
+        raise BadInput("preference", f"{given!r} is unknown", f"Use one of: {', '.join(scales)}.")
+    return cast(datasets.PreferenceScale, given or "probability")
