@@ -10,8 +10,8 @@ class PretrainSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    steps: int = Field(1050, ge=1, description="training steps in all")
-    mixed_steps: int = Field(250, ge=0, description="the last steps, on answers of a teacher of `accuracy`")
+    steps: int = Field(800, ge=1, description="training steps in all")
+    mixed_steps: int = Field(200, ge=0, description="the last steps, on answers of a teacher of `accuracy`")
     accuracy: float = Field(0.25, ge=0, le=1, description="how often that teacher is right")
     width: int = Field(96, ge=8, multiple_of=8, description="the model's width")
     layers: int = Field(2, ge=1, description="the model's depth")
