@@ -1,0 +1,126 @@
+"""The words of a verdict. Numbers are in points of win rate, with a true minus sign."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.analyst.contrasts import ContrastResult
+from services.analyst.power import Needed
+
+
+def number(value: float, digits: int = 1) -> str:
+    """A number as it is read: `−3.1`; never `-0.0`."""
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = f"{0:.{digits}f}"
+    return text.replace("-", "−")
+
+
+def points(value: float) -> str:
+    """`1.0 point`, `2.5 points`, without a sign."""
+    text = number(abs(value))
+    return f"{text} point" if text == "1.0" else f"{text} points"
+
+
+def scoped(sentence: str, scope: str, seeds: int) -> str:
+    """Say what the sentence speaks of, where that is less than the recipe."""
+    if scope == "recipe":
+        return sentence
+    runs = "one run each" if seeds == 1 else "two runs each"
+    return f"For these trained models ({runs}; another seed may differ): {sentence}"
+
+
+def invalid(primary: ContrastResult, reasons: Sequence[str]) -> str:
+    return f"no answer, because {'; and '.join(reasons)}. What was measured: {measured(primary)}."
+
+
+def judges_disagree(primary: ContrastResult, others: Sequence[ContrastResult]) -> str:
+    seen = "; ".join(measured(other) for other in others)
+    return f"inconclusive: another judge says the opposite. {measured(primary)}; but {seen}."
+
+
+def opposed(primary: ContrastResult, other: ContrastResult) -> str:
+    return f"{other.evaluation} gives the opposite level of {primary.evaluation}"
+
+
+def answer(primary: ContrastResult, delta: float, level: str, reasons: Sequence[str]) -> str:
+    """The sentence where the decision interval decides, or cannot."""
+    if level == "rl_adds_value":
+        return f"RL adds value: {measured(primary)}{_beyond(primary, delta)}."
+    if level == "sft_suffices":
+        return f"SFT suffices{_addition(primary, delta)}: {measured(primary)}{_beyond(primary, delta)}."
+    return f"inconclusive: {measured(primary)}, which reaches both sides of {_threshold(delta)}. {reasons[-1]}"
+
+
+def measured(result: ContrastResult) -> str:
+    """What was seen: `rlaif-weak scores 3.1 points below sft-strong on win-rate@0.7 (95% interval −5.0 to −1.2)`."""
+    a, b = result.contrast.arms[:2]
+    low, high = result.decision_interval
+    where = "above" if result.estimate >= 0 else "below"
+    level = "95% interval" if result.decision_interval == result.interval else "decision interval"
+    return (
+        f"{a} scores {points(result.estimate)} {where} {b} on {result.evaluation} "
+        f"({level} {number(low)} to {number(high)})"
+    )
+
+
+def by_interval(primary: ContrastResult, delta: float, level: str) -> str:
+    low, high = primary.decision_interval
+    if level == "rl_adds_value":
+        return f"the lower end of the interval, {number(low)}, lies above delta, {number(delta)}"
+    if level == "sft_suffices":
+        return f"the upper end of the interval, {number(high)}, lies below delta, {number(delta)}"
+    return f"delta, {number(delta)}, lies within the interval, {number(low)} to {number(high)}"
+
+
+def what_would_decide(primary: ContrastResult, delta: float, needs: Needed | None) -> str:
+    """Which sizes would bring the half-width to 0.7 delta, or that prompts alone cannot."""
+    h = (primary.decision_interval[1] - primary.decision_interval[0]) / 2
+    if delta == 0:
+        return "With a delta of zero no number of prompts or seeds is sure to decide."
+    if needs is None:
+        return (
+            f"The interval is already ±{number(h)}, within 0.7 delta: the true difference lies close to delta, "
+            "and more data may not decide."
+        )
+    goal = f"To bring the interval from ±{number(h)} to ±{number(needs.target)} (0.7 delta)"
+    if not needs.seeds_known:
+        prompts = f"takes about {needs.prompts:,} prompts" if needs.prompts else "prompts alone cannot"
+        return f"{goal} {prompts} for these trained models; to speak of the recipe takes at least 3 seeds."
+    ways = []
+    if needs.prompts:
+        ways.append(f"{needs.prompts:,} prompts with these {primary.seeds} seeds")
+    if needs.seeds:
+        ways.append(f"{needs.seeds} seeds with these {primary.prompts:,} prompts")
+    if needs.both:
+        ways.append(f"{needs.both[0]:,} prompts with {needs.both[1]} seeds")
+    alone = "" if needs.prompts else "; more prompts alone cannot"
+    return f"{goal} takes {', or '.join(ways)}{alone}." if ways else f"{goal}: neither prompts nor seeds in reach can."
+
+
+def _beyond(primary: ContrastResult, delta: float) -> str:
+    a = primary.contrast.arms[0]
+    above = primary.decision_interval[0] > delta
+    if delta <= 0:
+        side = "and loses less than that" if above else "and loses more than that"
+        if above and primary.decision_interval[0] > 0:
+            side = "and loses nothing"
+        return f"; {a} may lose {points(delta)} and still be the better buy, {side}"
+    if above:
+        return f", more than the {points(delta)} that would make it worth its cost"
+    return f", less than the {points(delta)} that would make {a} worth its cost"
+
+
+def _addition(primary: ContrastResult, delta: float) -> str:
+    low, high = primary.decision_interval
+    if delta <= 0:
+        return ""
+    better = " and is better" if high < 0 else ""
+    same = f"the same within {points(delta)}" if low > -delta else ""
+    return better + (", " + same if same else "")
+
+
+def _threshold(delta: float) -> str:
+    if delta <= 0:
+        return f"the {points(delta)} that it may lose"
+    return f"the {points(delta)} that would make it worth its cost"
