@@ -241,7 +241,7 @@ def _field_error(item: dict[str, Any]) -> FieldError:
     field = ".".join(step for index, step in enumerate(steps) if not (index and step in tags and index == 2))
     kind, message = item["type"], item["msg"]
     if kind == "extra_forbidden":
-        near = difflib.get_close_matches(steps[-1], sorted(_known_fields()), n=1)
+        near = difflib.get_close_matches(steps[-1], sorted(_known_fields() - {steps[-1]}), n=1)
         return FieldError(field, "is not a field of the spec", f"Did you mean {near[0]}?" if near else "Remove it.")
     if kind == "missing":
         return FieldError(field, "is missing", f"Add {steps[-1]}.")
