@@ -9,8 +9,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from touchstone_client.progress import arms_label
-
 
 def print_experiments(items: Iterable[Mapping[str, Any]], console: Console) -> None:
     """One row for each experiment."""
@@ -45,18 +43,16 @@ def print_plan(plan: Mapping[str, Any], console: Console) -> None:
     kinds: dict[str, list[Mapping[str, Any]]] = {}
     for stage in plan["stages"]:
         kinds.setdefault(stage["kind"], []).append(stage)
-    every_arm = {arm for stage in plan["stages"] for arm in stage.get("arms", [])}
     rows = [
         (
             kind,
             str(len(stages)),
             str(sum(bool(stage["reused"]) for stage in stages)),
             f"{sum(stage.get('requests') or 0 for stage in stages):,}",
-            ", ".join(dict.fromkeys(arms_label(stage, every_arm) for stage in stages)),
         )
         for kind, stages in kinds.items()
     ]
-    _print(console, ("stage", "stages", "reused", "requests", "arms"), rows, "no stages")
+    _print(console, ("stage", "stages", "reused", "requests"), rows, "no stages")
     total = f"{plan['name']}: {plan['counts']['stages']} stages, {plan['counts']['reused']} reused"
     requests = f", at most {plan.get('requests') or 0:,} requests"
     cost = plan.get("cost_usd")
@@ -70,7 +66,7 @@ def _print(console: Console, titles: tuple[str, ...], rows: Sequence[tuple[str, 
     table = Table(box=None, pad_edge=False)
     for title in titles:
         # What is copied to the next command must never be cut.
-        table.add_column(title, no_wrap=title in {"id", "name", "state", "sha256"}, overflow="fold")
+        table.add_column(title, no_wrap=title in {"id", "name", "state", "sha256", "created"}, overflow="fold")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     console.print(table)

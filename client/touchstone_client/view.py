@@ -125,14 +125,16 @@ class Dashboard:
 
 
 def _print_changes(before: Mapping[str, Any], after: Mapping[str, Any], console: Console) -> None:
-    """One line for each stage that changed; what is reused from the start is one line together."""
+    """One line for each stage that changed; those that are reused or cancelled are counted in one line together."""
     changed = progress.changes(before, after)
     every_arm = {arm for stage in after.get("stages", []) for arm in stage.get("arms", [])}
     reused = [stage for stage in changed if stage["state"] == "committed" and stage.get("reused")]
     if reused:
         _line(console, f"{len(reused)} stages are reused: nothing to do for them")
+    if cancelled := sum(stage["state"] == "cancelled" for stage in changed):
+        _line(console, f"{cancelled} stages are cancelled")
     for stage in changed:
-        if stage in reused or stage["state"] in {"pending", "ready"}:
+        if stage in reused or stage["state"] in {"pending", "ready", "cancelled"}:
             continue
         why = stage.get("error") or stage.get("reason")
         said = f"{stage['kind']:<8} {stage['state']:<9} {progress.arms_label(stage, every_arm)} [{stage['key'][:8]}]"

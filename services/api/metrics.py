@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import redis
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,6 +17,7 @@ class Metrics:
     """One app's metrics, in a registry of its own."""
 
     def __init__(self, client: redis.Redis) -> None:
+        disable_created_metrics()
         self.registry = CollectorRegistry()
         labels = ["method", "route"]
         self.requests = Counter("touchstone_http_requests", "Answers sent", [*labels, "status"], registry=self.registry)

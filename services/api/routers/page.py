@@ -41,10 +41,9 @@ def first_page(
     chosen = read_summary(client, store, experiment) if ID.fullmatch(experiment) else None
     if chosen is None and listed and not experiment:
         chosen = listed[0]
-    status = 404 if experiment and chosen is None else 200
-    return _draw(
-        "page.html", status, experiments=listed, chosen=chosen, asked=experiment, login=bool(settings.api_tokens)
-    )
+    every_arm = {arm for stage in (chosen or {}).get("stages", []) for arm in stage["arms"]}
+    values = {"experiments": listed, "chosen": chosen, "asked": experiment, "every_arm": len(every_arm)}
+    return _draw("page.html", 404 if experiment and chosen is None else 200, login=bool(settings.api_tokens), **values)
 
 
 @router.post("/login")
