@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+
 from shared.errors import BadInput, Outage, PermanentError
 from workers.trainer.messages import Failed
 
 LONGEST = 500
+FULL = "no space left"
 MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 MEMORY_FIX = "out of memory: lower per_device_train_batch_size (raise gradient_accumulation_steps), or max_length"
 
@@ -13,11 +16,16 @@ MEMORY_FIX = "out of memory: lower per_device_train_batch_size (raise gradient_a
 def describe(error: BaseException) -> Failed:
     """What to say of an exception, and whether it would come again.
 
-    Memory is no permanent cause: another worker may have more.
+    Memory is no permanent cause: another worker may have more. A full disk is none of the work's doing.
     """
     text = _first_line(error)
     if isinstance(error, Outage):
         return Failed(kind="outage", message=text)
+    if FULL in str(error).lower():
+        # Whoever wrote it: Python's OSError, safetensors' or torch's own.
+        return Failed(
+            kind="outage", message=f"no space left on {socket.gethostname()} for the training's files ({text})"
+        )
     if isinstance(error, BadInput | PermanentError):
         return Failed(kind="permanent", message=text)
     if isinstance(error, MemoryError) or any(word in str(error).lower() for word in MEMORY):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from shared.errors import BadInput, Outage, PermanentError
@@ -26,7 +27,7 @@ def load(job: Job) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
         model = _model(source, options)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise _unloadable(job, source, error) from error
     _set_template(tokenizer, job)
     return model, tokenizer

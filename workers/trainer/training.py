@@ -24,7 +24,12 @@ from workers.trainer.methods import METHODS
 from workers.trainer.methods.base import Method
 
 # Over TRL's own defaults, under the spec's arguments. Every step is logged, so that a training can be saved at any.
-DEFAULTS: dict[str, Any] = {"logging_steps": 1, "gradient_checkpointing": False, "dataloader_pin_memory": False}
+DEFAULTS: dict[str, Any] = {"logging_steps": 1, "activation_checkpointing": False, "dataloader_pin_memory": False}
+# Old names that transformers 5 still takes, with a warning.
+RENAMED = {
+    "gradient_checkpointing": "activation_checkpointing",
+    "gradient_checkpointing_kwargs": "activation_checkpointing_kwargs",
+}
 
 
 def run(job: Job, folder: Path, send: Callable[[Message], None]) -> dict[str, Any]:
@@ -92,7 +97,8 @@ def arguments(job: Job, method: Method, folder: Path) -> dict[str, Any]:
     }
     if job.max_length is not None:
         owned["max_length"] = job.max_length
-    return {**DEFAULTS, **job.args, **owned, **method.arguments(job)}
+    given = {RENAMED.get(name, name): value for name, value in job.args.items()}
+    return {**DEFAULTS, **given, **owned, **method.arguments(job)}
 
 
 def _lora(job: Job) -> Any:

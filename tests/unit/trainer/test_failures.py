@@ -39,5 +39,10 @@ def test_lack_of_memory_names_what_to_lower(error: Exception) -> None:
     assert "per_device_train_batch_size" in failed.message
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("write: no space left (os 28)")])
+def test_a_full_disk_is_waited_for(error: Exception) -> None:
+    assert describe(error).kind == "outage"
+
+
 def test_a_very_long_line_is_cut() -> None:
     assert len(describe(ValueError("x" * 10_000)).message) < 1000

@@ -1,0 +1,98 @@
+"""What cannot be trained on ends the stage at once, with one line that says what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from shared import records
+from shared.artifacts import CommitRef
+from shared.errors import BadInput, PermanentError
+from tests.integration.trainer import tiny
+from tests.integration.trainer.place import Place
+from workers.trainer.job import ROWS, Job, ModelSource
+from workers.trainer.methods import METHODS
+from workers.trainer.training import build
+
+PARAMS: dict[str, Any] = {"method": "sft", "seed": 0, "args": {"max_steps": 2}}
+
+
+def fails(place: Place, params: dict[str, Any], **inputs: CommitRef) -> str:
+    """The message of a permanent failure, which is one line."""
+    unit = place.unit("sft", params, **inputs)
+    marker = place.train(unit)
+    assert (marker.outcome, marker.permanent) == ("error", True), marker
+    assert "\n" not in marker.message
+    return marker.message
+
+
+def set_up(folder: Path, model: Path, **settings: Any) -> None:
+    """What the child does before its first step."""
+    method = METHODS["sft"]
+    pq.write_table(method.rows([tiny.demonstrations()]), folder / ROWS)
+    job = Job(method="sft", model=ModelSource(folder=str(model)), **settings)
+    trainer, rows = build(job, folder)
+    method.evidence(trainer, job, rows)
+
+
+def test_an_empty_demonstration(place: Place, base: CommitRef) -> None:
+    rows = tiny.demonstrations(2).to_pylist()
+    rows[1]["completion"] = ""
+    table = place.commit("empty", {"completions.parquet": records.from_rows(rows, records.COMPLETIONS)})
+    assert "prompt_id 'p1' has an empty completion" in fails(place, PARAMS, base=base, demonstrations=table)
+
+
+def test_an_unknown_method(place: Place, base: CommitRef, demonstrations: CommitRef) -> None:
+    message = fails(place, {**PARAMS, "method": "ppo"}, base=base, demonstrations=demonstrations)
+    assert message == "method 'ppo' is unknown; this trainer has sft, dpo"
+
+
+def test_a_model_without_a_template(place: Place, demonstrations: CommitRef, tmp_path: Path) -> None:
+    base = place.commit_folder("bare", tiny.save_model(tmp_path / "bare", template=None))
+    message = fails(place, PARAMS, base=base, demonstrations=demonstrations)
+    assert message.startswith("chat_template: the model's tokenizer has none. name one")
+
+
+def test_an_argument_that_trl_lacks(tmp_path: Path) -> None:
+    with pytest.raises(PermanentError, match=r"TRL refuses the arguments: .*learning_rat"):
+        set_up(tmp_path, tiny.save_model(tmp_path / "model"), args={"learning_rat": 1})
+
+
+def test_a_template_that_never_ends_a_turn(tmp_path: Path) -> None:
+    template = "{% for message in messages %}{{ message['content'] }} {% endfor %}"
+    with pytest.raises(PermanentError, match=r"does not end the assistant's turn with an end token .*\(<eos>\)"):
+        set_up(tmp_path, tiny.save_model(tmp_path / "model", template=template))
+
+
+def test_prompts_longer_than_max_length(tmp_path: Path) -> None:
+    with pytest.raises(PermanentError, match="max_length 2 leaves nothing of any of the 24 rows"):
+        set_up(tmp_path, tiny.save_model(tmp_path / "model"), max_length=2)
+
+
+@pytest.mark.parametrize("harm", ["no weights", "another shape", "no folder"])
+def test_a_broken_model_folder(tmp_path: Path, harm: str) -> None:
+    folder = tiny.save_model(tmp_path / "model")
+    if harm == "no weights":
+        (folder / "model.safetensors").write_bytes(b"")
+    elif harm == "another shape":
+        config = (folder / "config.json").read_text()
+        (folder / "config.json").write_text(config.replace('"num_hidden_layers": 2', '"num_hidden_layers": 3'))
+    else:
+        folder = tmp_path / "elsewhere"
+    with pytest.raises((PermanentError, BadInput), match=r"cannot be loaded|lacks weights|is missing"):
+        set_up(tmp_path, folder)
+
+
+def test_the_whole_trace_is_in_the_log(place: Place, base: CommitRef, demonstrations: CommitRef) -> None:
+    unit = place.unit("sft", {**PARAMS, "args": {"optim": "none_such"}}, base=base, demonstrations=demonstrations)
+    assert place.train(unit).outcome == "error"
+    log = place.log(unit)
+    assert "Traceback (most recent call last)" in log and "training_args.py" in log
+
+
+def test_weights_that_blew_up_are_not_committed(place: Place, base: CommitRef, demonstrations: CommitRef) -> None:
+    args = {"learning_rate": 1e9, "max_steps": 40, "max_grad_norm": 0, "lr_scheduler_type": "constant", "optim": "sgd"}
+    assert "not finite" in fails(place, {**PARAMS, "args": args}, base=base, demonstrations=demonstrations)
