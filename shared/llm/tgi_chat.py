@@ -11,6 +11,8 @@ from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError
 
 from shared.llm.chat import Answer, ChatRequest, Unanswered, chat_error
 
+NO_KEY = "none"
+
 
 class TGIChat:
     """The model that a Text Generation Inference server serves."""
@@ -21,8 +23,8 @@ class TGIChat:
         self._model = model
         self._url = base_url
         self._system = system
-        # token=False: without a key of ours, the client would send the hub's login of whoever runs this process.
-        self._client = AsyncInferenceClient(base_url=base_url, token=api_key or False, timeout=timeout)
+        # Without a key of ours, the client would send the hub's login of whoever runs this process.
+        self._client = AsyncInferenceClient(base_url=base_url, api_key=api_key or NO_KEY, timeout=timeout)
 
     async def complete(self, request: ChatRequest) -> Answer:
         messages: list[dict[str, str]] = [dict(message) for message in request.messages]  # type: ignore[arg-type]

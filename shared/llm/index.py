@@ -1,0 +1,100 @@
+"""A local index of the ledger's segments, so that looking up a whole shard costs no round trip per request.
+
+One SQLite file for all processes of a host. It may be deleted at any time: it is filled again from the segments.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from shared.errors import Outage
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS segments (name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, line BLOB NOT NULL);
+"""
+IN = "IN (SELECT value FROM json_each(?))"
+BUSY_SECONDS = 30.0
+
+
+class Index:
+    """Lines by key. Thread-safe, and shared between processes. Every method raises `Outage` on a full disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._db: sqlite3.Connection | None = None
+
+    def missing(self, segments: Iterable[str]) -> list[str]:
+        """Those of `segments` that are not in the index yet, in their order."""
+        names = list(segments)
+
+        def read(db: sqlite3.Connection) -> set[str]:
+            return {name for (name,) in db.execute(f"SELECT name FROM segments WHERE name {IN}", (json.dumps(names),))}
+
+        known = self._run(read)
+        return [name for name in names if name not in known]
+
+    def add(self, lines: Iterable[tuple[str, bytes]], segment: str | None = None) -> None:
+        """Take `(key, line)` rows in, and with them the segment that they are all of; a key's first line counts."""
+        rows = list(lines)
+
+        def write(db: sqlite3.Connection) -> None:
+            with db:
+                db.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?)", rows)
+                if segment is not None:
+                    db.execute("INSERT OR IGNORE INTO segments VALUES (?)", (segment,))
+
+        self._run(write)
+
+    def lines(self, keys: Iterable[str]) -> list[bytes]:
+        """The lines of those keys that are there."""
+        wanted = json.dumps(list(keys))
+        return self._run(
+            lambda db: [line for (line,) in db.execute(f"SELECT line FROM answers WHERE key {IN}", (wanted,))]
+        )
+
+    def close(self) -> None:
+        with self._lock:
+            if self._db is not None:
+                self._db.close()
+                self._db = None
+
+    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with self._lock:
+            try:
+                try:
+                    return work(self._open())
+                except sqlite3.OperationalError:
+                    raise
+                except sqlite3.DatabaseError as error:
+                    log.warning("ledger.index_broken", path=str(self._path), error=str(error))
+                    self._discard()
+                    return work(self._open())
+            except sqlite3.OperationalError as error:
+                raise Outage(f"the ledger's local index {self._path}: {error}") from error
+
+    def _open(self) -> sqlite3.Connection:
+        if self._db is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, check_same_thread=False)
+            # No fsync: after a power loss it may be broken, and is then made again.
+            self._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; {TABLES}")
+        return self._db
+
+    def _discard(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)

@@ -1,0 +1,97 @@
+"""What a process that calls LLMs has once: an event loop in a thread of its own, open connections, and the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import redis
+
+from shared.canonical import canonical_json
+from shared.llm.chat import endpoint_of
+from shared.llm.endpoints import Endpoint
+from shared.llm.ledger import Ledger
+from shared.llm.limits import ConcurrencyLimiter, Limiter
+from shared.llm.providers import PROVIDERS
+from shared.llm.sending import Connection
+from shared.settings import Settings
+from shared.store import ObjectStore
+
+T = TypeVar("T")
+
+
+class Session:
+    """Thread-safe: every unit of the process sends on the same loop, through the same connections and limiters."""
+
+    def __init__(self, settings: Settings, store: ObjectStore, client: redis.Redis) -> None:
+        self.settings = settings
+        self.ledger = Ledger(store, client, settings.data_dir)
+        self._connections: dict[tuple[bytes, Endpoint], Connection] = {}
+        self._limiters: dict[tuple[bytes, str | None, int], Limiter] = {}
+        self._loop = _new_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="llm", daemon=True)
+        self._thread.start()
+
+    def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine on the session's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def call_soon(self, callback: Any, *args: Any) -> None:
+        self._loop.call_soon_threadsafe(callback, *args)
+
+    async def connection(self, identity: Mapping[str, Any], endpoint: Endpoint) -> Connection:
+        """The connection to the model of this identity, opened at its first use. Raises `BadInput`."""
+        place = (canonical_json(identity), endpoint)
+        if place not in self._connections:
+            chat = PROVIDERS[identity["provider"]].connect(identity, endpoint, self.settings)
+            self._connections[place] = Connection(endpoint.name, chat, self._limiter(identity, endpoint))
+        return self._connections[place]
+
+    def _limiter(self, identity: Mapping[str, Any], endpoint: Endpoint) -> Limiter:
+        """One for each endpoint and key, whatever the model's name and sampling."""
+        concurrency = endpoint.limits.concurrency or self.settings.request_concurrency
+        place = (canonical_json(endpoint_of(identity)), endpoint.api_key, concurrency)
+        return self._limiters.setdefault(place, ConcurrencyLimiter(concurrency))
+
+    def close(self) -> None:
+        """Close connections and ledger; nothing may be in flight."""
+        self.start(self._disconnect()).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self.ledger.close()
+
+    async def _disconnect(self) -> None:
+        for connection in self._connections.values():
+            await connection.chat.aclose()
+
+
+_sessions: dict[str, Session] = {}
+_lock = threading.Lock()
+
+
+def process_session(settings: Settings, store: ObjectStore, client: redis.Redis) -> Session:
+    """This process's session for the data folder of `settings`, made at the first call."""
+    with _lock:
+        place = str(settings.data_dir)
+        if place not in _sessions:
+            _sessions[place] = Session(settings, store, client)
+        return _sessions[place]
+
+
+def close_sessions() -> None:
+    """Close what `process_session` made."""
+    with _lock:
+        while _sessions:
+            _sessions.popitem()[1].close()
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:  # Windows has none
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

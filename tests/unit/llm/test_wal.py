@@ -1,0 +1,142 @@
+"""Write-ahead files and segments: nothing whole is lost, nothing torn is used."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.llm.chat import Answer
+from shared.llm.entries import Entry, Scope, pack, split_lines, unpack
+from shared.llm.index import Index
+from shared.llm.wal import WalFile, abandoned, local_segments
+
+SCOPE = Scope.of({"provider": "openai", "model": "gpt-4", "base_url": "http://x/v1", "sampling": {"top_p": 1}})
+
+
+def entry(number: int, text: str = "yes") -> Entry:
+    return Entry(f"{number:064x}", Answer(text, "stop", 3, 1, "m"), 0.5, "experiment", "stage", 12.25)
+
+
+def written(folder: Path, *entries: Entry) -> WalFile:
+    file = WalFile.create(folder, SCOPE.name, SCOPE.header)
+    for item in entries:
+        file.append(item.to_line())
+    return file
+
+
+@given(st.text(st.characters(), max_size=40))
+def test_any_text_survives_as_one_line(text: str) -> None:
+    line = entry(1, text).to_line()
+    assert line.count(b"\n") == 1 and line.endswith(b"\n")
+    assert Entry.from_line(line) == entry(1, text)
+    assert split_lines(SCOPE.header + line) == [(entry(1).key, line.rstrip(b"\n"))]
+
+
+def test_half_a_surrogate_pair_does_not_lose_the_answer() -> None:
+    broken = entry(1, "\ud83d")
+    assert Entry.from_line(broken.to_line()) == broken
+
+
+@given(st.integers(0, 400))
+def test_a_file_cut_anywhere_gives_its_whole_lines(cut: int) -> None:
+    lines = [entry(number).to_line() for number in range(3)]
+    data = (SCOPE.header + b"".join(lines))[: -cut or None]
+    whole = [
+        line for number, line in enumerate(lines) if len(SCOPE.header + b"".join(lines[: number + 1])) <= len(data)
+    ]
+    assert [line + b"\n" for _, line in split_lines(data)] == whole
+    assert split_lines(unpack(pack(data))) == split_lines(data)
+
+
+def test_a_broken_line_costs_no_other() -> None:
+    data = SCOPE.header + entry(1).to_line() + b"\0\0\0\n" + b'{"key": 1}\n' + entry(2).to_line()
+    assert [key for key, _ in split_lines(data)] == [entry(1).key, entry(2).key]
+
+
+def test_equal_segments_are_equal_bytes() -> None:
+    data = SCOPE.header + entry(1).to_line()
+    assert pack(data) == pack(data)
+    with pytest.raises(ValueError, match="ledger segment"):
+        unpack(b"not gzip")
+
+
+def test_a_scope_is_an_endpoint_and_model_whatever_the_sampling() -> None:
+    identity = {"provider": "openai", "model": "gpt-4", "base_url": "http://x/v1"}
+    assert Scope.of(identity) == SCOPE
+    assert Scope.of({**identity, "model": "gpt-5"}).name != SCOPE.name
+
+
+def test_a_living_owners_file_is_left_alone_and_a_dead_ones_is_found_once(tmp_path: Path) -> None:
+    file = written(tmp_path, entry(1))
+    assert list(abandoned(tmp_path)) == []
+    file.close()
+    (found,) = abandoned(tmp_path)
+    assert list(abandoned(tmp_path)) == []
+    assert [key for key, _ in split_lines(found.read())] == [entry(1).key]
+    assert (found.scope, found.name) == (file.scope, file.name)
+    found.remove()
+    assert list(tmp_path.glob("*/*")) == []
+
+
+def test_everybody_on_the_host_can_read_what_is_being_written(tmp_path: Path) -> None:
+    file = written(tmp_path, entry(1))
+    assert [split_lines(data)[0][0] for data in local_segments(tmp_path, SCOPE.name)] == [entry(1).key]
+    file.remove()
+    assert list(local_segments(tmp_path, SCOPE.name)) == []
+
+
+def test_a_full_disk_leaves_no_torn_line_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(tmp_path, entry(1))
+    real, calls = os.write, iter([7])
+
+    def full(fd: int, data: Any) -> int:
+        for some in calls:
+            return real(fd, bytes(data)[:some])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space"):
+            file.append(entry(2).to_line())
+    file.append(entry(3).to_line())
+    assert [key for key, _ in split_lines(file.read())] == [entry(1).key, entry(3).key]
+
+
+def rows(*numbers: int) -> list[tuple[str, bytes]]:
+    return [(entry(number).key, entry(number).to_line()) for number in numbers]
+
+
+def test_the_index_finds_lines_and_knows_its_segments(tmp_path: Path) -> None:
+    index = Index(tmp_path / "ledger.sqlite")
+    index.add(rows(1, 2), "one")
+    assert index.missing(["two", "one", "three"]) == ["two", "three"]
+    assert [Entry.from_line(line) for line in index.lines([entry(2).key, entry(9).key])] == [entry(2)]
+    other = Index(tmp_path / "ledger.sqlite")
+    other.add(rows(3))
+    assert len(index.lines(key for key, _ in rows(1, 2, 3))) == 3
+    index.close()
+    other.close()
+
+
+def test_the_first_answer_of_a_key_counts(tmp_path: Path) -> None:
+    index = Index(tmp_path / "ledger.sqlite")
+    index.add([(entry(1).key, entry(1, "first").to_line())])
+    index.add([(entry(1).key, entry(1, "second").to_line())])
+    assert [Entry.from_line(line).answer.text for line in index.lines([entry(1).key])] == ["first"]
+    index.close()
+
+
+def test_a_broken_index_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(b"no database" * 1000)
+    index = Index(path)
+    assert index.missing(["one"]) == ["one"]
+    index.add(rows(1), "one")
+    assert index.missing(["one"]) == []
+    index.close()
