@@ -17,7 +17,7 @@ class Metrics:
     """One app's metrics, in a registry of its own."""
 
     def __init__(self, client: redis.Redis) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         labels = ["method", "route"]
         self.requests = Counter("touchstone_http_requests", "Answers sent", [*labels, "status"], registry=self.registry)

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from services.api.problems import ProblemDetails
+from services.api.problems import ProblemDetails, responses
 from shared.spec import Spec
 
 DESCRIPTION = """Is the reinforcement-learning step of RLAIF worth its cost here, or would supervised fine-tuning on a
@@ -64,9 +64,21 @@ def install(app: FastAPI) -> None:
                 schemas |= own.pop("$defs", {})
                 schemas[model.__name__] = own
             components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            _validation_is_a_problem(schema)
             # Either none is asked for (loopback without tokens), or a bearer token.
             schema["security"] = [{}, {"token": []}]
             app.openapi_schema = schema
         return app.openapi_schema
 
     app.openapi = describe  # type: ignore[method-assign]
+
+
+def _validation_is_a_problem(schema: dict[str, Any]) -> None:
+    """FastAPI describes its own 422 of a wrong parameter; here it is a problem like every other."""
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            answers = operation["responses"]
+            if "HTTPValidationError" in str(answers.get("422", "")):
+                answers["422"] = responses(422)[422]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schema["components"]["schemas"].pop(name, None)

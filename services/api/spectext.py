@@ -81,8 +81,8 @@ _Loader.add_implicit_resolver(
 
 
 def _yaml(text: str) -> Any:
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             raise BadInput("spec", "is empty", "Send the spec as the request's body.")
@@ -91,12 +91,12 @@ def _yaml(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        if error.context_mark and mark and error.context_mark.line != mark.line:
+            where += f" (of what began in line {error.context_mark.line + 1})"
         raise BadInput("spec", f"is not YAML: {error.problem}{where}", "Mend that line.") from None
     except (yaml.YAMLError, ValueError) as error:
         problem = " ".join(str(error).split())
         raise BadInput("spec", f"is not YAML: {problem}", "Mend it.") from None
-    finally:
-        loader.dispose()
 
 
 def _check_node(node: yaml.Node, sizes: dict[int, int], above: tuple[int, ...]) -> int:
