@@ -55,8 +55,9 @@ def _model(source: str, options: dict[str, Any]) -> PreTrainedModel:
         names = ", ".join(sorted(info["missing_keys"])[:3])
         raise PermanentError(f"the model {source} lacks weights ({names} …)")
     if gguf:
-        # It is dequantised now, and `save_pretrained` refuses what still calls itself quantised.
+        # It is dequantised now; training and `save_pretrained` refuse what still calls itself quantised.
         del model.hf_quantizer, model.quantization_method, model.config.quantization_config
+        model.is_quantized = False
     return model
 
 
