@@ -142,6 +142,11 @@ class Artifact:
         """Read one of its Parquet files."""
         return records.read(self.path(file))
 
+    def rows(self) -> pa.Table:
+        """Its rows, of a stage that leaves one Parquet file (every kind but the trainings and the report)."""
+        (file,) = [name for name in self.manifest.files if name.endswith(".parquet")]
+        return self.table(file)
+
     def path(self, file: str) -> Path:
         """A local copy of one of its files, checked against its hash."""
         ref = self.manifest.files[file]

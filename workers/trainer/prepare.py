@@ -36,7 +36,7 @@ def prepare(ctx: StageContext, folder: Path, resume: bool) -> Job:
 
 
 def _pretraining(ctx: StageContext, folder: Path) -> Job:
-    table = ctx.input("prompts").table("prompts.parquet")
+    table = ctx.input("prompts").rows()
     rows = table.select(["prompt", "split"]).to_pylist()
     excluded = sorted({normalise(row["prompt"]) for row in rows if row["split"] != "train"})
     (folder / EXCLUDED).write_text(json.dumps(excluded))
@@ -71,12 +71,12 @@ def _training(ctx: StageContext, folder: Path) -> Job:
 
 def _tables(ctx: StageContext, method: Method) -> list[pa.Table]:
     """The inputs that hold rows, in the plan's order."""
-    name, file = method.tables
+    name = method.tables
     if ctx.has_input(name):
-        return [ctx.input(name).table(file)]
+        return [ctx.input(name).rows()]
     numbered = [other for other in ctx.unit.inputs if other.startswith(f"{name}/")]
     numbered.sort(key=lambda other: int(other.removeprefix(f"{name}/")))
-    return [ctx.input(other).table(file) for other in numbered]
+    return [ctx.input(other).rows() for other in numbered]
 
 
 def _model(ctx: StageContext, method: Method, params: dict[str, Any]) -> ModelSource:

@@ -23,7 +23,7 @@ class Method(ABC):
     """TRL's configuration class."""
     trainer: ClassVar[str]
     """TRL's trainer class."""
-    tables: ClassVar[tuple[str, str]]
+    tables: ClassVar[str]
     """The stage's input that holds the rows, and the file in it. Several inputs are named `<input>/0`, `<input>/1`."""
     model: ClassVar[str]
     """The stage's input that holds the model to train."""

@@ -26,7 +26,7 @@ class Dpo(Method):
     name: ClassVar[str] = "dpo"
     config: ClassVar[str] = "DPOConfig"
     trainer: ClassVar[str] = "DPOTrainer"
-    tables: ClassVar[tuple[str, str]] = ("preferences", "preferences.parquet")
+    tables: ClassVar[str] = "preferences"
     model: ClassVar[str] = "start"
     owned: ClassVar[frozenset[str]] = frozenset(
         {"beta", "precompute_ref_log_probs", "ref_model_mixup_alpha", "ref_model_sync_steps", "sync_ref_model"}

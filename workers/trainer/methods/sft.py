@@ -19,7 +19,7 @@ class Sft(Method):
     name: ClassVar[str] = "sft"
     config: ClassVar[str] = "SFTConfig"
     trainer: ClassVar[str] = "SFTTrainer"
-    tables: ClassVar[tuple[str, str]] = ("demonstrations", "completions.parquet")
+    tables: ClassVar[str] = "demonstrations"
     model: ClassVar[str] = "base"
     owned: ClassVar[frozenset[str]] = frozenset(
         {
