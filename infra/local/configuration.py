@@ -18,6 +18,7 @@ STOP_SECONDS = 10
 SUPERVISORD = """\
 [supervisord]
 nodaemon = true
+silent = true
 logfile = logs/supervisord.log
 logfile_maxbytes = 5MB
 logfile_backups = 1

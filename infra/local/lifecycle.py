@@ -7,7 +7,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from itertools import groupby
 from typing import IO
 
 import httpx
@@ -17,7 +17,7 @@ from infra.local.configuration import configuration
 from infra.local.home import Home, Running, StackError
 from infra.local.ports import free_port, is_free
 from infra.local.roles import INTERNAL_PORTS, LIFELINE, PUBLIC_PORTS, SERVERS, environment, processes
-from infra.local.supervisor import AWAY, State, Supervisor
+from infra.local.supervisor import AWAY, Supervisor
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 25.0
@@ -108,9 +108,10 @@ def _culprits(home: Home, control: Supervisor) -> str:
 
 
 def tail(home: Home, name: str, lines: int = LAST_LINES) -> str:
-    """The last lines of a process's log, under a heading."""
+    """The last lines of a process's log, under a heading; one that repeats itself at each start is shown once."""
     log = home.log(name)
-    found = log.read_text(errors="replace").splitlines()[-lines:] if log.exists() else []
+    written = log.read_text(errors="replace").splitlines() if log.exists() else []
+    found = [line for line, _ in groupby(written)][-lines:]
     return "\n".join((f"--- {log}", *(found or ["(empty)"])))
 
 
@@ -142,15 +143,12 @@ def stop(home: Home, running: Running) -> None:
 
 
 def shut_down(home: Home, running: Running) -> None:
-    """Have the supervisor stop the services, all at once, then the servers, then itself."""
+    """Have the supervisor stop the services, then the servers, then itself."""
     control = Supervisor(running, home.secrets())
     try:
-        for state in control.states():
-            if state.name not in {*SERVERS, LIFELINE}:
-                control.stop(state.name)
-        deadline = time.monotonic() + STOP_SECONDS
-        while any(_still_up(control)) and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
+        names = {state.name for state in control.states()} - {LIFELINE}
+        for group in (names - set(SERVERS), names & set(SERVERS)):
+            _stop_together(control, group)
         control.shutdown()
     except AWAY as error:
         # It is ended by its process id next.
@@ -158,10 +156,15 @@ def shut_down(home: Home, running: Running) -> None:
             log.write(f"the supervisor did not answer: {error}\n".encode())
 
 
-def _still_up(control: Supervisor) -> Iterator[State]:
-    for state in control.states():
-        if state.name not in {*SERVERS, LIFELINE} and state.pid:
-            yield state
+def _stop_together(control: Supervisor, names: set[str]) -> None:
+    """Stop processes all at once; by itself the supervisor takes one after the other, a second and more for each."""
+    for name in names:
+        control.stop(name)
+    deadline = time.monotonic() + STOP_SECONDS
+    while any(state.pid for state in control.states() if state.name in names) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    for name in names:
+        control.remove(name)
 
 
 def _log(home: Home) -> IO[bytes]:

@@ -72,7 +72,7 @@ class Supervisor:
         self._call("addProcessGroup", name)
 
     def remove(self, name: str) -> None:
-        """Stop a process that the configuration lost, and forget it."""
+        """Stop a process, wait until it has, and forget it."""
         with suppress(xmlrpc.client.Fault):
             self._call("stopProcess", name)
         self._call("removeProcessGroup", name)

@@ -1,0 +1,60 @@
+"""The lock covers what pyproject.toml asks for, and this environment is the one that it describes."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from infra.lock import PROJECT, needed, pin
+
+ROOT = Path(__file__).resolve().parents[3]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXTRAS = PYPROJECT["project"]["optional-dependencies"]
+LINES = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+PINS = {canonicalize_name(Requirement(line).name): Requirement(line) for line in LINES}
+
+
+def pinned(name: str) -> str:
+    (specifier,) = PINS[canonicalize_name(name)].specifier
+    assert specifier.operator == "=="
+    return specifier.version
+
+
+@pytest.mark.parametrize("extra", ["", *EXTRAS])
+def test_the_lock_satisfies_every_requirement_of_an_extra(extra: str) -> None:
+    for text in EXTRAS[extra] if extra else PYPROJECT["project"]["dependencies"]:
+        requirement = Requirement(text)
+        if requirement.name == PROJECT:
+            assert requirement.extras <= set(EXTRAS)
+            continue
+        assert canonicalize_name(requirement.name) in PINS, f"{text} is not in requirements.lock: run `make lock`"
+        assert requirement.specifier.contains(pinned(requirement.name)), f"{text}: run `make lock`"
+
+
+@pytest.mark.parametrize("extra", list(EXTRAS))
+def test_what_those_draw_in_is_locked_too(extra: str) -> None:
+    drawn = set(needed(Requirement(f"{PROJECT}[{extra}]"))) - {PROJECT}
+    assert drawn <= set(PINS)
+
+
+def test_the_lock_has_nothing_that_no_extra_needs() -> None:
+    assert set(PINS) == set(needed(Requirement(f"{PROJECT}[dev]"))) - {PROJECT}
+
+
+def test_this_environment_has_the_locked_versions() -> None:
+    differing = {name: version(name) for name in PINS if Version(version(name)).public != pinned(name)}
+    assert differing == {}
+
+
+def test_the_lock_names_no_build_for_one_machine_alone() -> None:
+    assert [line for line in LINES if any(mark in line for mark in ("+", "@", "--hash", "://"))] == []
+
+
+def test_a_pin_drops_the_local_label() -> None:
+    assert pin("torch", "2.13.0+cpu") == "torch==2.13.0"
