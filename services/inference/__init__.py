@@ -1,0 +1,1 @@
+"""Sampling from checkpoints and scoring with them, through an engine."""

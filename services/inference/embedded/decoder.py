@@ -1,0 +1,126 @@
+"""Forward passes over rows of different lengths: whole prompts, one more token for every row, and scoring.
+
+A row's logits are the same, bit for bit, whoever shares its pass, as far as the matrix library's are: lengths are
+rounded up to whole vectors (cache.LENGTH_STEP), and `min_rows` keeps single rows off the matrix-vector kernels, which
+add up in another order (measured with MKL on AVX-512: from 4 rows on float32 results do not depend on the batch).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from services.inference.embedded.cache import SlotCache, rounded
+from services.inference.embedded.checkpoint import Checkpoint
+from shared.errors import PermanentError
+
+LEAST_AGREEMENT = {torch.float32: 0.99999, torch.bfloat16: 0.98}
+"""Correlation of logits that `check` asks for; in bfloat16 two equally right orders of summation differ visibly."""
+
+
+class Decoder:
+    """One checkpoint's forward passes. Rows are slots 0..B-1; who they belong to is the scheduler's business."""
+
+    def __init__(self, checkpoint: Checkpoint, min_rows: int = 1) -> None:
+        self.checkpoint = checkpoint
+        self.min_rows = min_rows
+        self.cache = SlotCache(int(checkpoint.model.config.num_hidden_layers))
+
+    def reserve(self, rows: int, length: int) -> None:
+        """Make room for so many rows in all, the longest of so many tokens."""
+        self.cache.reserve(max(rows, self.min_rows), length)
+
+    @torch.inference_mode()
+    def prefill(self, prompts: Sequence[Sequence[int]], first_slot: int) -> torch.Tensor:
+        """Read prompts into slots from `first_slot` on; returns the next token's logits, float32 [R, V]."""
+        ends = torch.tensor([len(prompt) - 1 for prompt in prompts])
+        keep, where = torch.unique(ends, return_inverse=True)
+        self.cache.window.store(torch.arange(first_slot, first_slot + len(prompts)))
+        logits = self._forward(self._padded(prompts), keep)
+        return logits[torch.arange(len(prompts)), where].float()
+
+    @torch.inference_mode()
+    def step(self, tokens: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
+        """Append a token to every row: token and its position for slots 0..B-1; returns logits, float32 [B, V]."""
+        rows = max(len(tokens), self.min_rows)
+        spare = [0] * (rows - len(tokens))
+        at = torch.tensor([*positions, *spare])
+        length = min(rounded(max(positions) + 1), self.cache.capacity[1])
+        self.cache.window.extend(at, length)
+        mask = torch.arange(length)[None, None, None, :] <= at[:, None, None, None]
+        logits = self._forward(torch.tensor([*tokens, *spare])[:, None], 1, position_ids=at[:, None], mask=mask)
+        return logits[: len(tokens), -1].float()
+
+    @torch.inference_mode()
+    def score(
+        self, prompts: Sequence[Sequence[int]], top: int
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """For each prompt of length T: its tokens' log-probabilities given those before, float32 [T-1]; and the `top`
+        likeliest alternatives' log-probabilities and tokens, each [T-1, top]."""
+        self.cache.window.store(None)
+        logits = self._forward(self._padded(prompts), 0)
+        for row, prompt in enumerate(prompts):
+            own = logits[row, : len(prompt) - 1].float()
+            yield token_logprobs(own, torch.tensor(list(prompt[1:]), dtype=torch.long), top)
+
+    def check(self) -> None:
+        """Compare cached, batched passes with the model's plain ones on two short prompts.
+
+        Raises:
+            PermanentError: they differ: this architecture keeps its past in another way than this engine does.
+        """
+        model = self.checkpoint.model
+        prompts = [[token % model.config.vocab_size for token in row] for row in ([5, 7, 11, 13], [17, 19])]
+        self.reserve(2, 8)
+        try:
+            cached = torch.stack([self.prefill(prompts, 0), self.step([3, 4], [4, 2])], dim=1)
+        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+            raise PermanentError(f"{self._refusal()}: {error}") from error
+        for ours, prompt, token in zip(cached, prompts, (3, 4), strict=True):
+            with torch.inference_mode():
+                plain = model(torch.tensor([[*prompt, token]]), use_cache=False).logits[0, -2:].float()
+            agreement = float(torch.corrcoef(torch.stack([ours.flatten(), plain.flatten()]))[0, 1])
+            if not agreement > LEAST_AGREEMENT[model.dtype]:
+                raise PermanentError(
+                    f"{self._refusal()}: its cached passes agree with its plain ones to {agreement:.4f}"
+                )
+
+    def _refusal(self) -> str:
+        return f"the embedded engine cannot serve {type(self.checkpoint.model).__name__} (serve it with TGI or vLLM)"
+
+    def _padded(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        # Padding stands on the right, where causal attention never looks at it.
+        length = min(rounded(max(map(len, prompts))), self.checkpoint.limit)
+        return torch.tensor([[*prompt, *[0] * (length - len(prompt))] for prompt in prompts])
+
+    def _forward(
+        self,
+        tokens: torch.Tensor,
+        keep: int | torch.Tensor,
+        position_ids: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        if position_ids is None:
+            position_ids = torch.arange(tokens.shape[1])[None, :]
+        output = self.checkpoint.model(
+            input_ids=tokens,
+            attention_mask=mask,
+            position_ids=position_ids,
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=keep,
+        )
+        logits: torch.Tensor = output.logits
+        return logits
+
+
+def token_logprobs(
+    logits: torch.Tensor, tokens: torch.Tensor, top: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Log-probabilities (at temperature 1, before top_p) of `tokens` [T] under `logits` [T, V]; and of the `top`
+    likeliest tokens with these tokens, each [T, top]."""
+    norm = logits.logsumexp(-1)
+    chosen = logits.gather(-1, tokens[:, None])[:, 0] - norm
+    best, which = logits.topk(top, dim=-1)
+    return chosen, best - norm[:, None], which
