@@ -75,7 +75,9 @@ def answer_all(
         Stopped: `watch.check` said so.
     """
     keys = [request_key(identity, request) for request in requests]
-    place = {key: index for index, key in reversed(list(enumerate(keys)))}
+    place: dict[str, int] = {}
+    for index, key in enumerate(keys):
+        place.setdefault(key, index)
     call = _Call(identity, endpoint, session, watch, origin, lambda key: label(place[key]))
     found = call.answers({key: requests[index] for key, index in place.items()})
     return Answers([found[key] for key in keys], call.sent)

@@ -72,14 +72,15 @@ for i = 1, #KEYS do
 end
 """
 TICKED = """
-local known = redis.call('EXISTS', KEYS[1])
-if known == 1 then
+local since = redis.call('GET', KEYS[1])
+if since then
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
-else
-  local time = redis.call('TIME')
-  redis.call('SET', KEYS[1], time[1] * 1000 + math.floor(time[2] / 1000), 'PX', ARGV[1])
+  return since
 end
-return known
+local time = redis.call('TIME')
+since = tostring(time[1] * 1000 + math.floor(time[2] / 1000))
+redis.call('SET', KEYS[1], since, 'PX', ARGV[1])
+return since
 """
 
 
@@ -159,17 +160,20 @@ class Claims:
         return f"claim-beat:{info['run_id']}"
 
     def _beat(self) -> None:
-        known, renewed = True, time.monotonic()
+        era: object = None
+        renewed = time.monotonic()
         while True:
             try:
-                known = bool(self._ticked(keys=[self._beat_name()], args=[int(BEAT * 1000)])) and known
-                if not known or time.monotonic() - renewed > LIFETIME / 4:
+                name = self._beat_name()
+                now = (name, self._ticked(keys=[name], args=[int(BEAT * 1000)]))
+                # Another beat than last time: what was claimed before may be gone, whoever noticed it first.
+                if now != era or time.monotonic() - renewed > LIFETIME / 4:
                     self._announce_all()
-                    known, renewed = True, time.monotonic()
+                    era, renewed = now, time.monotonic()
             except redis.RedisError as error:
-                if known:
+                if era is not None:
                     log.warning("claims.redis_away", error=str(error))
-                known = False
+                era = None
             if self._closed.wait(TICK):
                 return
 

@@ -5,6 +5,7 @@ One SQLite file for all processes of a host. It may be deleted at any time: it i
 
 from __future__ import annotations
 
+import fcntl
 import json
 import sqlite3
 import threading
@@ -87,9 +88,13 @@ class Index:
     def _open(self) -> sqlite3.Connection:
         if self._db is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, check_same_thread=False)
-            # No fsync: after a power loss it may be broken, and is then made again.
-            self._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; {TABLES}")
+            # One process at a time: SQLite does not wait for others while it changes the journal mode.
+            with self._path.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, check_same_thread=False)
+                self._db = db
+                # No fsync: after a power loss it may be broken, and is then made again.
+                db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; {TABLES}")
         return self._db
 
     def _discard(self) -> None:

@@ -46,8 +46,8 @@ class OpenAIChat:
         )
         if host != OPENAI_HOST:
             # OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS become headers: for OpenAI alone.
-            self._client = self._client.with_options(set_default_headers={})
             self._client.organization = self._client.project = None
+            self._client._custom_headers = {}
 
     async def complete(self, request: ChatRequest) -> Answer:
         try:

@@ -15,7 +15,7 @@ from shared.llm.chat import Answer, ChatModel, ChatRequest, Refused, Unanswered
 from shared.llm.limits import Limiter
 
 ATTEMPTS = 3
-UNREACHABLE_SECONDS = 8.0
+UNREACHABLE_SECONDS = 6.0
 """How long a broken connection is tried again before the stage waits instead."""
 BUSY_SECONDS = 60.0
 """The same for an endpoint that answers, but only with 429 or 5xx."""
@@ -149,7 +149,8 @@ class _Ended(Exception):
     """The end was called before this request was sent."""
 
 
-_backoff = wait_random_exponential(multiplier=0.5, max=20)
+_busy = wait_random_exponential(multiplier=0.5, max=20)
+_unreachable = wait_random_exponential(multiplier=0.25, max=2)
 
 
 def _wait(state: RetryCallState) -> float:
@@ -157,7 +158,7 @@ def _wait(state: RetryCallState) -> float:
     error = _error(state)
     if error is not None and error.retry_after is not None:
         return min(max(error.retry_after, 0.0), LONGEST_WAIT)
-    return float(_backoff(state))
+    return float(_busy(state) if error is not None and error.reached else _unreachable(state))
 
 
 def _give_up(state: RetryCallState) -> bool:

@@ -133,7 +133,9 @@ class EndpointSpec(ModelSpec):
     limits: Limits = Limits()
     price: Price | None = Field(None, description="US dollars per million tokens")
     system: str | None = Field(None, description="a system prompt before every request")
-    temperature: float | None = Field(None, ge=0, le=2, description="None: the endpoint's default")
+    temperature: float | None = Field(
+        None, ge=0, le=2, description="None: 0 for a critic or judge, else the endpoint's default"
+    )
     top_p: float | None = Field(None, gt=0, le=1, description="None: the endpoint's default")
     max_tokens: int = Field(1024, gt=0, description="the longest answer, in tokens")
 
