@@ -86,7 +86,7 @@ async def _events(state: State, id: str, last: str | None) -> AsyncIterator[Serv
                     return
             if not entries and await _is_stale(state, id, cursor):
                 cursor = None
-        except (redis.RedisError, Outage) as outage:
+        except (redis.ConnectionError, redis.TimeoutError, Outage) as outage:
             log.warning("events.outage", experiment=id, error=str(outage))
             cursor = None
             await asyncio.sleep(RETRY_S)
@@ -94,7 +94,7 @@ async def _events(state: State, id: str, last: str | None) -> AsyncIterator[Serv
 
 async def _known(client: redis.asyncio.Redis, id: str, last: str) -> str | None:
     """`last` if the stream still has it, so that nothing after it can be missing."""
-    if not EVENT_ID.fullmatch(last):
+    if not EVENT_ID.fullmatch(last) or any(int(part) >= 2**64 for part in last.split("-")):
         return None
     return last if await client.xrange(f"events:{id}", last, last, count=1) else None
 

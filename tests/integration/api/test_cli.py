@@ -1,0 +1,231 @@
+"""The `touchstone` command against a real server, as scripts and people use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.local.ports import free_port
+from shared import datasets, models
+from shared.experiments import partial_report_name
+from shared.kinds import QUEUES
+from tests.integration.api.conftest import Run, command_for, start_api
+from tests.stack import ROOT, Stack
+from tests.unit.specs import spec_with
+from tests.waiting import wait_until
+
+DATA = ROOT.parent / "shared" / "data" / "alpaca_eval"
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    """A spec's file."""
+    path = tmp_path / "spec.yaml"
+    path.write_text(yaml.safe_dump(spec_with(name=f"cli-{tmp_path.name}"[:60])))
+    return path
+
+
+def as_json(done: subprocess.CompletedProcess[str], code: int = 0) -> Any:
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout)
+
+
+def refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """A failure that says these words, in readable lines and nothing else."""
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr and done.stdout == ""
+    assert all(line.startswith("error: ") for line in done.stderr.splitlines())
+    for word in words:
+        assert word in done.stderr, done.stderr
+
+
+def test_submit_find_cancel_resume(touchstone: Run, spec: Path) -> None:
+    name = yaml.safe_load(spec.read_text())["name"]
+    made = as_json(touchstone("submit", str(spec), "--json"))
+    assert made["name"] == name and made["state"] == "running"
+    again = touchstone("submit", str(spec))
+    assert again.returncode == 0 and name in again.stdout
+    assert made["id"] in [item["id"] for item in as_json(touchstone("ls", "--json"))]
+    assert made["id"] in touchstone("ls").stdout
+    assert as_json(touchstone("cancel", made["id"], "--json"))["state"] == "cancelled"
+    assert "running" in touchstone("resume", made["id"]).stdout
+    newest = again.stdout.split()[0]
+    for target in (name, str(spec), newest[:-1]):
+        assert as_json(touchstone("cancel", target, "--json"))["id"] == newest
+
+
+def test_plan_and_standard_input(touchstone: Run, spec: Path) -> None:
+    plan = as_json(touchstone("plan", str(spec), "--json"))
+    shown = touchstone("plan", "-", input=spec.read_text())
+    assert shown.returncode == 0
+    assert f"{plan['counts']['stages']} stages, 0 reused, at most {plan['requests']:,} requests" in shown.stdout
+
+
+def test_a_key_submits_once(touchstone: Run, spec: Path) -> None:
+    ids = {as_json(touchstone("submit", str(spec), "--idempotency-key", "k", "--json"))["id"] for _ in range(2)}
+    assert len(ids) == 1
+    spec.write_text(spec.read_text() + "seeds: [5]\n")
+    refused(touchstone("submit", str(spec), "--idempotency-key", "k"), 2, "Idempotency-Key", "another body")
+
+
+def test_wrong_input_is_exit_2_and_names_field_and_fix(touchstone: Run, spec: Path, tmp_path: Path) -> None:
+    spec.write_text(yaml.safe_dump(spec_with(**{"arms__sft-weak__sft__teacher": "stronk", "seeds": [1, 1]})))
+    refused(touchstone("submit", str(spec)), 2, "arms.sft-weak.sft.teacher", "Did you mean strong?", "seeds")
+    spec.write_text("name: [\n")
+    refused(touchstone("plan", str(spec)), 2, "not YAML", "line 2")
+    refused(touchstone("plan", str(tmp_path / "nowhere.yaml")), 2, "No such file")
+    assert touchstone("submit").returncode == 2
+    assert touchstone("no-such-command").returncode == 2
+
+
+def test_unreachable_is_3_and_not_found_is_4(touchstone: Run) -> None:
+    refused(command_for(f"http://127.0.0.1:{free_port()}")("ls"), 3, "no answer from http://127.0.0.1")
+    for command in ("watch", "report", "cancel", "resume"):
+        refused(touchstone(command, "no-such-experiment"), 4, "no-such-experiment", "touchstone ls")
+
+
+def test_help_says_the_exit_codes(touchstone: Run) -> None:
+    said = " ".join(touchstone("--help").stdout.split())
+    for code in ("0 done", "1 the experiment failed", "2 wrong input", "3 the server", "4 not found", "130 Ctrl-C"):
+        assert code in said
+
+
+def test_watch_to_success_and_report(stack: Stack, spec: Path, tmp_path: Path) -> None:
+    start_api(stack)
+    for queue in QUEUES:
+        stack.start(queue, ["-m", "tests.stubs.worker", queue, "2"], STUB_SECONDS="0.1")
+    touchstone = command_for(stack.api_url)
+    done = touchstone("submit", str(spec), "--watch")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert any("rl       running   rlaif-weak" in line for line in lines)
+    assert lines[-1].startswith("succeeded: ")
+    id = lines[0].split()[0]
+    # Stub workers make no report; let one lie where a partial one would.
+    report = {"partial": True, "arms": {}, "contrasts": {}, "verdict": {"sentence": "So it is.", "level": "invalid"}}
+    refused(touchstone("report", id), 1, "no report yet")
+    stack.store.put(partial_report_name(id, "report.json"), json.dumps(report).encode())
+    stack.store.put(partial_report_name(id, "report.html"), b"<p>So it is.</p>")
+    shown = touchstone("report", id, "--out", str(tmp_path / "out"))
+    assert shown.returncode == 0 and "So it is." in shown.stdout and "Partial" in shown.stdout
+    assert json.loads((tmp_path / "out/report.json").read_text()) == report
+    assert (tmp_path / "out/report.html").read_text() == "<p>So it is.</p>"
+    reused = touchstone("submit", str(spec), "--watch", "--json").stdout
+    last = json.loads(reused.splitlines()[-1])
+    assert last["event"] == "end" and last["data"]["state"] == "succeeded"
+
+
+def test_a_failed_experiment_is_exit_1(touchstone: Run, spec: Path) -> None:
+    id = as_json(touchstone("submit", str(spec), "--json"))["id"]
+    touchstone("cancel", id)
+    done = touchstone("watch", id)
+    assert done.returncode == 1 and "cancelled: " in done.stdout
+
+
+def test_ctrl_c_is_130_and_the_experiment_goes_on(touchstone: Run, place: Stack, spec: Path) -> None:
+    id = as_json(touchstone("submit", str(spec), "--json"))["id"]
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "touchstone_client", "watch", id, "--json"],
+        env={**os.environ, "TOUCHSTONE_URL": place.api_url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert watching.stdout is not None and watching.stderr is not None
+    assert json.loads(watching.stdout.readline())["event"] == "snapshot"
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(10) == 130
+    assert "Traceback" not in watching.stderr.read()
+    watching.stdout.close()
+    watching.stderr.close()
+    states = {item["id"]: item["state"] for item in as_json(touchstone("ls", "--json"))}
+    assert states[id] == "running"
+
+
+def test_datasets(touchstone: Run, place: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"id": "a", "text": "Why?"}\n')
+    refused(touchstone("dataset", "add", str(file), "--name", "mine"), 2, "prompt_id", "--map prompt_id=…")
+    refused(touchstone("dataset", "add", str(file), "--name", "../mine"), 2, "name")
+    refused(touchstone("dataset", "add", str(file), "--name", "mine", "--map", "id"), 2, "--map")
+    refused(touchstone("dataset", "add", str(tmp_path), "--name", "mine"), 2, str(tmp_path))
+    added = as_json(
+        touchstone("dataset", "add", str(file), "--name", "mine", "--map", "prompt_id=id,prompt=text", "--json")
+    )
+    assert datasets.read_dataset(place.store, added["sha256"]).to_pylist() == [{"prompt_id": "a", "prompt": "Why?"}]
+    assert "mine" in [item["name"] for item in as_json(touchstone("dataset", "ls", "--json"))]
+    file.write_text("x" * 200_001)
+    refused(touchstone("dataset", "add", str(file), "--name", "mine"), 2, "larger", "TOUCHSTONE_MAX_DATASET_BYTES")
+
+
+def test_models(touchstone: Run, place: Stack, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "sub").mkdir(parents=True)
+    weights = os.urandom(20_000_000)
+    (folder / "model.safetensors").write_bytes(weights)
+    (folder / "config.json").write_text("{}")
+    (folder / "sub" / "vocab.txt").write_text("a\n")
+    (folder / "README.md").write_text("left out")
+    added = as_json(touchstone("model", "add", "tiny", str(folder), "--json"))
+    assert added["files"] == {"config.json": 2, "model.safetensors": len(weights), "sub/vocab.txt": 2}
+    fetched = models.fetch_model(place.store, added["sha256"], tmp_path / "fetched")
+    assert (fetched / "model.safetensors").read_bytes() == weights
+    assert "tiny" in touchstone("model", "ls").stdout
+    (folder / "pytorch_model.bin").write_text("x")
+    refused(touchstone("model", "add", "tiny", str(folder)), 2, "pytorch_model.bin", "safetensors")
+
+
+def test_a_token(stack: Stack, spec: Path) -> None:
+    start_api(stack, TOUCHSTONE_API_TOKENS="secret-one,secret-two")
+    refused(command_for(stack.api_url)("ls"), 2, "bearer token")
+    refused(command_for(stack.api_url, TOUCHSTONE_TOKEN="wrong")("ls"), 2, "bearer token")
+    ids = [
+        as_json(
+            command_for(stack.api_url, TOUCHSTONE_TOKEN=token)("submit", str(spec), "--idempotency-key", "k", "--json")
+        )
+        for token in ("secret-one", "secret-two")
+    ]
+    assert ids[0]["id"] != ids[1]["id"], "one caller's key is not another's"
+    assert command_for(stack.api_url)("ls", "--token", "secret-two").returncode == 0
+
+
+def test_an_open_address_without_a_token_is_refused_at_the_start(stack: Stack) -> None:
+    stack.start("api", TOUCHSTONE_API_HOST="0.0.0.0")
+    wait_until(lambda: not stack.alive("api"), 20, "the API to refuse")
+    assert stack.processes["api"].returncode == 1
+    log = stack.log("api")
+    assert log.startswith("error: TOUCHSTONE_API_TOKENS") and "0.0.0.0" in log and "Traceback" not in log
+
+
+def test_a_store_that_is_away_is_said(stack: Stack, spec: Path) -> None:
+    start_api(stack)
+    touchstone = command_for(stack.api_url)
+    stack.kill("s3")
+    refused(touchstone("submit", str(spec)), 3, "object store cannot be reached")
+    stack.start_s3()
+    assert touchstone("submit", str(spec)).returncode == 0
+
+
+def test_alpaca_evals_files_as_the_example_adds_them(stack: Stack) -> None:
+    if not DATA.exists():
+        pytest.skip(f"the recorded data is not at {DATA}")
+    start_api(stack)
+    touchstone = command_for(stack.api_url)
+    example = ROOT / "examples" / "alpaca-eval-smollm2.yaml"
+    text = example.read_text().replace("\\\n#", "")
+    commands = [line[1:].split() for line in text.splitlines() if line.startswith("#   touchstone dataset add")]
+    assert len(commands) == 5
+    for words in commands:
+        done = touchstone(*(word.replace("alpaca_eval/", f"{DATA}/") for word in words[1:]))
+        assert done.returncode == 0, done.stderr
+    listed = {item["name"]: item for item in as_json(touchstone("dataset", "ls", "--json"))}
+    assert listed["alpaca-eval"]["rows"] == 805
+    assert listed["alpaca-eval-labels"]["dropped"] == {"no usable preference": 9}
