@@ -129,10 +129,9 @@ class Row:
 
 def sendable(text: str, stops: tuple[str, ...]) -> int:
     """How much of a growing text will surely stay: not half a character, and no beginning of a stop string."""
-    end = len(text.rstrip("\ufffd"))
-    for stop in stops:
-        for length in range(min(len(stop) - 1, end), 0, -1):
-            if text[:end].endswith(stop[:length]):
-                end -= length
-                break
-    return end
+    whole = text.rstrip("\ufffd")
+    longest = max(map(len, stops), default=0)
+    for start in range(max(0, len(whole) - longest + 1), len(whole)):
+        if any(stop.startswith(whole[start:]) for stop in stops):
+            return start
+    return len(whole)
