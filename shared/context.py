@@ -122,6 +122,11 @@ class StageContext:
             name = f"{self.scratch}logs/{self.unit.commit_key[:12]}.{self._attempt.id}.log"
             self.store.put(name, "".join(self._lines).encode())
 
+    def clock(self) -> Callable[[], float]:
+        """A stopwatch, started now: each call gives the seconds since."""
+        started = time.monotonic()
+        return lambda: time.monotonic() - started
+
     def close(self) -> None:
         """Remove the attempt's local files."""
         shutil.rmtree(self.workdir, ignore_errors=True)
