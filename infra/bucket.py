@@ -1,7 +1,8 @@
-"""`python -m infra.bucket`: wait for the object store and make the bucket."""
+"""`python -m infra.bucket`: waits for the object store and creates the bucket, so that everything else finds it."""
 
 from __future__ import annotations
 
+import sys
 import time
 
 import structlog
@@ -11,23 +12,27 @@ from shared.logs import configure_logs
 from shared.settings import get_settings
 from shared.store import S3Store
 
+log = structlog.get_logger()
 PATIENCE = 120.0
+PAUSE = 1.0
 
 
 def main() -> None:
-    """Make the bucket. Raises the last `Outage` when the store does not answer for two minutes."""
+    """Create the bucket; exit status 1 if the store does not answer within two minutes."""
     configure_logs()
-    store, deadline = S3Store.from_settings(get_settings()), time.monotonic() + PATIENCE
+    settings = get_settings()
+    store = S3Store.from_settings(settings)
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             store.ensure_bucket()
+            break
         except Outage as outage:
             if time.monotonic() > deadline:
-                raise
-            structlog.get_logger().warning("bucket.waiting", error=str(outage))
-            time.sleep(1.0)
-        else:
-            return
+                sys.exit(f"error: TOUCHSTONE_S3_ENDPOINT={settings.s3_endpoint}: {outage}")
+            log.info("bucket.waiting", error=str(outage))
+            time.sleep(PAUSE)
+    log.info("bucket.ready", bucket=settings.s3_bucket)
 
 
 if __name__ == "__main__":

@@ -31,4 +31,6 @@ fi
 echo "Installing what requirements.lock pins (a few minutes the first time) ..."
 pip install --quiet --constraint requirements.lock "$(grep '^torch==' requirements.lock)"
 pip install --quiet --no-deps --requirement requirements.lock
+# A build of this checkout may have left its own record of the extras here, which would be read instead of the new one.
+rm -rf touchstone_rlaif.egg-info
 pip install --quiet --no-deps --no-build-isolation --editable .

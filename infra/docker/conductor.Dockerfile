@@ -1,22 +1,21 @@
-# syntax=docker/dockerfile:1
-# The conductor image: its extra and nothing else. Build from the repository's root:
-#   docker build -f infra/docker/conductor.Dockerfile -t touchstone/conductor .
+# The conductor, which decides what runs next; bucket set-up runs in its image too.
+# Built from the checkout's root: docker compose build conductor
 FROM python:3.11-slim-bookworm
 
-ENV PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-WORKDIR /app
-RUN useradd --uid 10001 --create-home touchstone \
-    && install --directory --owner=touchstone /var/lib/touchstone
+RUN useradd --create-home --uid 10001 touchstone \
+    && install --directory --owner touchstone --group touchstone /var/lib/touchstone
 
+WORKDIR /usr/src/touchstone
 COPY pyproject.toml requirements.lock README.md ./
-COPY shared shared
-COPY services services
-COPY workers workers
-COPY infra infra
 COPY client client
-RUN --mount=type=cache,target=/root/.cache/pip pip install --constraint requirements.lock ".[conductor]"
+COPY infra/*.py infra/
+COPY shared shared
+COPY services/__init__.py services/
+COPY services/conductor services/conductor
+RUN pip install --no-cache-dir --constraint requirements.lock ".[conductor]"
 
-ENV TOUCHSTONE_DATA_DIR=/var/lib/touchstone
-VOLUME /var/lib/touchstone
 USER 10001
+# Away from the sources: what runs is what was installed.
+WORKDIR /var/lib/touchstone
+ENV PYTHONUNBUFFERED=1 TOUCHSTONE_DATA_DIR=/var/lib/touchstone
 CMD ["python", "-m", "services.conductor"]

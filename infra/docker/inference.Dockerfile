@@ -1,23 +1,21 @@
-# syntax=docker/dockerfile:1
-# The inference image: its extra and nothing else. Build from the repository's root:
-#   docker build -f infra/docker/inference.Dockerfile -t touchstone/inference .
+# Sampling and scoring, with the embedded engine; a TGI that runs elsewhere is reached by its URL.
+# Built from the checkout's root: docker compose build inference
 FROM python:3.11-slim-bookworm
 
-ENV PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-WORKDIR /app
-RUN useradd --uid 10001 --create-home touchstone \
-    && install --directory --owner=touchstone /var/lib/touchstone
+RUN useradd --create-home --uid 10001 touchstone \
+    && install --directory --owner touchstone --group touchstone /var/lib/touchstone
 
-# torch's wheel for Linux brings CUDA's libraries; the host needs a driver and the container toolkit alone.
+WORKDIR /usr/src/touchstone
 COPY pyproject.toml requirements.lock README.md ./
-COPY shared shared
-COPY services services
-COPY workers workers
-COPY infra infra
 COPY client client
-RUN --mount=type=cache,target=/root/.cache/pip pip install --constraint requirements.lock ".[inference]"
+COPY infra/*.py infra/
+COPY shared shared
+COPY services/__init__.py services/
+COPY services/inference services/inference
+RUN pip install --no-cache-dir --constraint requirements.lock ".[inference]"
 
-ENV TOUCHSTONE_DATA_DIR=/var/lib/touchstone
-VOLUME /var/lib/touchstone
 USER 10001
+# Away from the sources: what runs is what was installed.
+WORKDIR /var/lib/touchstone
+ENV PYTHONUNBUFFERED=1 TOUCHSTONE_DATA_DIR=/var/lib/touchstone
 CMD ["python", "-m", "services.inference"]
