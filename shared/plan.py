@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.canonical import content_key
+from shared.canonical import content_key, sha256_hex
 from shared.kinds import KINDS
 from shared.llm.providers import ModelSpec
 from shared.protocols import TrainedArm
@@ -20,6 +20,7 @@ from shared.report_plan import report_params
 from shared.resolve import Resolved
 from shared.spec import Arm, Policy, Rl, Sft, SimulatedPrompts, Spec
 from shared.specparse import evaluation_names, needed_models, policy_of, start_arms
+from shared.templates import render_pairwise
 
 
 @dataclass
@@ -163,7 +164,7 @@ class PlanBuilder:
         full = {"protocol": protocol, **params}
         if judge is not None:
             entry = self.spec.models[judge]
-            full["judge"] = self._identity(judge)
+            full |= {"judge": self._identity(judge), "template": self._template(judge)}
             given |= {field: self._teach(name, "eval", 0.0, 1.0) for field, name in needed_models(entry).items()}
         return self.add("judge", full, given, judge)
 
@@ -192,7 +193,8 @@ class PlanBuilder:
         inputs = {"samples": self._sample(policy, start, params)}
         for name, model in needed_models(self.spec.models[rl.critic]).items():
             inputs[name] = self._teach(model, "train", 0.0, 1.0)
-        label = {"pairs": "on_policy", "critic": self._identity(rl.critic), "order": "both"}
+        label: dict[str, Any] = {"pairs": "on_policy", "critic": self._identity(rl.critic), "order": "both"}
+        label["template"] = self._template(rl.critic)
         return self.add("label", label, inputs, rl.critic)
 
     def _recorded_pairs(self, model: str, split: str, start: float, per_prompt: int) -> str:
@@ -229,6 +231,10 @@ class PlanBuilder:
     def _identity(self, model: str) -> dict[str, Any]:
         entry: ModelSpec = self.spec.models[model]
         return entry.identity()
+
+    def _template(self, model: str) -> str | None:
+        """The hash of what a critic is asked; None for one that reads no words."""
+        return None if self.spec.models[model].offline else sha256_hex(render_pairwise("prompt", "a", "b"))
 
     def _options(self, model: str | None) -> dict[str, Any]:
         return {} if model is None else {"name": model, **self.spec.models[model].options()}

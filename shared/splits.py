@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from shared.canonical import sha256_hex
 from shared.errors import BadInput
@@ -122,3 +123,10 @@ def _clusters(texts: Sequence[str], exact: bool) -> list[int]:
 def _shingles(text: str) -> frozenset[str]:
     words = re.findall(r"\w+", text)
     return frozenset(" ".join(words[at : at + SHINGLE]) for at in range(max(1, len(words) - SHINGLE + 1)))
+
+
+def rows_of_split(rows: Iterable[Mapping[str, Any]], split: str, start: float, stop: float) -> list[Mapping[str, Any]]:
+    """The rows (PROMPTS) of fractions [start, stop) of one split, by rank."""
+    mine = sorted((row for row in rows if row["split"] == split), key=lambda row: int(row["rank"]))
+    first, last = rows_between(len(mine), start, stop)
+    return mine[first:last]

@@ -9,7 +9,7 @@ from services.inference.asking import Connection, ask_all, seed_of
 from shared import records
 from shared.artifacts import Cost, StageResult
 from shared.context import StageContext
-from shared.splits import rows_between
+from shared.splits import rows_of_split
 
 CONCURRENCY = 256
 
@@ -40,10 +40,8 @@ def sample(ctx: StageContext) -> StageResult:
 def _prompts(ctx: StageContext) -> list[Prompt]:
     """The prompts of the stage's range of its split, by rank."""
     params = ctx.unit.params
-    rows = [row for row in ctx.input("prompts").rows().to_pylist() if row["split"] == params["split"]]
-    rows.sort(key=lambda row: row["rank"])
-    start, stop = rows_between(len(rows), params["start"], params["stop"])
-    return [Prompt(row["prompt_id"], row["prompt"]) for row in rows[start:stop]]
+    rows = rows_of_split(ctx.input("prompts").rows().to_pylist(), params["split"], params["start"], params["stop"])
+    return [Prompt(row["prompt_id"], row["prompt"]) for row in rows]
 
 
 async def _ask(params: dict[str, Any], connection: Connection, prompt: Prompt) -> list[dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""The critic service: preference labels for training, judgements for evaluation."""

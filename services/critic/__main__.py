@@ -1,0 +1,9 @@
+"""`python -m services.critic`."""
+
+from __future__ import annotations
+
+from services.critic.tasks import app
+from shared.queues import run_worker
+
+if __name__ == "__main__":
+    run_worker(app, "critic", 4)

@@ -1,0 +1,1 @@
+"""The teacher service: prompts and their splits, demonstrations and references."""

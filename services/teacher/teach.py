@@ -1,0 +1,110 @@
+"""The `teach` stage: a teacher's completions of the prompts of one range of one split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from shared import records
+from shared.artifacts import Cost, StageResult
+from shared.context import StageContext
+from shared.datasets import read_dataset
+from shared.errors import PermanentError
+from shared.llm.caller import Origin, answer_all
+from shared.llm.chat import Answer, ChatRequest, Message
+from shared.llm.endpoints import Endpoint
+from shared.llm.session import process_session
+from shared.splits import rows_of_split
+from shared.store import ObjectStore
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def teach(ctx: StageContext) -> StageResult:
+    """Write demonstrations.parquet (COMPLETIONS), in the order of the prompts' ranks."""
+    params = ctx.unit.params
+    rows: Rows = rows_of_split(
+        ctx.input("prompts").rows().to_pylist(), params["split"], params["start"], params["stop"]
+    )
+    if ctx.unit.shard is not None:
+        rows = rows[ctx.unit.shard.start : ctx.unit.shard.stop]
+    if params["model"]["provider"] == "recorded":
+        found = recorded(ctx.store, params["model"], rows, ctx.unit.options.get("name", ""))
+        result = StageResult({}, {"prompts": len(rows), "missing": len(rows) - len(found)})
+    else:
+        found, result = _asked(ctx, rows)
+    if params["split"] == "train" and (empty := [row["prompt_id"] for row in found if not row["completion"].strip()]):
+        name = ctx.unit.options.get("name", "")
+        raise PermanentError(
+            f"models.{name}: its completion for prompt {empty[0]} is empty ({len(empty)} such); a demonstration must "
+            "say something"
+        )
+    table = records.from_rows(found, records.COMPLETIONS)
+    return StageResult({"demonstrations.parquet": table}, result.metrics, result.cost)
+
+
+def recorded(store: ObjectStore, model: Mapping[str, Any], rows: Rows, name: str) -> list[dict[str, Any]]:
+    """A recorded teacher's completions of `rows`; those it lacks are left out where the spec says `missing: drop`.
+
+    Raises:
+        PermanentError: it lacks one, and the spec does not say so.
+    """
+    table: pa.Table = read_dataset(store, model["dataset"])
+    known = dict(zip(table["prompt_id"].to_pylist(), table["completion"].to_pylist(), strict=True))
+    missing = [row["prompt_id"] for row in rows if row["prompt_id"] not in known]
+    if missing and model["missing"] != "drop":
+        raise PermanentError(
+            f"models.{name}.completions: no recorded completion for {len(missing)} prompts ({missing[0]} …); write "
+            f"`missing: drop` under models.{name} to leave them out"
+        )
+    return [
+        _row(row, Answer(text=known[row["prompt_id"]] or "", finish_reason="stop"))
+        for row in rows
+        if row["prompt_id"] in known
+    ]
+
+
+def _asked(ctx: StageContext, rows: Rows) -> tuple[list[dict[str, Any]], StageResult]:
+    """An endpoint's completions, through the ledger."""
+    model = ctx.unit.params["model"]
+    session = process_session(ctx.settings, ctx.store, ctx.redis)
+    origin = Origin(ctx.unit.experiment, ctx.unit.key)
+    requests = [ask(model, row["prompt"]) for row in rows]
+    answers = answer_all(
+        requests,
+        model,
+        Endpoint.from_options(ctx.unit.options),
+        session,
+        ctx,
+        origin,
+        label=lambda index: f"prompt {rows[index]['prompt_id']}",
+    )
+    found = [_row(row, entry.answer) for row, entry in zip(rows, answers.entries, strict=True)]
+    metrics = {
+        "prompts": len(rows),
+        "requests_sent": answers.sent,
+        "truncated": sum(row["finish_reason"] == "length" for row in found),
+        "input_tokens": sum(row["input_tokens"] or 0 for row in found),
+        "output_tokens": sum(row["output_tokens"] or 0 for row in found),
+    }
+    return found, StageResult({}, metrics, Cost(usd=answers.usd()))
+
+
+def ask(model: Mapping[str, Any], prompt: str) -> ChatRequest:
+    """The request that asks a model of this identity to answer a prompt."""
+    system: list[Message] = [{"role": "system", "content": model["system"]}] if model.get("system") else []
+    return ChatRequest(messages=(*system, {"role": "user", "content": prompt}), **model.get("sampling", {}))
+
+
+def _row(prompt: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
+    return {
+        "prompt_id": prompt["prompt_id"],
+        "sample_index": 0,
+        "prompt": prompt["prompt"],
+        "completion": answer.text,
+        "finish_reason": answer.finish_reason,
+        "input_tokens": answer.input_tokens,
+        "output_tokens": answer.output_tokens,
+    }
