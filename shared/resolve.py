@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -80,13 +81,26 @@ def _pinned(spec: Spec, pins: dict[str, DatasetInfo]) -> dict[str, Any]:
 
 def prompt_splits(spec: Spec, pins: dict[str, str], store: ObjectStore) -> Splits:
     """The prompts of an experiment in their splits. Raises `BadInput` when there are too few."""
-    sizes = {"train": spec.prompts.train, "dev": spec.prompts.dev, "eval": spec.prompts.eval}
+    sizes = (("train", spec.prompts.train), ("dev", spec.prompts.dev), ("eval", spec.prompts.eval))
     source = spec.prompts.source
     if isinstance(source, SimulatedPrompts):
-        pool = make_prompts(source.world.count, source.world.seed)
-        return split_prompts([(prompt.prompt_id, prompt.text) for prompt in pool], sizes, exact=True)
-    table = read_dataset(store, pins[source.removeprefix("dataset:")])
-    return split_prompts(list(zip(*(table[name].to_pylist() for name in ("prompt_id", "prompt")), strict=True)), sizes)
+        return _world_splits(source.world.count, source.world.seed, sizes)
+    return _dataset_splits(store, pins[source.removeprefix("dataset:")], sizes)  # type: ignore[arg-type]
+
+
+# Content never changes under its hash, nor the world under its seed: people submit and plan the same prompts again and
+# again, and the API answers in milliseconds only if it need not draw and rank thousands of them each time.
+@lru_cache(maxsize=8)
+def _world_splits(count: int, seed: int, sizes: tuple[tuple[str, int], ...]) -> Splits:
+    pool = make_prompts(count, seed)
+    return split_prompts([(prompt.prompt_id, prompt.text) for prompt in pool], dict(sizes), exact=True)
+
+
+@lru_cache(maxsize=8)
+def _dataset_splits(store: ObjectStore, sha256: str, sizes: tuple[tuple[str, int], ...]) -> Splits:
+    table = read_dataset(store, sha256)
+    prompts = zip(*(table[name].to_pylist() for name in ("prompt_id", "prompt")), strict=True)
+    return split_prompts(list(prompts), dict(sizes))
 
 
 def _named_datasets(spec: Spec) -> Iterator[tuple[str, str, str]]:
