@@ -68,10 +68,9 @@ def public_port(name: str) -> int:
 
 def print_addresses(running: Running, console: Console) -> None:
     """Where a person finds the API with its page, and Flower."""
-    console.print(f"  API and page  {running.api_url}", highlight=False)
-    console.print(
-        f"  Flower        {running.flower_url}  (this machine only, so it asks for no password)", highlight=False
-    )
+    flower = f"{running.flower_url}  (from this machine alone, so it asks for no password)"
+    console.print(f"  API and page  {running.api_url}", highlight=False, soft_wrap=True)
+    console.print(f"  Flower        {flower}", highlight=False, soft_wrap=True)
 
 
 def down(home: Home, console: Console) -> None:
@@ -123,12 +122,16 @@ def _table(states: list[State]) -> Table:
 
 
 def _memory(pid: int) -> int:
-    """Resident bytes of a process and its children; 0 where there is none."""
+    """Bytes of a process and its children; 0 where there is none.
+
+    A page that several processes share counts in parts, where the system tells: so the sum is what the stack takes.
+    """
     try:
         process = psutil.Process(pid)
-        return sum(int(part.memory_info().rss) for part in (process, *process.children(recursive=True))) if pid else 0
+        parts = [part.memory_full_info() for part in (process, *process.children(recursive=True))] if pid else []
     except psutil.Error:
         return 0
+    return sum(int(getattr(part, "pss", part.rss)) for part in parts)
 
 
 def logs(home: Home, name: str | None, follow: bool, lines: int) -> int:
