@@ -1,0 +1,179 @@
+"""What does a training through Touchstone cost beside the same TRL script run bare?
+
+Run it: `python -m benchmarks.training [--pairs 7] [--method sft|dpo] [--steps 400]` (seven pairs: about five minutes on
+an idle core). Both train the quickstart's model on the simulated world with one thread, with the same
+arguments, turn about. The peer (`benchmarks/bare_trl.py`) is timed from after its imports until it has saved its model.
+Touchstone is timed from the unit's arrival at the worker until its commit is in a real S3 server, less the imports of
+the training: inputs fetched, job folder, process, messages, metrics, checkpoints at the default interval, hashing and
+upload are in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shared import records
+from shared.artifacts import CommitRef
+from shared.canonical import sha256_file
+from shared.store import S3Store
+from shared.world.pretrain import PretrainSettings
+from shared.world.prompts import make_prompts
+from shared.world.tasks import gold
+from tests.integration.trainer.place import Place
+from tests.stack import Stack
+from workers.trainer.job import Job
+from workers.trainer.methods import METHODS
+from workers.trainer.methods.base import Method
+
+ROWS = 1000
+ARGS = {"per_device_train_batch_size": 32, "learning_rate": 1e-3}
+TARGET = 1.05
+
+
+def inputs(place: Place, folder: Path, method: Method) -> tuple[CommitRef, CommitRef, Path]:
+    """The model and the rows, committed, and the model's folder for the peer."""
+    import torch
+
+    from workers.trainer.pretrain import make_model, make_tokenizer
+
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer()
+    make_model(PretrainSettings(), tokenizer).save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    table = rows_of(method.name)
+    pq.write_table(peer_rows(method, table), folder / "rows.parquet")
+    return (
+        place.commit_folder("model", folder / "model"),
+        place.commit(method.tables, {"rows.parquet": table}),
+        folder / "model",
+    )
+
+
+def rows_of(method: str) -> pa.Table:
+    """Right answers as demonstrations, or pairs of a right answer and another prompt's."""
+    prompts = make_prompts(ROWS + 1, 0)
+    answers = [gold(prompt.text) for prompt in prompts]
+    common = [{"prompt_id": prompt.prompt_id, "prompt": prompt.text} for prompt in prompts[:ROWS]]
+    if method == "sft":
+        made = [{**row, "sample_index": 0, "completion": answers[at]} for at, row in enumerate(common)]
+        return records.from_rows(made, records.COMPLETIONS)
+    pairs = [{**row, "chosen": answers[at], "rejected": answers[at + 1]} for at, row in enumerate(common)]
+    return records.from_rows(pairs, records.PREFERENCES)
+
+
+def peer_rows(method: Method, table: pa.Table) -> pa.Table:
+    """The rows as a person would prepare them for TRL."""
+    return pa.Table.from_pylist([method.example(row) for row in method.rows([table]).to_pylist()])
+
+
+def bare(method: Method, folder: Path, arguments: dict[str, Any], out: Path) -> float:
+    """Seconds of the plain script, after its imports."""
+    script = Path(__file__).with_name("bare_trl.py")
+    words = [method.name, str(folder / "model"), str(folder / "rows.parquet"), json.dumps(arguments), str(out)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, str(script), *words], env=environment, capture_output=True, text=True, check=True
+    )
+    return float(done.stdout.strip().splitlines()[-1])
+
+
+def through_touchstone(place: Place, params: dict[str, Any], given: dict[str, CommitRef]) -> tuple[float, str]:
+    """Seconds of the stage, less its training's imports; and the SHA-256 of the weights."""
+    kind = "sft" if params["method"] == "sft" else "rl"
+    unit = place.unit(kind, params, **given)
+    started = time.monotonic()
+    marker = place.train(unit)
+    seconds = time.monotonic() - started
+    log = place.log(unit)
+    if marker.outcome != "committed":
+        raise SystemExit(f"the stage did not commit: {marker.message}\n{log}")
+    imported = re.search(r"imported in ([0-9.]+) s", log)
+    assert imported is not None
+    return seconds - float(imported[1]), place.artifact(unit).manifest.files["model.safetensors"].sha256
+
+
+def peer_arguments(method: Method, steps: int) -> dict[str, Any]:
+    """What Touchstone would give TRL, less what has only to do with Touchstone."""
+    from workers.trainer.training import arguments
+
+    job = Job(method=method.name, args={**ARGS, "max_steps": steps}, beta=0.1, max_length=64)
+    made = arguments(job, method, Path("unused"))
+    return {name: value for name, value in made.items() if name != "output_dir"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--method", choices=METHODS, default="sft")
+    parser.add_argument("--steps", type=int, default=400)
+    options = parser.parse_args()
+    method = METHODS[options.method]
+    with tempfile.TemporaryDirectory() as name:
+        stack = Stack(Path(name) / "stack")
+        try:
+            stack.start_servers()
+            run(Place(stack.settings, S3Store.from_settings(stack.settings), stack.redis), Path(name), method, options)
+        finally:
+            stack.stop()
+
+
+def run(place: Place, folder: Path, method: Method, options: argparse.Namespace) -> None:
+    """The pairs, turn about which comes first, and what came out."""
+    model, table, _ = inputs(place, folder, method)
+    given = {method.model: model, method.tables: table}
+    arguments = peer_arguments(method, options.steps)
+    params = {"method": method.name, "seed": 0, "beta": 0.1, "max_length": 64}
+    ratios, costs = [], []
+    for pair in range(options.pairs):
+        settings = {**params, "args": {**ARGS, "max_steps": options.steps}, "pair": pair}
+        out = folder / f"bare-{pair}"
+        seconds, cpu, weights = {}, {}, {}
+        for who in ("touchstone", "bare") if pair % 2 else ("bare", "touchstone"):
+            before = cpu_seconds()
+            if who == "bare":
+                seconds[who] = bare(method, folder, arguments, out)
+                weights[who] = sha256_file(out / "model.safetensors")
+            else:
+                seconds[who], weights[who] = through_touchstone(place, settings, given)
+            cpu[who] = cpu_seconds() - before
+        ratios.append(seconds["touchstone"] / seconds["bare"])
+        costs.append(cpu["touchstone"] / cpu["bare"])
+        both = ", ".join(f"{who} {seconds[who]:.2f} s ({cpu[who]:.1f} s of CPU)" for who in seconds)
+        print(f"pair {pair}: {both}, ratio {ratios[-1]:.3f}, same weights: {len(set(weights.values())) == 1}")
+    place.close()
+    median = statistics.median(ratios)
+    print(f"{method.name}, {options.steps} steps, {options.pairs} pairs, {processor()}, load {os.getloadavg()[0]:.1f}")
+    print(f"median ratio {median:.3f}, range {min(ratios):.3f} to {max(ratios):.3f} (target: at most {TARGET})")
+    print(f"median ratio of CPU, imports included: {statistics.median(costs):.3f}")
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and of its ended children."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def processor() -> str:
+    """The CPU's name and how many cores there are."""
+    path = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", path.read_text()) if path.exists() else None
+    return f"{found[1] if found else platform.processor()}, {os.cpu_count()} cores"
+
+
+if __name__ == "__main__":
+    main()
