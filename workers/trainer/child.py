@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -45,9 +46,11 @@ def main(folder: Path) -> int:
 def _run(job: Job, folder: Path, send: Send) -> dict[str, Any]:
     # Imports make some million objects that stay; collecting garbage among them takes a second of five.
     gc.disable()
+    started = time.monotonic()
     train = _pretraining(job) if job.method == "pretrain" else _training(job)
     gc.freeze()
     gc.enable()
+    sys.stderr.write(f"imported in {time.monotonic() - started:.2f} s\n")
     return train(folder, send)
 
 

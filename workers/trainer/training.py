@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import pyarrow.parquet as pq
 import torch
 import transformers
 from transformers import PrinterCallback
@@ -60,7 +59,8 @@ def build(job: Job, folder: Path) -> tuple[Any, datasets.Dataset]:
     _quiet()
     method = METHODS[job.method]
     config_class, trainer_class = import_trl(job)
-    rows = datasets.Dataset.from_list([method.example(row) for row in pq.read_table(folder / ROWS).to_pylist()])
+    # In files of the job's folder, not in memory: where there are several ranks, they share what one of them prepares.
+    rows = datasets.Dataset.from_parquet(str(folder / ROWS), cache_dir=str(folder / "cache")).map(method.example)
     model, tokenizer = load(job)
     try:
         config = config_class(**arguments(job, method, folder))
