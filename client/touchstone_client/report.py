@@ -28,6 +28,9 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
         for reason in verdict.get("reasons") or []:
             body.append(f"\n· {reason}")
         console.print(Panel(body, title=f"verdict: {level}", title_align="left", border_style=LEVELS.get(level, "")))
+    for note in report.get("notes") or []:
+        where = f" (spec: {note['spec']})" if note.get("spec") else ""
+        console.print(Text(f"· {note.get('text', '')}{where}", style="dim"))
 
 
 def _arms(report: Mapping[str, Any]) -> Table:

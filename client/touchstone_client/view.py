@@ -21,6 +21,7 @@ from touchstone_client.report import print_report
 
 __all__ = ["Dashboard", "print_report", "watch"]
 
+BAR = 14
 STYLES = {
     "failed": "bold red",
     "waiting": "yellow",
@@ -76,7 +77,11 @@ class Dashboard:
     def __rich__(self) -> RenderableType:
         if not self.summary:
             return Text("connecting …", style="dim")
-        return Group(self._heading(), self._table())
+        groups = progress.group_stages(self.summary)
+        if len(groups) + sum(bool(group.note) for group in groups) + 4 > self._console.height:
+            # A terminal that is too low for every arm shows kinds alone.
+            groups = progress.group_stages(self.summary, by_arms=False)
+        return Group(self._heading(), self._table(groups), *_notes(groups))
 
     def _heading(self) -> Text:
         state = self.summary["state"]
@@ -91,29 +96,21 @@ class Dashboard:
             f"  {done}/{len(stages)} stages  {progress.duration(took)}  ${self.summary.get('cost_usd') or 0:.2f}",
         )
 
-    def _table(self) -> Table:
-        table = Table(box=None, pad_edge=False, expand=self._console.width > 100)
-        for title, width in (("stage", 8), ("arms", None), ("", 18), ("done", 7), ("state", 9), ("time", 12)):
-            table.add_column(title, width=width, no_wrap=title != "arms", overflow="ellipsis")
-        table.add_column("", overflow="fold")
-        for group in self._fitting():
-            style = STYLES.get(group.state, "")
+    def _table(self, groups: list[progress.Group]) -> Table:
+        table = Table(box=None, pad_edge=False)
+        for title, width in (("stage", 8), ("arms", None), ("", BAR), ("done", 5), ("state", 9), ("time", 11)):
+            table.add_column(title, width=width, no_wrap=True, overflow="ellipsis")
+        for group in groups:
             state = "reused" if group.reused == group.stages else group.state
             table.add_row(
                 group.kind,
                 escape(group.arms),
-                ProgressBar(total=1.0, completed=group.fraction, width=18),
+                ProgressBar(total=1.0, completed=group.fraction, width=BAR),
                 f"{group.committed}/{group.stages}",
-                Text(state, style=style),
+                Text(state, style=STYLES.get(group.state, "")),
                 self._elapsed(group),
-                Text(group.note, style=style),
             )
         return table
-
-    def _fitting(self) -> list[progress.Group]:
-        """The groups by arms; on a terminal that is too low for them, by kind alone."""
-        groups = progress.group_stages(self.summary)
-        return groups if len(groups) + 4 <= self._console.height else progress.group_stages(self.summary, by_arms=False)
 
     def _elapsed(self, group: progress.Group) -> str:
         began = [self._began[key] for key in group.keys if key in self._began]
@@ -122,6 +119,15 @@ class Dashboard:
         still = any(key in self._began and key not in self._ended for key in group.keys)
         ends = [self._ended[key] for key in group.keys if key in self._ended]
         return progress.duration((time.monotonic() if still or not ends else max(ends)) - min(began))
+
+
+def _notes(groups: list[progress.Group]) -> list[Text]:
+    """What keeps stages waiting or made them fail, under the table, where there is room to read it."""
+    return [
+        Text(f"{group.kind} {group.arms}".rstrip() + f": {group.note}", style=STYLES.get(group.state, ""))
+        for group in groups
+        if group.note
+    ]
 
 
 def _print_changes(before: Mapping[str, Any], after: Mapping[str, Any], console: Console) -> None:
