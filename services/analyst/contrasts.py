@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,18 +11,6 @@ from numpy.typing import NDArray
 
 from services.analyst.intervals import Floats, Interval, Method, crossed
 from services.analyst.scores import Aligned, ArmScores, align
-
-PRESET: dict[str, tuple[tuple[int, str], ...]] = {
-    "headline": ((1, "rlaif-weak"), (-1, "sft-strong")),
-    "added": ((1, "rlaif-strong"), (-1, "sft-strong")),
-    "net-weak": ((1, "rlaif-weak"), (-1, "sft-weak")),
-    "gain-weak": ((1, "rlaif-weak"), (-1, "start-weak")),
-    "gain-strong": ((1, "rlaif-strong"), (-1, "start-strong")),
-    "vanishing": ((1, "rlaif-weak"), (-1, "start-weak"), (-1, "rlaif-strong"), (1, "start-strong")),
-    "swap": ((1, "rlaif-weak"), (-1, "swap")),
-    "teacher": ((1, "sft-strong"), (-1, "sft-weak")),
-}
-"""The preset's contrasts, by the roles of the arms."""
 
 
 @dataclass(frozen=True)
@@ -99,15 +87,6 @@ def _terms(name: str, value: Any) -> tuple[tuple[int, str], ...]:
     raise ValueError(f"contrasts.{name}: write [A, B] or [[A, B], [C, D]] with different arms, not {value!r}")
 
 
-def preset_contrasts(roles: Mapping[str, str]) -> dict[str, Contrast]:
-    """The preset's contrasts for which all arms exist; `roles` maps a role to the arm that plays it."""
-    return {
-        name: Contrast(name, tuple((weight, roles[role]) for weight, role in terms))
-        for name, terms in PRESET.items()
-        if all(role in roles for _, role in terms)
-    }
-
-
 def weigh(values: NDArray[Any], weights: Floats) -> Floats:
     """D [..., seeds, prompts] from scores [..., arms, seeds, prompts]."""
     return np.asarray(np.einsum("a,...asn->...sn", weights, values))
@@ -163,11 +142,6 @@ def log_odds(aligned: Aligned, weights: Floats, method: Method = crossed) -> Log
     linear = logits[:, None, None] + (aligned.values - 100 * share[:, None, None]) * slope[:, None, None]
     error = estimate(linear, weights, method)
     return LogOdds(float(error.mean), float(error.standard_error), _pair(error.bounds()), float(error.p_value()))
-
-
-def arms_of(contrasts: Collection[Contrast]) -> set[str]:
-    """All arms that the contrasts speak of."""
-    return {arm for contrast in contrasts for arm in contrast.arms}
 
 
 def _pair(bounds: tuple[Floats, Floats]) -> tuple[float, float]:

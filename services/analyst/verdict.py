@@ -153,6 +153,14 @@ def opposite(primary: ContrastResult, other: ContrastResult, delta: float) -> bo
     return levels == {"rl_adds_value", "sft_suffices"}
 
 
+def unjudged(contrast: str, evaluation: str, seeds: int, delta: float) -> Verdict:
+    """What is said where fewer than two prompts have a valid judgement for both arms: nothing can be."""
+    scope = scope_of(seeds)
+    reason = "fewer than two prompts have a valid judgement for both arms"
+    sentence = wording.scoped(f"inconclusive: {reason} under {evaluation}.", scope, seeds)
+    return Verdict("inconclusive", scope, contrast, evaluation, delta, (reason,), sentence)
+
+
 def pending(contrast: str, evaluation: str, seeds: int, delta: float | None, missing: int, total: int) -> Verdict:
     """What a partial report says while the primary's judgements are not all there."""
     return Verdict(

@@ -31,7 +31,7 @@ def scoped(sentence: str, scope: str, seeds: int) -> str:
 
 
 def invalid(primary: ContrastResult, reasons: Sequence[str]) -> str:
-    return f"no answer, because {'; and '.join(reasons)}. What was measured: {measured(primary)}."
+    return f"invalid, so no answer: {'; '.join(reasons)}. What was measured: {measured(primary)}."
 
 
 def judges_disagree(primary: ContrastResult, others: Sequence[ContrastResult]) -> str:
@@ -108,6 +108,8 @@ def _beyond(primary: ContrastResult, delta: float) -> str:
         return f"; {a} may lose {points(delta)} and still be the better buy, {side}"
     if above:
         return f", more than the {points(delta)} that would make it worth its cost"
+    if primary.decision_interval[1] < 0:
+        return ""
     return f", less than the {points(delta)} that would make {a} worth its cost"
 
 

@@ -1,0 +1,14 @@
+"""The analyst worker: `python -m services.analyst`."""
+
+from __future__ import annotations
+
+from services.analyst.tasks import register_partial, report
+from shared.queues import celery_app, run_worker
+from shared.runner import register
+
+app = celery_app("analyst")
+register(app, "report", report)
+register_partial(app)
+
+if __name__ == "__main__":
+    run_worker(app, "analysis", concurrency=1)

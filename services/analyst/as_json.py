@@ -1,0 +1,118 @@
+"""The report as JSON: the contract's fields, points in percent, never NaN."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from services.analyst.contrasts import ContrastResult
+from services.analyst.model import ArmReport, ContrastReport, Cost, Report
+from services.analyst.verdict import Verdict
+
+SCHEMA = "touchstone/report/1"
+
+
+def to_json(report: Report) -> bytes:
+    """UTF-8 JSON, indented; a number that does not exist is null."""
+    return (json.dumps(finite(as_dict(report)), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def as_dict(report: Report) -> dict[str, Any]:
+    """The report as plain data. What is pending has no entry; `scores` says how much is there."""
+    return {
+        "schema": SCHEMA,
+        "experiment": {"name": report.name},
+        "partial": report.partial,
+        "seeds": list(report.seeds),
+        "verdict": _verdict(report.verdict),
+        "arms": {arm.name: _arm(arm) for arm in report.arms},
+        "contrasts": {one.contrast.name: _contrast(one, report) for one in report.contrasts},
+        "evaluations": {name: evaluation.model_dump() for name, evaluation in report.evaluations.items()},
+        "cost": _cost(report.total),
+        "scores": {"there": report.scores_there, "total": report.scores_total},
+        "notes": [{"kind": note.kind, "text": note.text, "spec": ".".join(note.path) or None} for note in report.notes],
+        "stages": [
+            {"kind": stage.kind, "key": stage.key, "finished": stage.finished, "host": stage.host, "arms": list(arms)}
+            for stage, arms in report.stages
+        ],
+    }
+
+
+def finite(value: Any) -> Any:
+    """The same data with None for every number that is not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    needs = verdict.needed
+    return {
+        "level": verdict.level,
+        "scope": verdict.scope,
+        "primary": {"contrast": verdict.contrast, "evaluation": verdict.evaluation},
+        "delta": verdict.delta,
+        "reasons": list(verdict.reasons),
+        "sentence": verdict.sentence,
+        "needed": None
+        if needs is None
+        else {"half_width": needs.target, "prompts": needs.prompts, "seeds": needs.seeds, "both": needs.both},
+    }
+
+
+def _arm(arm: ArmReport) -> dict[str, Any]:
+    return {
+        "role": arm.params.role,
+        "start": arm.params.start,
+        "evaluations": {
+            name: {
+                "estimate": found.estimate,
+                "standard_error": found.standard_error,
+                "interval": list(found.interval),
+                "n": found.prompts,
+                "dropped": found.dropped,
+            }
+            for name, found in arm.evaluations.items()
+        },
+        "cost": _cost(arm.cost),
+    }
+
+
+def _cost(cost: Cost) -> dict[str, Any]:
+    return {"usd": cost.usd, "device_hours": cost.device_hours, "stages": cost.stages, "missing": cost.missing}
+
+
+def _contrast(report: ContrastReport, whole: Report) -> dict[str, Any]:
+    verdict = whole.verdict
+    return {
+        evaluation: _result(result)
+        | {"exploratory": (report.contrast.name, evaluation) != (verdict.contrast, verdict.evaluation)}
+        for evaluation, result in report.results.items()
+    }
+
+
+def _result(result: ContrastResult) -> dict[str, Any]:
+    odds = result.log_odds
+    return {
+        "estimate": result.estimate,
+        "standard_error": result.standard_error,
+        "interval": list(result.interval),
+        "decision_interval": list(result.decision_interval),
+        "p_value": result.p_value,
+        "n_prompts": result.prompts,
+        "n_seeds": result.seeds,
+        "dropped": result.dropped,
+        "log_odds": None
+        if odds is None
+        else {
+            "estimate": odds.estimate,
+            "standard_error": odds.standard_error,
+            "interval": list(odds.interval),
+            "p_value": odds.p_value,
+        },
+    }

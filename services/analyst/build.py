@@ -1,0 +1,201 @@
+"""From what was read to what is said: `build_report`. Pure; no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from services.analyst import verdict as verdicts
+from services.analyst.contrasts import Contrast, ContrastResult, compare, parse_contrasts
+from services.analyst.intervals import Method, crossed
+from services.analyst.model import ArmEstimate, ArmReport, ContrastReport, Cost, Report, ReportInputs, StageFacts
+from services.analyst.notes import notes_for
+from services.analyst.params import ReportParams
+from services.analyst.scores import ArmScores, assemble
+
+Scores = Mapping[tuple[str, str], ArmScores]
+"""By arm and evaluation, where all seeds are there."""
+
+
+def build_report(inputs: ReportInputs, partial: bool = False, method: Method = crossed) -> Report:
+    """The report of an experiment; `partial` lets scores be missing, and then says no verdict.
+
+    Raises:
+        ValueError: scores are missing in a report that is not partial, or judgements or contrasts are not well formed.
+    """
+    params = inputs.params
+    scores = complete_scores(inputs)
+    expected = {(row.arm, row.evaluation) for row in params.scores}
+    if not partial and (missing := sorted(expected - set(scores))):
+        raise ValueError(f"no judgements of {missing[0][0]} under {missing[0][1]}")
+    alpha = verdicts.decision_alpha(params.looks)
+    contrasts = tuple(
+        _contrast(contrast, params, scores, alpha, method) for contrast in parse_contrasts(params.contrasts).values()
+    )
+    there = sum(row.seed in inputs.scores.get((row.arm, row.evaluation), {}) for row in params.scores)
+    costs = {arm: cost_of((key for _, key in stages), inputs.stages) for arm, stages in params.stages.items()}
+    found = _verdict(params, contrasts, scores, costs, alpha, there, partial)
+    return Report(
+        name=params.name,
+        partial=partial,
+        verdict=found,
+        arms=_arms(params, scores, costs, method),
+        contrasts=contrasts,
+        evaluations=params.evaluations,
+        notes=notes_for(params, contrasts, scores, partial),
+        total=cost_of((key for stages in params.stages.values() for _, key in stages), inputs.stages),
+        stages=_stages(params, inputs.stages),
+        curves=inputs.curves,
+        examples=inputs.examples,
+        examples_of=inputs.examples_of,
+        spec=params.spec,
+        seeds=tuple(params.seeds),
+        looks=params.looks,
+        alpha=alpha,
+        scores_there=there,
+        scores_total=len(params.scores),
+    )
+
+
+def complete_scores(inputs: ReportInputs) -> dict[tuple[str, str], ArmScores]:
+    """The tables of every arm and evaluation that has all of its seeds."""
+    wanted: dict[tuple[str, str], set[int]] = {}
+    for row in inputs.params.scores:
+        wanted.setdefault((row.arm, row.evaluation), set()).add(row.seed)
+    return {
+        (arm, evaluation): assemble(arm, evaluation, inputs.scores[arm, evaluation])
+        for (arm, evaluation), seeds in wanted.items()
+        if set(inputs.scores.get((arm, evaluation), {})) == seeds
+    }
+
+
+def cost_of(keys: Iterable[str], stages: Mapping[str, StageFacts]) -> Cost:
+    """The sum over distinct stages."""
+    distinct = set(keys)
+    found = [stages[key] for key in sorted(distinct) if key in stages]
+    return Cost(
+        usd=sum(stage.usd for stage in found),
+        device_hours=sum(stage.device_seconds for stage in found) / 3600,
+        stages=len(distinct),
+        missing=len(distinct) - len(found),
+    )
+
+
+def delta_of(params: ReportParams, costs: Mapping[str, Cost], pair: tuple[str, str]) -> float:
+    """Delta in points: as given, or the arms' difference in cost over the price of a point."""
+    if params.delta.usd_per_point is None:
+        return 2.0 if params.delta.points is None else params.delta.points
+    a, b = (costs.get(arm, Cost()) for arm in pair)
+    return (a.usd - b.usd) / params.delta.usd_per_point
+
+
+def _contrast(contrast: Contrast, params: ReportParams, scores: Scores, alpha: float, method: Method) -> ContrastReport:
+    results: dict[str, ContrastResult] = {}
+    pending, absent = [], []
+    for name, evaluation in params.evaluations.items():
+        if any((arm, name) not in scores for arm in contrast.arms):
+            pending.append(name)
+            continue
+        by_arm = {arm: scores[arm, name] for arm in contrast.arms}
+        result = compare(contrast, by_arm, alpha, method, bounded=evaluation.in_points)
+        if result is None:
+            absent.append(name)
+        else:
+            results[name] = result
+    return ContrastReport(contrast, results, tuple(pending), tuple(absent))
+
+
+def _arms(params: ReportParams, scores: Scores, costs: Mapping[str, Cost], method: Method) -> tuple[ArmReport, ...]:
+    return tuple(
+        ArmReport(
+            name,
+            arm,
+            {
+                evaluation: found
+                for evaluation in params.evaluations
+                if (name, evaluation) in scores
+                and (found := arm_estimate(scores[name, evaluation], method)) is not None
+            },
+            costs.get(name, Cost()),
+        )
+        for name, arm in params.arms.items()
+    )
+
+
+def arm_estimate(scores: ArmScores, method: Method = crossed) -> ArmEstimate | None:
+    """An arm's mean score and its error; None with fewer than two valid prompts."""
+    common = scores.common
+    if common.shape[1] < 2:
+        return None
+    error = method(common)
+    low, high = error.bounds()
+    return ArmEstimate(
+        estimate=float(error.mean),
+        standard_error=float(error.standard_error),
+        interval=(float(low), float(high)),
+        prompts=error.prompts,
+        seeds=error.seeds,
+        dropped=int((~scores.valid).sum()),
+    )
+
+
+def _verdict(
+    params: ReportParams,
+    contrasts: tuple[ContrastReport, ...],
+    scores: Scores,
+    costs: Mapping[str, Cost],
+    alpha: float,
+    there: int,
+    partial: bool,
+) -> verdicts.Verdict:
+    name, evaluation = params.primary.contrast, params.primary.evaluation
+    primary = next((one for one in contrasts if one.contrast.name == name), None)
+    if primary is None or primary.contrast.pair is None:
+        known = [one.contrast.name for one in contrasts if one.contrast.pair is not None]
+        raise ValueError(f"primary.contrast: {name!r} is not one of the differences of two arms: {known}")
+    if evaluation not in params.evaluations:
+        raise ValueError(f"primary.evaluation: {evaluation!r} is not one of {list(params.evaluations)}")
+    seeds = len(params.seeds)
+    if partial:
+        known_delta = params.delta.points
+        total = len(params.scores)
+        return verdicts.pending(name, evaluation, seeds, known_delta, total - there, total)
+    delta = delta_of(params, costs, primary.contrast.pair)
+    if evaluation in primary.absent:
+        return verdicts.unjudged(name, evaluation, seeds, delta)
+    checks = verdicts.Checks(
+        eval_in_training=params.checks.eval_in_training,
+        tuning_trials=params.checks.tuning_trials,
+        measures_imitation=_imitation(params),
+        null_scores=_null_scores(params, primary.contrast.pair, scores),
+    )
+    second = [primary.results[other] for other in params.second_judges if other in primary.results]
+    return verdicts.decide(primary.results[evaluation], delta, checks, second, alpha)
+
+
+def _imitation(params: ReportParams) -> str | None:
+    evaluation = params.evaluations[params.primary.evaluation]
+    if not evaluation.imitation:
+        return None
+    return evaluation.reason or f"{params.primary.evaluation} measures imitation of a teacher, not quality"
+
+
+def _null_scores(params: ReportParams, pair: tuple[str, str], scores: Scores) -> tuple[verdicts.NullScore, ...]:
+    """Null completions against both arms of the primary, on the prompts that are valid for both."""
+    evaluation = params.primary.evaluation
+    found = []
+    for null in params.null_completions:
+        for arm in pair:
+            against = Contrast(f"{null} − {arm}", ((1, null), (-1, arm)))
+            result = compare(against, {name: scores[name, evaluation] for name in (null, arm)}, 0.05)
+            if result is not None:
+                found.append(verdicts.NullScore(null, arm, result.estimate))
+    return tuple(found)
+
+
+def _stages(params: ReportParams, facts: Mapping[str, StageFacts]) -> tuple[tuple[StageFacts, tuple[str, ...]], ...]:
+    """Every stage with the arms that need it, in the order in which arms need them."""
+    users: dict[str, dict[str, None]] = {}
+    for arm, stages in params.stages.items():
+        for _, key in stages:
+            users.setdefault(key, {})[arm] = None
+    return tuple((facts[key], tuple(arms)) for key, arms in users.items() if key in facts)

@@ -1,0 +1,148 @@
+"""What a report is made from, and what it says. Pure data; how it looks is for `as_json` and `page`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from services.analyst.contrasts import Contrast, ContrastResult
+from services.analyst.params import ArmParams, EvaluationParams, ReportParams
+from services.analyst.scores import SeedScores
+from services.analyst.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class StageFacts:
+    """A committed stage, from its manifest. Times are ISO 8601 in UTC, cost in US dollars and device seconds."""
+
+    key: str
+    kind: str
+    host: str
+    started: str
+    finished: str
+    usd: float = 0.0
+    device_seconds: float = 0.0
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One training's log: `columns` by name, the first `step`, each with one value (or None) a logged step."""
+
+    arm: str
+    seed: int
+    step: str
+    key: str
+    columns: Mapping[str, list[float | None]]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One arm's completion of one prompt beside the reference, with the judge's verdicts by content (a: the arm)."""
+
+    completion: str
+    reference: str | None
+    score: float | None
+    verdict_ab: str | None = None
+    verdict_ba: str | None = None
+    raw_ab: str | None = None
+    raw_ba: str | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """One eval prompt with every arm's completion."""
+
+    prompt_id: str
+    prompt: str | None
+    reference: str | None
+    completions: Mapping[str, Judged]
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """Everything that was read: scores by (arm, evaluation) and seed, and whatever else is there already.
+
+    `examples` are of the evaluation `examples_of`, first seed.
+    """
+
+    params: ReportParams
+    scores: Mapping[tuple[str, str], Mapping[int, SeedScores]]
+    stages: Mapping[str, StageFacts] = field(default_factory=dict)
+    curves: tuple[Curve, ...] = ()
+    examples: tuple[Example, ...] = ()
+    examples_of: str | None = None
+
+
+@dataclass(frozen=True)
+class ArmEstimate:
+    """An arm's mean score under one evaluation, over its own validly judged prompts."""
+
+    estimate: float
+    standard_error: float
+    interval: tuple[float, float]
+    prompts: int
+    seeds: int
+    dropped: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """US dollars and device hours; `missing` stages are not committed yet and not in the sum."""
+
+    usd: float = 0.0
+    device_hours: float = 0.0
+    stages: int = 0
+    missing: int = 0
+
+
+@dataclass(frozen=True)
+class ArmReport:
+    name: str
+    params: ArmParams
+    evaluations: Mapping[str, ArmEstimate]
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class ContrastReport:
+    """A contrast and its results by evaluation; what is not there yet is in `pending`, what cannot be in `absent`."""
+
+    contrast: Contrast
+    results: Mapping[str, ContrastResult]
+    pending: tuple[str, ...]
+    absent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something the reader must know. `path` names the line of the spec to change, if there is one."""
+
+    kind: Literal["stand-in", "limit", "data"]
+    text: str
+    path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """The whole report. `alpha` is the share of misses allowed to the deciding interval."""
+
+    name: str
+    partial: bool
+    verdict: Verdict
+    arms: tuple[ArmReport, ...]
+    contrasts: tuple[ContrastReport, ...]
+    evaluations: Mapping[str, EvaluationParams]
+    notes: tuple[Note, ...]
+    total: Cost
+    stages: tuple[tuple[StageFacts, tuple[str, ...]], ...]
+    curves: tuple[Curve, ...]
+    examples: tuple[Example, ...]
+    examples_of: str | None
+    spec: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    looks: int
+    alpha: float
+    scores_there: int
+    scores_total: int

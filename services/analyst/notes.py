@@ -1,0 +1,155 @@
+"""What the reader must know besides the numbers: stand-ins, what was not judged, what was dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from services.analyst.model import ContrastReport, Note
+from services.analyst.params import EvaluationParams, ReportParams
+from services.analyst.scores import ArmScores
+from services.analyst.verdict import scope_of
+from shared.spec import Spec
+from shared.specparse import parse_spec
+
+SIMULATED = "simulated"
+
+
+def notes_for(
+    params: ReportParams,
+    contrasts: tuple[ContrastReport, ...],
+    scores: Mapping[tuple[str, str], ArmScores],
+    partial: bool,
+) -> tuple[Note, ...]:
+    """All notes, the weightiest first."""
+    spec = parse_spec(params.spec)
+    return (
+        *_judges(params),
+        *_critics(spec),
+        *_limits(params, contrasts),
+        *_data(params, contrasts, scores),
+        *(
+            [Note("limit", "This report is partial: numbers will change, and no verdict is drawn yet.")]
+            if partial
+            else []
+        ),
+    )
+
+
+def _judges(params: ReportParams) -> Iterator[Note]:
+    """One note an entry of `evaluations`, whatever temperatures it has."""
+    entries: dict[str, tuple[str, EvaluationParams]] = {}
+    for name, evaluation in params.evaluations.items():
+        entries.setdefault(_entry(name, evaluation), (name, evaluation))
+    for entry, (_, evaluation) in entries.items():
+        if evaluation.judge is None and evaluation.imitation:
+            yield Note(
+                "stand-in",
+                f"{entry}: {evaluation.reason or 'it measures imitation'}. It cannot say which answers are better; a "
+                "pairwise evaluation by a judge that can be asked does.",
+                ("evaluations", entry, "protocol"),
+            )
+        elif evaluation.imitation or evaluation.offline_judge:
+            yield _stand_in(entry, evaluation)
+        elif evaluation.judge_provider == SIMULATED:
+            yield Note(
+                "stand-in",
+                f"{entry} is judged in a simulated world ({evaluation.judge}), whose true answers are known: it shows "
+                "that the instrument works, and says nothing about language models. For a real answer let this line "
+                "name a real provider.",
+                ("models", evaluation.judge or "", "provider"),
+            )
+
+
+def _stand_in(entry: str, evaluation: EvaluationParams) -> Note:
+    why = evaluation.reason or "it answers without being asked about these completions"
+    return Note(
+        "stand-in",
+        f"The judge of {entry}, {evaluation.judge} (provider: {evaluation.judge_provider or 'offline'}), is an offline "
+        f"stand-in: {why}. For a real answer let this line name a judge that can be asked, such as a model with "
+        "provider: openai.",
+        ("evaluations", entry, "judge"),
+    )
+
+
+def _critics(spec: Spec) -> Iterator[Note]:
+    for name, arm in spec.arms.items():
+        if arm.rl is not None and spec.models[arm.rl.critic].imitation:
+            yield Note(
+                "stand-in",
+                f"The critic of {name}, {arm.rl.critic} (provider: {spec.models[arm.rl.critic].provider}), is an "
+                "offline stand-in: it prefers what is closer to a teacher's words. For a real answer let this line "
+                "name a critic that can be asked.",
+                ("arms", name, "rl", "critic"),
+            )
+
+
+def _limits(params: ReportParams, contrasts: tuple[ContrastReport, ...]) -> Iterator[Note]:
+    if scope_of(len(params.seeds)) == "checkpoints":
+        yield Note(
+            "limit",
+            f"Every arm was trained {'once' if len(params.seeds) == 1 else 'twice'}: intervals cover other prompts, "
+            "not other training runs. Three seeds or more let the verdict speak of the recipe.",
+            ("seeds",),
+        )
+    if not params.null_completions:
+        yield Note(
+            "limit",
+            "No null completions were judged (answers that say nothing): whether the judge rewards emptiness was not "
+            "checked.",
+        )
+    if not params.second_judges:
+        yield Note("limit", "No second judge was asked: whether another would agree was not checked.")
+    if not params.checks.tuning_trials:
+        yield Note(
+            "limit",
+            "The spec declares no numbers of tuning trials: whether all arms had as many was not checked.",
+        )
+    if params.looks > 1:
+        yield Note(
+            "limit",
+            f"{params.looks} looks were declared: the interval that decides misses in {5 / params.looks:.2g}% of "
+            "experiments, the 95% interval is drawn inside it.",
+        )
+    if params.delta.usd_per_point is not None:
+        yield Note("limit", "Delta comes from money paid to endpoints; device hours are counted but have no price.")
+    if any(report.contrast.name != params.primary.contrast for report in contrasts):
+        yield Note(
+            "limit", "Every contrast but the primary is exploratory: none is corrected for being one of several."
+        )
+
+
+def _data(
+    params: ReportParams, contrasts: tuple[ContrastReport, ...], scores: Mapping[tuple[str, str], ArmScores]
+) -> Iterator[Note]:
+    if params.near_duplicates:
+        yield Note(
+            "data",
+            f"{params.near_duplicates} prompts are near-duplicates of another; each went to the split of the first of "
+            "its cluster, so no cluster is on both sides of training and evaluation.",
+        )
+    for evaluation in params.evaluations:
+        dropped = {
+            arm: int((~scores[arm, evaluation].valid).sum()) for arm in params.arms if (arm, evaluation) in scores
+        }
+        if any(dropped.values()):
+            alike = len(set(dropped.values())) == 1
+            counts = ", ".join(f"{count} of {arm}'s" for arm, count in dropped.items() if count)
+            which = f"{max(dropped.values())} of every arm's" if alike else counts
+            yield Note("data", f"{evaluation}: {which} prompts lack a valid judgement in some seed and do not count.")
+    for report in contrasts:
+        for evaluation in report.absent:
+            yield Note(
+                "data",
+                f"{report.contrast.name} under {evaluation} cannot be estimated: fewer than two prompts are valid for "
+                "all of its arms.",
+            )
+        for evaluation, result in report.results.items():
+            points = params.evaluations[evaluation].in_points
+            if points and report.contrast.pair is None and result.log_odds is None:
+                name = report.contrast.name
+                yield Note("data", f"{name} under {evaluation} has no log-odds: an arm won or lost everything.")
+
+
+def _entry(name: str, evaluation: EvaluationParams) -> str:
+    """The entry of the spec that an evaluation comes from: its name without the temperature."""
+    return name if evaluation.temperature is None else name.rsplit("@", 1)[0]

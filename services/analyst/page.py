@@ -1,0 +1,284 @@
+"""The report as one HTML file that needs nothing else: style and figures are inside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from services.analyst import curves, forest
+from services.analyst.contrasts import ContrastResult
+from services.analyst.model import ArmEstimate, ArmReport, ContrastReport, Cost, Judged, Report
+from services.analyst.params import EvaluationParams
+from services.analyst.spectext import line_of, spec_yaml
+from services.analyst.wording import number
+
+LEVELS = {
+    "rl_adds_value": "RL adds value",
+    "sft_suffices": "SFT suffices",
+    "inconclusive": "Inconclusive",
+    "invalid": "Invalid",
+    "pending": "Not decided yet",
+}
+SCOPES = {
+    "recipe": "the recipe: another run of it is expected to agree",
+    "checkpoints": "these trained models only: another seed may differ",
+}
+NOTES = {"stand-in": "Stand-ins", "limit": "What this does not show", "data": "About the data"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One estimate as text; `note` is the smaller line under it."""
+
+    value: str
+    error: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A contrast's result as text."""
+
+    difference: str
+    interval: str
+    decision: str
+    p: str
+    size: str
+    log_odds: str
+
+
+@dataclass(frozen=True)
+class ContrastRow:
+    """One row of the table of contrasts; `numbers` is None where there are none, and `missing` says why."""
+
+    first: bool
+    span: int
+    name: str
+    formula: str
+    evaluation: str
+    primary: bool
+    numbers: Numbers | None
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Chip:
+    """The judge's verdict in a word or two; `tone` is won, lost, even or none."""
+
+    text: str
+    tone: str
+    detail: str = ""
+
+
+def to_html(report: Report) -> bytes:
+    """UTF-8 HTML."""
+    text = spec_yaml(report.spec)
+    notes = [
+        (title, [(note, line_of(text, note.path) if note.path else None) for note in found])
+        for kind, title in NOTES.items()
+        if (found := [note for note in report.notes if note.kind == kind])
+    ]
+    legend = curves.styles(report.curves)
+    return (
+        environment()
+        .get_template("report.html.jinja")
+        .render(
+            report=report,
+            verdict=report.verdict,
+            level=LEVELS[report.verdict.level],
+            scope=SCOPES[report.verdict.scope],
+            facts=facts(report),
+            notes=notes,
+            columns=columns(report),
+            arm_rows=[(arm, relation(arm), cells(arm, report)) for arm in report.arms],
+            contrast_rows=[row for one in report.contrasts for row in contrast_rows(one, report)],
+            forests=[Markup(svg) for layout in (forest.WIDE, forest.NARROW) if (svg := forest.forest(report, layout))],
+            curves=[(title, Markup(svg)) for title, svg in curves.figures(report.curves, 348, 236)],
+            legend=legend,
+            examples=[(example, example_cards(example.completions)) for example in report.examples],
+            costs=[(arm.name, relation(arm), *cost_cells(arm.cost)) for arm in report.arms],
+            total=cost_cells(report.total),
+            stages=report.stages,
+            versions=versions(report),
+            spec_lines=text.rstrip("\n").split("\n"),
+            looks=report.looks,
+        )
+        .encode()
+    )
+
+
+@cache
+def environment() -> Environment:
+    """Jinja with everything escaped and no name forgiven."""
+    made = Environment(
+        loader=PackageLoader("services.analyst"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["moment"] = moment
+    made.filters["unbroken"] = unbroken
+    return made
+
+
+def facts(report: Report) -> list[tuple[str, str]]:
+    """What stands beside the verdict: terms and their values."""
+    verdict = report.verdict
+    primary = next(one for one in report.contrasts if one.contrast.name == verdict.contrast)
+    result = primary.results.get(verdict.evaluation)
+    found = [
+        ("Primary contrast", f"{verdict.contrast}: {primary.contrast.formula}"),
+        ("Evaluation", verdict.evaluation),
+        ("Speaks of", SCOPES[verdict.scope]),
+    ]
+    if verdict.delta is not None:
+        found.append(("Worth its cost from (delta)", f"{number(verdict.delta)} points"))
+    if result is not None:
+        low, high = result.decision_interval
+        share = f"{100 * (1 - report.alpha):.4g}%"
+        found.append(
+            ("Difference", f"{number(result.estimate)} points, {share} interval {number(low)} to {number(high)}")
+        )
+        found.append(("Judged", f"{_count(result.prompts, 'prompt')} × {_count(result.seeds, 'seed')} for each arm"))
+    return found
+
+
+def columns(report: Report) -> list[tuple[str, EvaluationParams, str]]:
+    """The evaluations as the arms' table's columns, with what each is in a few words."""
+    return [(name, evaluation, _how(evaluation)) for name, evaluation in report.evaluations.items()]
+
+
+def _how(evaluation: EvaluationParams) -> str:
+    parts = [f"{evaluation.protocol}, {evaluation.unit}"]
+    if evaluation.reference:
+        parts.append(f"against {evaluation.reference}")
+    if evaluation.judge:
+        parts.append(f"judge: {evaluation.judge}")
+    return "; ".join(parts)
+
+
+def cells(arm: ArmReport, report: Report) -> list[tuple[str, Cell]]:
+    """One arm's estimates, one for each column."""
+    return [(name, _cell(arm.evaluations.get(name), evaluation)) for name, evaluation in report.evaluations.items()]
+
+
+def _cell(found: ArmEstimate | None, evaluation: EvaluationParams) -> Cell:
+    if found is None:
+        return Cell("pending")
+    digits = _digits(evaluation)
+    low, high = (number(end, digits) for end in found.interval)
+    dropped = f", {found.dropped} dropped" if found.dropped else ""
+    return Cell(
+        number(found.estimate, digits),
+        f"± {number(found.standard_error, digits)}",
+        f"{low} to {high}; n {found.prompts}{dropped}",
+    )
+
+
+def relation(arm: ArmReport) -> str:
+    """How an arm belongs to others."""
+    if arm.params.start:
+        return f"from {arm.params.start}"
+    return f"start of {', '.join(arm.params.start_of)}" if arm.params.start_of else ""
+
+
+def contrast_rows(one: ContrastReport, report: Report) -> Iterable[ContrastRow]:
+    """The rows of one contrast, an evaluation each."""
+    names = [name for name in report.evaluations if name in one.results or name in (*one.pending, *one.absent)]
+    for place, name in enumerate(names):
+        primary = (one.contrast.name, name) == (report.verdict.contrast, report.verdict.evaluation)
+        head = (place == 0, len(names), one.contrast.name, one.contrast.formula, name, primary)
+        if name in one.results:
+            yield ContrastRow(*head, _numbers(one.results[name], report))
+        else:
+            yield ContrastRow(*head, None, "pending" if name in one.pending else "cannot be estimated")
+
+
+def _numbers(result: ContrastResult, report: Report) -> Numbers:
+    digits = _digits(report.evaluations[result.evaluation])
+    odds = result.log_odds
+    return Numbers(
+        difference=f"{number(result.estimate, digits)} ± {number(result.standard_error, digits)}",
+        interval=_interval(result.interval, digits),
+        decision=_interval(result.decision_interval, digits),
+        p="< .001" if result.p_value < 0.001 else f"{result.p_value:.3f}".removeprefix("0"),
+        size=f"{result.prompts} × {result.seeds}",
+        log_odds="–" if odds is None else f"{number(odds.estimate, 2)} ({_interval(odds.interval, 2)})",
+    )
+
+
+def _interval(ends: tuple[float, float], digits: int) -> str:
+    return f"{number(ends[0], digits)} to {number(ends[1], digits)}"
+
+
+def _digits(evaluation: EvaluationParams) -> int:
+    return 1 if evaluation.in_points else 3
+
+
+def example_cards(completions: Any) -> list[tuple[str, Judged, Chip]]:
+    """Each arm's completion with the judge's verdict in words."""
+    return [(arm, judged, chip(judged)) for arm, judged in completions.items()]
+
+
+def chip(judged: Judged) -> Chip:
+    """The verdict on one completion against the reference."""
+    if judged.score is None:
+        return Chip("not judged", "none", _orders(judged))
+    if judged.score == 50:
+        split = {judged.verdict_ab, judged.verdict_ba} == {"a", "b"}
+        return Chip("split: the order decided" if split else "tie", "even", _orders(judged))
+    won = judged.score > 50
+    text = "better than the reference" if won else "worse than the reference"
+    return Chip(text, "won" if won else "lost", _orders(judged))
+
+
+def _orders(judged: Judged) -> str:
+    words = {"a": "better", "b": "worse", "tie": "tie", "unparsable": "no verdict"}
+    first, second = (words.get(verdict or "") for verdict in (judged.verdict_ab, judged.verdict_ba))
+    if first is None and second is None:
+        return ""
+    if second is None or first is None:
+        return "one order asked"
+    return f"shown first: {first}; shown second: {second}"
+
+
+def cost_cells(cost: Cost) -> tuple[str, str, str]:
+    """Dollars, device hours, stages."""
+    usd = f"{cost.usd:,.2f}" if cost.usd == 0 or cost.usd >= 0.01 else f"{cost.usd:.4f}"
+    stages = str(cost.stages) if not cost.missing else f"{cost.stages}, {cost.missing} pending"
+    return usd, f"{cost.device_hours:.2f}" if cost.device_hours >= 0.1 else f"{cost.device_hours:.4f}", stages
+
+
+def versions(report: Report) -> list[tuple[str, str]]:
+    """Every library's version; several where stages ran under different ones."""
+    found: dict[str, dict[str, None]] = {}
+    for stage, _ in report.stages:
+        for name, version in stage.versions.items():
+            found.setdefault(name, {})[version] = None
+    return [(name, ", ".join(sorted(values))) for name, values in sorted(found.items())]
+
+
+def unbroken(text: str) -> Markup:
+    """Escaped text in which names with hyphens (`sft-strong`) stay on one line."""
+    parts = re.split(r"([\w.]\S*-\S*\w)", text)
+    return Markup("").join(
+        Markup('<span class="nb">{}</span>').format(part) if place % 2 else escape(part)
+        for place, part in enumerate(parts)
+    )
+
+
+def moment(text: str) -> str:
+    """An ISO 8601 time as `2026-11-23 20:15:04`, in UTC."""
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _count(value: int, noun: str) -> str:
+    return f"{value:,} {noun}{'' if value == 1 else 's'}"

@@ -1,0 +1,101 @@
+"""The report stage's params as typed data; `shared/report_plan.py` writes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Params(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ArmParams(Params):
+    """An arm's place among the others: the SFT model that it starts from, or the RL arms that start from it."""
+
+    role: str | None = None
+    start: str | None = None
+    start_of: list[str] | None = None
+
+
+class EvaluationParams(Params):
+    """One evaluation: how it was made, the unit of its scores, and why it may say less than it seems to."""
+
+    protocol: str
+    judge: str | None = None
+    judge_provider: str | None = None
+    reference: str | None = None
+    temperature: float | None = None
+    unit: str = "points"
+    offline_judge: bool = False
+    imitation: bool = False
+    reason: str = ""
+
+    @property
+    def in_points(self) -> bool:
+        """Whether scores are percentages, 0 to 100."""
+        return self.unit == "points"
+
+
+class ScoreInput(Params):
+    """Where one arm's judgements of one seed and evaluation are."""
+
+    arm: str
+    seed: int
+    evaluation: str
+    input: str
+
+
+class TrainingInput(Params):
+    """Where one training's loss curve is; `step` is sft or rl."""
+
+    arm: str
+    seed: int
+    step: str
+    input: str
+
+
+class PrimaryParams(Params):
+    contrast: str
+    evaluation: str
+
+
+class DeltaParams(Params):
+    """What makes a difference worth having: points, or the price of one."""
+
+    points: float | None = None
+    usd_per_point: float | None = None
+
+
+class CheckParams(Params):
+    eval_in_training: bool = False
+    tuning_trials: dict[str, int] = {}
+
+
+class ReportParams(Params):
+    """All that the report must know of the experiment besides its artifacts.
+
+    `stages` has, for every arm, the (kind, key) of each stage it would need if it were run alone. `null_completions`
+    names entries of `scores` that are no arms: completions that carry no answer, judged like an arm's.
+    """
+
+    spec: dict[str, Any]
+    seeds: list[int]
+    arms: dict[str, ArmParams]
+    evaluations: dict[str, EvaluationParams]
+    scores: list[ScoreInput]
+    training: list[TrainingInput] = []
+    contrasts: dict[str, Any]
+    primary: PrimaryParams
+    second_judges: list[str] = []
+    delta: DeltaParams
+    looks: int = 1
+    checks: CheckParams = CheckParams()
+    stages: dict[str, list[tuple[str, str]]] = {}
+    near_duplicates: int = 0
+    null_completions: list[str] = []
+
+    @property
+    def name(self) -> str:
+        return str(self.spec.get("name", ""))

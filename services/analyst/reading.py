@@ -1,0 +1,131 @@
+"""Reading a report's inputs from artifacts: judgements, curves, examples and the facts of every stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from services.analyst.model import Curve, Example, Judged, ReportInputs, StageFacts
+from services.analyst.params import ReportParams
+from services.analyst.scores import SeedScores
+from shared.artifacts import Artifact, Manifest
+from shared.canonical import sha256_hex
+
+JUDGEMENTS = "judgements.parquet"
+CURVE = "loss.parquet"
+EXAMPLES = 4
+LONGEST = 6_000
+"""Characters of a text that the report shows; more is cut, and says so."""
+
+
+def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> ReportInputs:
+    """What is there of a report's inputs; `artifacts` has the committed ones by their input's name."""
+    scores: dict[tuple[str, str], dict[int, SeedScores]] = {}
+    examples_of = _shown(params, artifacts)
+    shown: dict[str, pa.Table] = {}
+    for row in params.scores:
+        if row.input not in artifacts:
+            continue
+        table = artifacts[row.input].table(JUDGEMENTS)
+        scores.setdefault((row.arm, row.evaluation), {})[row.seed] = seed_scores(table)
+        if row.evaluation == examples_of and row.seed == params.seeds[0] and row.arm in params.arms:
+            shown[row.arm] = table
+    committed = [artifact.manifest for name, artifact in artifacts.items() if name.startswith("stage/")]
+    return ReportInputs(
+        params=params,
+        scores=scores,
+        stages={manifest.key: stage_facts(manifest) for manifest in committed},
+        curves=read_curves(params, artifacts),
+        examples=choose_examples(shown, _prompts(artifacts), list(params.arms)),
+        examples_of=examples_of,
+    )
+
+
+def seed_scores(table: pa.Table) -> SeedScores:
+    """The columns of JUDGEMENTS that statistics need."""
+    score = table["score"].combine_chunks().cast(pa.float64())
+    return SeedScores(
+        np.asarray(table["prompt_id"].to_pylist(), dtype=np.str_),
+        np.asarray(score.to_numpy(zero_copy_only=False), dtype=np.float64),
+        np.asarray(table["valid"].to_pylist(), dtype=np.bool_),
+    )
+
+
+def stage_facts(manifest: Manifest) -> StageFacts:
+    return StageFacts(
+        key=manifest.key,
+        kind=manifest.kind,
+        host=manifest.host,
+        started=manifest.started,
+        finished=manifest.finished,
+        usd=manifest.cost.usd,
+        device_seconds=manifest.cost.device_seconds,
+        versions=manifest.versions,
+    )
+
+
+def read_curves(params: ReportParams, artifacts: Mapping[str, Artifact]) -> tuple[Curve, ...]:
+    """Every training once, under the first arm that it belongs to; a start's before its RL arm's."""
+    found: dict[str, Curve] = {}
+    for row in params.training:
+        artifact = artifacts.get(row.input)
+        if artifact is None or artifact.key in found or CURVE not in artifact.manifest.files:
+            continue
+        columns = artifact.table(CURVE).to_pydict()
+        found[artifact.key] = Curve(row.arm, row.seed, row.step, artifact.key, columns)
+    return tuple(found.values())
+
+
+def choose_examples(
+    shown: Mapping[str, pa.Table], prompts: Mapping[str, str], arms: list[str], count: int = EXAMPLES
+) -> tuple[Example, ...]:
+    """The prompts with the smallest hashes of their ids, so that nobody's taste chose them."""
+    rows = {arm: {row["prompt_id"]: row for row in shown[arm].to_pylist()} for arm in arms if arm in shown}
+    common = set.intersection(*(set(found) for found in rows.values())) if rows else set()
+    chosen = sorted(common, key=lambda prompt_id: sha256_hex(prompt_id))[:count]
+    return tuple(
+        _example(prompt_id, prompts, {arm: found[prompt_id] for arm, found in rows.items()}) for prompt_id in chosen
+    )
+
+
+def _example(prompt_id: str, prompts: Mapping[str, str], rows: Mapping[str, Mapping[str, Any]]) -> Example:
+    reference = next((row["reference"] for row in rows.values() if row.get("reference") is not None), None)
+    completions = {
+        arm: Judged(
+            completion=clip(row.get("completion") or ""),
+            reference=row.get("reference"),
+            score=row["score"] if row["valid"] else None,
+            verdict_ab=row.get("verdict_ab"),
+            verdict_ba=row.get("verdict_ba"),
+            raw_ab=row.get("raw_ab") and clip(row["raw_ab"]),
+            raw_ba=row.get("raw_ba") and clip(row["raw_ba"]),
+        )
+        for arm, row in rows.items()
+    }
+    prompt = prompts.get(prompt_id)
+    return Example(prompt_id, prompt and clip(prompt), reference and clip(reference), completions)
+
+
+def clip(text: str) -> str:
+    """The text, cut where it is longer than the report shows."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} … ({len(text) - LONGEST:,} more characters)"
+
+
+def _shown(params: ReportParams, artifacts: Mapping[str, Artifact]) -> str | None:
+    """The evaluation whose completions are shown: the primary's if it has any, else the first that has."""
+    order = [params.primary.evaluation, *params.evaluations]
+    sampled = [name for name in order if params.evaluations[name].temperature is not None]
+    there = {row.evaluation for row in params.scores if row.input in artifacts}
+    return next((name for name in sampled if name in there), None)
+
+
+def _prompts(artifacts: Mapping[str, Artifact]) -> dict[str, str]:
+    """The texts of the prompts, from the stage that split them."""
+    for name, artifact in artifacts.items():
+        if name.startswith("stage/") and artifact.manifest.kind == "prompts":
+            tables = [artifact.table(file) for file in artifact.manifest.files if file.endswith(".parquet")]
+            return {row["prompt_id"]: row["prompt"] for table in tables for row in table.to_pylist()}
+    return {}

@@ -1,0 +1,89 @@
+"""The analyst's tasks: the report stage, and partial reports while an experiment runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from celery import Celery
+from pydantic import ValidationError
+
+from services.analyst.as_json import to_json
+from services.analyst.build import build_report
+from services.analyst.page import to_html
+from services.analyst.params import ReportParams
+from services.analyst.reading import read_inputs
+from shared.artifacts import Artifact, CommitRef, StageResult
+from shared.context import StageContext, cache_folder
+from shared.errors import Outage, PermanentError
+from shared.experiments import partial_report_name
+from shared.runner import process_runner
+from shared.settings import Settings
+from shared.store import ObjectStore
+
+log = structlog.get_logger()
+
+JSON, HTML = "report.json", "report.html"
+
+
+def report(ctx: StageContext) -> StageResult:
+    """Make `report.json` and `report.html` from all of an experiment's judgements.
+
+    Raises:
+        PermanentError: an input is missing or not well formed; the same inputs would fail again.
+    """
+    artifacts = by_name(ctx.unit.inputs, ctx.input)
+    files = make(ctx.unit.params, artifacts, partial=False)
+    return StageResult(files=dict(files), metrics={"scores": len(ctx.unit.params["scores"])})
+
+
+def by_name(refs: Mapping[str, CommitRef], load: Callable[[str], Artifact]) -> dict[str, Artifact]:
+    """The artifacts under all of their names; each is loaded once, however many names it has."""
+    loaded: dict[CommitRef, Artifact] = {}
+    for name, ref in refs.items():
+        if ref not in loaded:
+            loaded[ref] = load(name)
+    return {name: loaded[ref] for name, ref in refs.items()}
+
+
+def make(params: Mapping[str, Any], artifacts: Mapping[str, Artifact], partial: bool) -> dict[str, bytes]:
+    """Both files from a report stage's params and the artifacts that are there.
+
+    Raises:
+        PermanentError: what was read is not well formed.
+    """
+    try:
+        inputs = read_inputs(ReportParams.model_validate(params), artifacts)
+        made = build_report(inputs, partial)
+    except (ValueError, ValidationError) as error:
+        raise PermanentError(f"report: {error}") from error
+    return {JSON: to_json(made), HTML: to_html(made)}
+
+
+def partial_report(
+    store: ObjectStore, settings: Settings, experiment: str, params: Mapping[str, Any], refs: Mapping[str, CommitRef]
+) -> None:
+    """Write an unfinished experiment's report where the API looks for it.
+
+    Raises:
+        Outage: the store is away.
+        PermanentError: what was read is not well formed.
+    """
+    artifacts = by_name(refs, lambda name: Artifact.load(store, refs[name], cache_folder(settings)))
+    for name, data in make(params, artifacts, partial=True).items():
+        store.put(partial_report_name(experiment, name), data)
+
+
+def register_partial(app: Celery) -> None:
+    """Make partial reports a task of `app`. It is a courtesy: a failure is logged, the next one is asked for anyway."""
+
+    def task(payload: dict[str, Any]) -> None:
+        runner = process_runner()
+        refs = {name: CommitRef.model_validate(ref) for name, ref in payload["inputs"].items()}
+        try:
+            partial_report(runner.store, runner.settings, payload["experiment"], payload["params"], refs)
+        except (Outage, PermanentError) as error:
+            log.warning("partial_report.failed", experiment=payload["experiment"], error=str(error))
+
+    app.task(name="partial-report")(task)
