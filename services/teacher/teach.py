@@ -12,10 +12,10 @@ from shared.artifacts import Cost, StageResult
 from shared.context import StageContext
 from shared.datasets import read_dataset
 from shared.errors import PermanentError
-from shared.llm.caller import Origin, answer_all
-from shared.llm.chat import Answer, ChatRequest, Message
-from shared.llm.endpoints import Endpoint
-from shared.llm.session import process_session
+from shared.llm.caller import answer_all
+from shared.llm.chat import Answer, user_request
+from shared.llm.usage import usage
+from shared.llm.worker import endpoint_of_unit, origin_of, session_of
 from shared.splits import rows_of_split
 from shared.store import ObjectStore
 
@@ -30,17 +30,13 @@ def teach(ctx: StageContext) -> StageResult:
     )
     if ctx.unit.shard is not None:
         rows = rows[ctx.unit.shard.start : ctx.unit.shard.stop]
-    if params["model"]["provider"] == "recorded":
+    if "dataset" in params["model"]:
         found = recorded(ctx.store, params["model"], rows, ctx.unit.options.get("name", ""))
         result = StageResult({}, {"prompts": len(rows), "missing": len(rows) - len(found)})
     else:
         found, result = _asked(ctx, rows)
-    if params["split"] == "train" and (empty := [row["prompt_id"] for row in found if not row["completion"].strip()]):
-        name = ctx.unit.options.get("name", "")
-        raise PermanentError(
-            f"models.{name}: its completion for prompt {empty[0]} is empty ({len(empty)} such); a demonstration must "
-            "say something"
-        )
+    if params["split"] == "train":
+        refuse_empty(found, ctx.unit.options.get("name", ""))
     table = records.from_rows(found, records.COMPLETIONS)
     return StageResult({"demonstrations.parquet": table}, result.metrics, result.cost)
 
@@ -60,42 +56,41 @@ def recorded(store: ObjectStore, model: Mapping[str, Any], rows: Rows, name: str
             f"`missing: drop` under models.{name} to leave them out"
         )
     return [
-        _row(row, Answer(text=known[row["prompt_id"]] or "", finish_reason="stop"))
+        _row(row, Answer(text=known[row["prompt_id"]], finish_reason="recorded"))
         for row in rows
         if row["prompt_id"] in known
     ]
 
 
+def refuse_empty(rows: Rows, name: str) -> None:
+    """A demonstration must say something; a reference may be empty.
+
+    Raises:
+        PermanentError: a completion is empty.
+    """
+    empty = [row["prompt_id"] for row in rows if not row["completion"].strip()]
+    if empty:
+        raise PermanentError(
+            f"models.{name}: its completion for prompt {empty[0]} is empty ({len(empty)} such), and a demonstration "
+            "must say something; take those prompts out of the dataset, or a recorded teacher's rows and write "
+            f"`missing: drop` under models.{name}"
+        )
+
+
 def _asked(ctx: StageContext, rows: Rows) -> tuple[list[dict[str, Any]], StageResult]:
     """An endpoint's completions, through the ledger."""
-    model = ctx.unit.params["model"]
-    session = process_session(ctx.settings, ctx.store, ctx.redis)
-    origin = Origin(ctx.unit.experiment, ctx.unit.key)
-    requests = [ask(model, row["prompt"]) for row in rows]
+    model, origin = ctx.unit.params["model"], origin_of(ctx)
     answers = answer_all(
-        requests,
+        [user_request(model, row["prompt"]) for row in rows],
         model,
-        Endpoint.from_options(ctx.unit.options),
-        session,
+        endpoint_of_unit(ctx),
+        session_of(ctx),
         ctx,
         origin,
         label=lambda index: f"prompt {rows[index]['prompt_id']}",
     )
     found = [_row(row, entry.answer) for row, entry in zip(rows, answers.entries, strict=True)]
-    metrics = {
-        "prompts": len(rows),
-        "requests_sent": answers.sent,
-        "truncated": sum(row["finish_reason"] == "length" for row in found),
-        "input_tokens": sum(row["input_tokens"] or 0 for row in found),
-        "output_tokens": sum(row["output_tokens"] or 0 for row in found),
-    }
-    return found, StageResult({}, metrics, Cost(usd=answers.usd()))
-
-
-def ask(model: Mapping[str, Any], prompt: str) -> ChatRequest:
-    """The request that asks a model of this identity to answer a prompt."""
-    system: list[Message] = [{"role": "system", "content": model["system"]}] if model.get("system") else []
-    return ChatRequest(messages=(*system, {"role": "user", "content": prompt}), **model.get("sampling", {}))
+    return found, StageResult({}, {"prompts": len(rows), **usage(answers, origin)}, Cost(usd=answers.usd()))
 
 
 def _row(prompt: Mapping[str, Any], answer: Answer) -> dict[str, Any]:

@@ -113,6 +113,16 @@ def chat_error(status: int, message: str, retry_after: float | None = None) -> C
     return Refused("", message)
 
 
+def user_request(identity: Mapping[str, Any], prompt: str, **defaults: Any) -> ChatRequest:
+    """The request that asks a model of this identity to answer a prompt, with its own system prompt and sampling.
+
+    `defaults` are sampling parameters where an endpoint's model leaves them open.
+    """
+    system: tuple[Message, ...] = ({"role": "system", "content": identity["system"]},) if "system" in identity else ()
+    sampling = {**defaults, **identity["sampling"]} if "sampling" in identity else {}
+    return ChatRequest((*system, {"role": "user", "content": prompt}), **sampling)
+
+
 def endpoint_of(identity: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a model's identity that says who answers, without what a request carries itself."""
     return {name: value for name, value in identity.items() if name not in {"sampling", "system"}}

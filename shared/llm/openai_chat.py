@@ -19,18 +19,9 @@ CONNECT_TIMEOUT = 10.0
 class OpenAIChat:
     """One model of an OpenAI-compatible server. Retries are the caller's affair, so the client's are off."""
 
-    def __init__(
-        self,
-        model: str,
-        base_url: str,
-        api_key: str | None,
-        timeout: float,
-        connections: int,
-        system: str | None = None,
-    ) -> None:
+    def __init__(self, model: str, base_url: str, api_key: str | None, timeout: float, connections: int) -> None:
         self._model = model
         self._url = base_url
-        self._system = system
         host = httpx2.URL(base_url).host
         # OpenAI's newer models refuse max_tokens; compatible servers often know nothing else.
         self._max_tokens = "max_completion_tokens" if host == OPENAI_HOST else "max_tokens"
@@ -65,9 +56,6 @@ class OpenAIChat:
         await self._client.close()
 
     def _body(self, request: ChatRequest) -> dict[str, Any]:
-        messages = list(request.messages)
-        if self._system:
-            messages.insert(0, {"role": "system", "content": self._system})
         given = {
             "temperature": request.temperature,
             "top_p": request.top_p,
@@ -75,7 +63,7 @@ class OpenAIChat:
             "seed": request.seed,
             "stop": list(request.stop) or None,
         }
-        return {"model": self._model, "messages": messages} | {
+        return {"model": self._model, "messages": list(request.messages)} | {
             name: value for name, value in given.items() if value is not None
         }
 

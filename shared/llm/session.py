@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
@@ -27,6 +28,8 @@ class Session:
     """Thread-safe: every unit of the process sends on the same loop, through the same connections and limiters."""
 
     def __init__(self, settings: Settings, store: ObjectStore, client: redis.Redis) -> None:
+        # It logs a line for every request.
+        logging.getLogger("httpx2").setLevel(logging.WARNING)
         self.settings = settings
         self.ledger = Ledger(store, client, settings.data_dir)
         self._connections: dict[tuple[bytes, Endpoint], Connection] = {}

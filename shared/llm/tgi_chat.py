@@ -17,22 +17,16 @@ NO_KEY = "none"
 class TGIChat:
     """The model that a Text Generation Inference server serves."""
 
-    def __init__(
-        self, model: str, base_url: str, api_key: str | None, timeout: float, system: str | None = None
-    ) -> None:
+    def __init__(self, model: str, base_url: str, api_key: str | None, timeout: float) -> None:
         self._model = model
         self._url = base_url
-        self._system = system
         # Without a key of ours, the client would send the hub's login of whoever runs this process.
         self._client = AsyncInferenceClient(base_url=base_url, api_key=api_key or NO_KEY, timeout=timeout)
 
     async def complete(self, request: ChatRequest) -> Answer:
-        messages: list[dict[str, str]] = [dict(message) for message in request.messages]  # type: ignore[arg-type]
-        if self._system:
-            messages.insert(0, {"role": "system", "content": self._system})
         try:
             output = await self._client.chat_completion(
-                messages,
+                [dict(message) for message in request.messages],
                 model=self._model,
                 temperature=request.temperature,
                 top_p=request.top_p,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -11,6 +11,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from shared.errors import BadInput
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from shared.comparisons import Comparison, Verdicts
     from shared.llm.chat import ChatModel
     from shared.llm.endpoints import Endpoint
     from shared.settings import Settings
@@ -109,7 +112,10 @@ class ModelSpec(Strict):
         return None
 
     def identity(self) -> dict[str, Any]:
-        """All that changes its answers and nothing else (no key, limit, price or address of a managed process)."""
+        """All that changes its answers and nothing else (no key, limit, price or address of a managed process).
+
+        `dataset` in it is the content hash of recorded answers; `sampling` and `system` are what requests carry.
+        """
         raise NotImplementedError
 
     def options(self) -> dict[str, Any]:
@@ -124,6 +130,13 @@ class ModelSpec(Strict):
             BadInput: the credential may not be read, or this provider has no endpoint.
         """
         raise BadInput(f"models.{endpoint.name}.provider", f"{identity['provider']} answers no requests", "")
+
+    @classmethod
+    def compare_offline(
+        cls, comparisons: Sequence[Comparison], tables: Mapping[str, pa.Table]
+    ) -> list[Verdicts] | None:
+        """The verdicts of a critic that needs no endpoint; `tables` are its stage's inputs. None: it must be asked."""
+        return None
 
 
 class EndpointSpec(ModelSpec):

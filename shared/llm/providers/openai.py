@@ -38,5 +38,4 @@ class OpenAIModel(EndpointSpec):
             api_key=read_key(settings, endpoint.name, endpoint.api_key, identity["base_url"]),
             timeout=endpoint.timeout,
             connections=endpoint.limits.concurrency or settings.request_concurrency,
-            system=identity.get("system"),
         )

@@ -31,4 +31,4 @@ class TGIModel(EndpointSpec):
         from shared.llm.tgi_chat import TGIChat
 
         key = read_key(settings, endpoint.name, endpoint.api_key, identity["base_url"])
-        return TGIChat(identity["model"], identity["base_url"], key, endpoint.timeout, identity.get("system"))
+        return TGIChat(identity["model"], identity["base_url"], key, endpoint.timeout)

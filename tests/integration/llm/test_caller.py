@@ -16,7 +16,7 @@ import redis
 from shared.errors import BadInput, Outage, PermanentError, Stopped
 from shared.llm import sending
 from shared.llm.caller import Origin, answer_all
-from shared.llm.chat import ChatRequest
+from shared.llm.chat import ChatRequest, user_request
 from shared.llm.endpoints import Endpoint
 from shared.llm.providers.base import Limits, Price
 from shared.llm.providers.openai import OpenAIModel
@@ -237,13 +237,13 @@ def test_tgi_is_asked_through_its_own_client(
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     url = stand_in.url.removesuffix("/v1")
-    identity = TGIModel(provider="tgi", base_url=url, system="Be brief.").identity()
+    identity = TGIModel(provider="tgi", base_url=url).identity()
     asked = [ChatRequest(({"role": "user", "content": "hi"},), temperature=0.5, max_tokens=7, seed=3, stop=("x",))]
     answers = answer_all(asked, identity, Endpoint("teacher"), session, Watcher(), ORIGIN)
     assert answers.entries[0].answer.text == "re: hi"
     assert (answers.entries[0].answer.input_tokens, answers.entries[0].answer.finish_reason) == (10, "stop")
     body = stand_in.bodies[0]
-    assert [message["content"] for message in body["messages"]] == ["Be brief.", "hi"]
+    assert body["messages"] == [{"role": "user", "content": "hi"}]
     assert (body["temperature"], body["max_tokens"], body["seed"], body["stop"]) == (0.5, 7, 3, ["x"])
     assert "hf_secret" not in str(stand_in.headers)
 
@@ -255,10 +255,10 @@ def test_tgi_is_asked_through_its_own_client(
 
 
 def test_an_openai_request_says_what_was_asked(session: Session, stand_in: StandIn) -> None:
-    model = OpenAIModel(provider="openai", model="m", base_url=stand_in.url, system="Be brief.")
-    asked = [
-        ChatRequest(({"role": "user", "content": "hi"},), temperature=0.0, top_p=0.5, max_tokens=7, sample_index=2)
-    ]
+    model = OpenAIModel(
+        provider="openai", model="m", base_url=stand_in.url, system="Be brief.", temperature=0, top_p=0.5, max_tokens=7
+    )
+    asked = [user_request(model.identity(), "hi")]
     answer_all(asked, model.identity(), Endpoint("x"), session, Watcher(), ORIGIN)
     assert stand_in.bodies[0] == {
         "model": "m",

@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import httpx
 
 from shared.llm.claims import Claims
 from shared.llm.entries import split_lines, unpack
 from tests.integration.llm.asking import requests
+from tests.integration.llm.traffic import asked_twice, start_simulator, traffic
 from tests.stack import Stack
 from tests.waiting import wait_until
 
 ASKED = 400
-WRITTEN = 0.25
-"""Seconds after which an answer that was handed to the socket must be safe."""
 
 
-def start_simulator(stack: Stack) -> Path:
-    log = stack.folder / "traffic.jsonl"
-    words = ["-m", "services.simulator", "--latency-ms", "60", "--log", str(log)]
-    stack.start("simulator", words)
-    stack.wait_ready("simulator")
-    return log
-
-
-def start_asking(stack: Stack, name: str, **environment: str) -> None:
+def start_asking(stack: Stack, name: str) -> None:
     words = ["-m", "tests.integration.llm.asking", str(ASKED)]
-    stack.start(name, words, TOUCHSTONE_REQUEST_CONCURRENCY="8", **environment)
-
-
-def traffic(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    stack.start(name, words, TOUCHSTONE_REQUEST_CONCURRENCY="8")
 
 
 def wait_finished(stack: Stack, name: str) -> str:
@@ -50,13 +35,6 @@ def kill_half_way(stack: Stack, name: str, log: Path, answers: int = ASKED // 3)
     killed = time.time()
     stack.kill(name)
     return killed
-
-
-def asked_twice(log: Path, killed: float) -> list[str]:
-    """Requests that were sent again although their answer was written well before the kill."""
-    safe = {line["hash"] for line in traffic(log) if line["answered"] and line["answered"] < killed - WRITTEN}
-    counts = Counter(line["hash"] for line in traffic(log))
-    return [content for content in safe if counts[content] > 1]
 
 
 def test_a_killed_process_that_starts_again_asks_no_answered_request_twice(stack: Stack) -> None:

@@ -1,0 +1,24 @@
+"""What a stage's answers used, as numbers that may be added up over its shards."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from shared.llm.caller import Answers, Origin
+
+
+def usage(answers: Answers, origin: Origin) -> dict[str, Any]:
+    """Requests, tokens, why answers ended, and dollars paid on this stage's own behalf; equal requests count once.
+
+    A stage's `cost` is what its answers cost, whoever paid; `usd_paid` leaves out what another stage had asked before.
+    """
+    distinct = list({entry.key: entry for entry in answers.entries}.values())
+    return {
+        "requests": len(distinct),
+        "requests_paid": sum(origin == Origin(entry.experiment, entry.stage) for entry in distinct),
+        "input_tokens": sum(entry.answer.input_tokens or 0 for entry in distinct),
+        "output_tokens": sum(entry.answer.output_tokens or 0 for entry in distinct),
+        "finish_reasons": dict(Counter(entry.answer.finish_reason for entry in distinct)),
+        "usd_paid": answers.usd(origin),
+    }
