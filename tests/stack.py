@@ -87,7 +87,9 @@ class Stack:
         self.start("s3", ["-m", "infra.local.s3", str(self.folder / "s3")])
         wait_until(self._s3_answers, 10, "the S3 server to answer")
 
-    def start(self, name: str, command: Sequence[str] | None = None, **environment: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, name: str, command: Sequence[str] | None = None, cwd: Path = ROOT, **environment: str
+    ) -> subprocess.Popen[bytes]:
         """Start a process under a name.
 
         `command` is a program's or a module's (`-m …`) words; without it, what the name stood for, or else the role
@@ -103,7 +105,7 @@ class Stack:
         with (self.folder / "logs" / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, *words] if words[0] == "-m" else words,
-                cwd=ROOT,
+                cwd=cwd,
                 env={**os.environ, **self.environment, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **extra},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
