@@ -19,7 +19,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def start_api(stack: Stack, **environment: str) -> None:
     """Start conductor and API beside the stack's servers, and wait until they are ready."""
     stack.start("conductor")
-    stack.start("api", **environment)
+    stack.start("api", None, ROOT, **environment)
     stack.wait_ready("api")
 
 
