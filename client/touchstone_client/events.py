@@ -62,11 +62,13 @@ def _connection(http: httpx.Client, path: str, last_id: str | None) -> Iterator[
             source.response.read()
             raise problem_error(source.response)
         for sent in source.iter_sse():
-            yield _event(sent)
+            # After a first id, httpx-sse takes the server's pings for events without data.
+            if sent.data:
+                yield _event(sent)
 
 
 def _event(sent: ServerSentEvent) -> Event:
-    data = json.loads(sent.data) if sent.data else {}
+    data = json.loads(sent.data)
     return Event(sent.event, data if isinstance(data, dict) else {"value": data}, sent.id)
 
 

@@ -60,6 +60,11 @@ def test_half_an_event_is_none() -> None:
     assert server.asked == [None, "1-0"]
 
 
+def test_pings_are_no_events() -> None:
+    server = Server(b": ping\r\n\r\n" + event("1-0") + b": ping\r\n\r\n: ping\r\n\r\n" + END)
+    assert [each.name for each in server.client().events("x")] == ["update", "end"]
+
+
 def test_a_caller_may_say_where_to_begin() -> None:
     server = Server(END)
     list(server.client().events("x", last_event_id="7-0"))
