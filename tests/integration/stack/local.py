@@ -1,0 +1,71 @@
+"""The embedded stack's commands, run as a person runs them, in a folder of the test's own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from infra.local import supervisor
+from infra.local.home import Home, Running
+from infra.local.ports import free_port
+from tests.stack import ROOT
+
+
+class Local:
+    """`python -m infra.local` over one home folder; the folder's name is as odd as a person's may be."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = Home(folder / "it's a #1;%d home")
+        self.port, self.flower = free_port(), free_port()
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("TOUCHSTONE_")},
+            "TOUCHSTONE_HOME": str(self.home.folder),
+            "TOUCHSTONE_API_PORT": str(self.port),
+            "TOUCHSTONE_FLOWER_PORT": str(self.flower),
+        }
+
+    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+        """Start a command and return at once; what it prints is read from its `stdout`."""
+        return subprocess.Popen(
+            [sys.executable, *(words if words[0] == "-c" else ("-m", "infra.local", *words))],
+            cwd=ROOT,
+            env={**self.environment, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *words: str, timeout: float = 120, **environment: str) -> tuple[int, str]:
+        """Run a command to its end: exit status, and what it printed."""
+        process = self.start(*words, **environment)
+        try:
+            said, _ = process.communicate(timeout=timeout)
+        finally:
+            process.kill()
+        return process.returncode, said
+
+    @property
+    def running(self) -> Running:
+        found = self.home.running()
+        assert found is not None, "nothing is written down as running"
+        return found
+
+    def states(self) -> dict[str, tuple[str, int]]:
+        """By process, its state and process id."""
+        control = supervisor.Supervisor(self.running, self.home.secrets())
+        return {state.name: (state.state, state.pid) for state in control.states()}
+
+    def is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.running.api_url}/readyz", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def end(self) -> None:
+        """Leave nothing behind, whatever the test did."""
+        if running := self.home.running():
+            supervisor.end(supervisor.marked(running.mark), patience=1)
