@@ -8,6 +8,10 @@ from typing import Any
 from shared.plan import Plan, Stage
 from shared.splits import rows_between
 
+INPUT_TOKENS = 600
+OUTPUT_TOKENS = 16
+"""What is assumed of requests until the ledger's own history tells better."""
+
 
 def preview(name: str, plan: Plan, counts: Mapping[str, int], committed: Collection[str]) -> dict[str, Any]:
     """The JSON of POST /v1/experiments/plan. `counts` are prompts by split, `committed` the keys that are done.
@@ -21,11 +25,17 @@ def preview(name: str, plan: Plan, counts: Mapping[str, int], committed: Collect
         "counts": {"stages": len(stages), "reused": sum(row["reused"] for row in stages)},
         "requests": sum(row["requests"] for row in stages),
         "samples": sum(row["samples"] for row in stages),
+        "tokens": {way: sum(row["tokens"][way] for row in stages) for way in ("input", "output")},
+        "cost_usd": sum(row["cost_usd"] or 0.0 for row in stages),
+        "assumption": f"{INPUT_TOKENS} tokens in for each request, and as many out as the model's max_tokens allows; "
+        "models without a price are counted as free",
     }
 
 
 def _row(stage: Stage, plan: Plan, counts: Mapping[str, int], reused: bool) -> dict[str, Any]:
     rows = stage_rows(stage, plan, counts)
+    requests = 0 if reused else rows * _requests_a_row(stage)
+    tokens = {"input": requests * INPUT_TOKENS, "output": requests * _max_tokens(stage)}
     return {
         "key": stage.key,
         "kind": stage.kind,
@@ -33,7 +43,9 @@ def _row(stage: Stage, plan: Plan, counts: Mapping[str, int], reused: bool) -> d
         "inputs": sorted(set(stage.inputs.values())),
         "reused": reused,
         "rows": rows,
-        "requests": 0 if reused else rows * _requests_a_row(stage),
+        "requests": requests,
+        "tokens": tokens,
+        "cost_usd": _usd(stage, tokens),
         "samples": 0 if reused or stage.kind != "sample" else rows * int(stage.params["n"]),
     }
 
@@ -61,3 +73,22 @@ def _requests_a_row(stage: Stage) -> int:
     if stage.kind not in {"teach", "label", "judge"} or not model or model["provider"] in {"recorded", "similarity"}:
         return 0
     return 1 if stage.kind == "teach" else 2
+
+
+def _model(stage: Stage) -> Mapping[str, Any] | None:
+    """The identity of the model that a stage asks, if it asks one."""
+    name = {"teach": "model", "label": "critic", "judge": "judge"}.get(stage.kind)
+    model: Mapping[str, Any] | None = stage.params.get(name) if name else None
+    return model
+
+
+def _max_tokens(stage: Stage) -> int:
+    return int(((_model(stage) or {}).get("sampling") or {}).get("max_tokens", OUTPUT_TOKENS))
+
+
+def _usd(stage: Stage, tokens: Mapping[str, int]) -> float | None:
+    """At the price that the spec gives, in US dollars; None where it gives none."""
+    price = stage.options.get("price")
+    if price is None:
+        return None
+    return float(tokens["input"] * price["input"] + tokens["output"] * price["output"]) / 1e6

@@ -34,7 +34,7 @@ def create_app(settings: Settings, store: ObjectStore | None = None) -> FastAPI:
         await streams.aclose()
         client.close()
 
-    app = FastAPI(title="Touchstone", version=_version(), lifespan=lifespan, redoc_url=None)
+    app = FastAPI(title="Touchstone", version=_version(), lifespan=lifespan, redoc_url=None, docs_url=None)
     app.state.touchstone = state
     app.add_middleware(BrowserGuard, settings=settings)
     app.add_middleware(Measure, metrics=state.metrics)

@@ -132,7 +132,7 @@ async def _validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     # The first step says where it was (query, body), which the field's name does not need.
     errors = [
-        FieldError(".".join(str(step) for step in item["loc"][1:]) or str(item["loc"][0]), item["msg"], "See /docs.")
+        FieldError(".".join(str(step) for step in item["loc"][1:]) or str(item["loc"][0]), item["msg"], "See /openapi.json.")
         for item in error.errors()
     ]
     return problem_response(Problem(422, "; ".join(str(one) for one in errors), errors))
@@ -142,7 +142,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     detail = str(error.detail)
     if error.status_code == 404:
-        detail = f"nothing is at {request.url.path}; see /docs"
+        detail = f"nothing is at {request.url.path}; see /openapi.json"
     return problem_response(Problem(error.status_code, detail, headers=error.headers))
 
 
