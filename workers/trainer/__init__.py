@@ -1,8 +1,16 @@
 """The trainer: SFT and preference optimisation with TRL, each training in a process group of its own.
 
-__main__  the Celery worker (no torch)         stage      what the worker does for one training
-process   the training's process group         checkpoints  a training's saved states in the store
-job       what the worker tells the training    messages   what the training tells the worker
-child     the training itself                   methods/   one method a file: sft, dpo
-loading   base models: folder, hub name, GGUF   callbacks  metrics and checkpoints, out of TRL's loop
+In the worker, which never imports torch:
+
+- `__main__`: the Celery worker. `stage`: what it does for one training. `prepare`: a unit becomes a job folder.
+- `process`: the training's process group, and its end. `checkpoints`, `uploads`: its saved states in the store.
+
+Between the two: `job`, what the worker tells the training; `messages`, what the training tells the worker; `lifeline`,
+by which a training ends when its worker is gone.
+
+In the training: `child`, its entry; `training`, one run of TRL; `loading`, the model; `callbacks`, what happens while
+TRL's loop runs; `tokens` and `reference`, what is counted and proved before the first step; `outputs`, what is
+committed; `failures`, its last words. `pretrain` makes the simulated world's base model.
+
+`methods` has one file a method. `arguments` writes `shared/trl_arguments.json`, what a spec may say of TRL.
 """

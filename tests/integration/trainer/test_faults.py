@@ -23,9 +23,9 @@ from tests.integration.trainer.place import Place
 from tests.stack import Stack
 from tests.waiting import wait_until
 
-ARGS = {"per_device_train_batch_size": 8, "max_steps": 400, "learning_rate": 1e-3}
+ARGS = {"per_device_train_batch_size": 8, "max_steps": 300, "learning_rate": 1e-3}
 PARAMS = {"method": "sft", "seed": 1, "args": ARGS}
-EVERY = 0.3
+EVERY = 0.5
 
 
 @pytest.fixture
@@ -147,6 +147,14 @@ def checkpointed(place: Place, unit: Unit, worker: int) -> psutil.Process:
     return trainings(worker)[0]
 
 
+def committed(stack: Stack, place: Place, unit: Unit) -> None:
+    """Wait for the commit, or say what the trainer said instead."""
+    try:
+        wait_until(lambda: place.committed(unit), 150, "the commit", every=0.1)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{stack.log('trainer')}\n{place.log(unit)}") from None
+
+
 @pytest.mark.parametrize("also_the_training", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_killed_worker_leaves_no_training_behind(remote: tuple[Stack, Place, Unit], also_the_training: bool) -> None:
     stack, place, unit = remote
@@ -160,8 +168,8 @@ def test_a_killed_worker_leaves_no_training_behind(remote: tuple[Stack, Place, U
     stack.start("trainer")
     wait_until(lambda: not stack.redis.exists(f"lease:{unit.commit_key}"), 10, "the dead worker's lease to expire")
     send(stack, unit)
-    wait_until(lambda: place.committed(unit), 60, "the commit", every=0.1)
-    assert place.artifact(unit).manifest.metrics["steps"] == 400
+    committed(stack, place, unit)
+    assert place.artifact(unit).manifest.metrics["steps"] == 300
     assert "going on from the checkpoint of step" in place.log(unit)
 
 
@@ -181,5 +189,5 @@ def test_an_object_store_that_is_away_does_not_end_a_training(remote: tuple[Stac
     stack.restart("s3")
     stack.wait_ready("s3")
     assert alive(training)
-    wait_until(lambda: place.committed(unit), 60, "the commit", every=0.1)
+    committed(stack, place, unit)
     assert [marker.outcome for marker in place.markers(unit)] == ["committed"]

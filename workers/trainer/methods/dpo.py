@@ -50,7 +50,8 @@ class Dpo(Method):
         return {"prompt": turn("user", row["prompt"]), **answers}
 
     def arguments(self, job: Job) -> dict[str, Any]:
-        return {"beta": job.beta, "precompute_ref_log_probs": True}
+        beta = {} if job.beta is None else {"beta": job.beta}
+        return {**beta, "precompute_ref_log_probs": True}
 
     def evidence(self, trainer: Any, job: Job, rows: Any) -> dict[str, Any]:
         from workers.trainer import reference, tokens

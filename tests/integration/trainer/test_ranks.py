@@ -1,0 +1,48 @@
+"""A training in two ranks under a launcher, as on several GPUs: one voice, one result, nobody left behind."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+from transformers import AutoModelForCausalLM
+
+from tests.integration.trainer import tiny
+from tests.waiting import wait_until
+from workers.trainer.job import OUT, ROWS, Job, ModelSource
+from workers.trainer.messages import Done, Message, Progress, Saved
+from workers.trainer.methods import METHODS
+from workers.trainer.process import TrainingProcess, command, environment
+
+LAUNCHER = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"]
+
+
+@pytest.mark.slow
+def test_two_ranks(tmp_path: Path) -> None:
+    method = METHODS["dpo"]
+    pq.write_table(method.rows([tiny.preferences(240)]), tmp_path / ROWS)
+    model = ModelSource(folder=str(tiny.save_model(tmp_path / "model")))
+    args = {"per_device_train_batch_size": 5, "num_train_epochs": 4}
+    Job(method="dpo", beta=0.1, args=args, model=model, checkpoint_seconds=0.1).write(tmp_path)
+    words = [sys.executable, *LAUNCHER, *command(tmp_path)[1:]]
+    said: list[Message] = []
+    with TrainingProcess(words, environment(tmp_path, 1, local_model=True)) as process:
+        while not (said and isinstance(said[-1], Done)):
+            item = process.next(60)
+            assert item is not None, "\n".join(process.tail)
+            if not isinstance(item, str):
+                said.append(item)
+        ranks = psutil.Process(process.pid).children(recursive=True)
+    wait_until(lambda: not any(rank.is_running() for rank in ranks), 10, "the ranks to end")
+    assert all(isinstance(item, Progress | Saved | Done) for item in said)
+    done = said[-1]
+    assert isinstance(done, Done)
+    # 200 pairs, five a rank and step, four times.
+    assert (done.metrics["steps"], done.metrics["examples"]) == (80, 200)
+    steps = [item.step for item in said if isinstance(item, Progress)]
+    assert steps == sorted(steps)
+    assert any(isinstance(item, Saved) for item in said)
+    AutoModelForCausalLM.from_pretrained(tmp_path / OUT)
