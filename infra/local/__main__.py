@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 
 from rich.console import Console
 from touchstone_client.errors import TouchstoneClientError
@@ -16,20 +17,13 @@ from infra.local.home import Home, StackError
 def main() -> int:
     """Run one command; returns its exit status."""
     options = _parser().parse_args()
-    console = Console()
-    home = Home.from_environment()
+    return run(lambda: _command(options, Home.from_environment(), Console()))
+
+
+def run(command: Callable[[], int]) -> int:
+    """Run a command and say in one line what went wrong; returns the exit status."""
     try:
-        match options.command:
-            case "up":
-                commands.up(home, options.trainers, console)
-            case "down":
-                commands.down(home, console)
-            case "status":
-                return commands.status(home, console)
-            case "logs":
-                return commands.logs(home, options.name, options.follow, options.lines)
-            case "demo":
-                return demo(home, console)
+        return command()
     except (StackError, TouchstoneClientError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -38,6 +32,20 @@ def main() -> int:
         return interrupted.status
     except KeyboardInterrupt:
         return 130
+
+
+def _command(options: argparse.Namespace, home: Home, console: Console) -> int:
+    match options.command:
+        case "up":
+            commands.up(home, options.trainers, console)
+        case "down":
+            commands.down(home, console)
+        case "status":
+            return commands.status(home, console)
+        case "logs":
+            return commands.logs(home, options.name, options.follow, options.lines)
+        case "demo":
+            return demo(home, console)
     return 0
 
 

@@ -28,25 +28,27 @@ class Local:
             "TOUCHSTONE_FLOWER_PORT": str(self.flower),
         }
 
-    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
-        """Start a command and return at once; what it prints is read from its `stdout`."""
-        return subprocess.Popen(
-            [sys.executable, *(words if words[0] == "-c" else ("-m", "infra.local", *words))],
-            cwd=ROOT,
-            env={**self.environment, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    def start(self, *words: str, stdout: Path) -> subprocess.Popen[str]:
+        """Start a command (or a program, by `-c`) and return at once; it prints to a file."""
+        with stdout.open("w") as file:
+            return subprocess.Popen(
+                [sys.executable, *(words if words[0] == "-c" else ("-m", "infra.local", *words))],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
 
-    def run(self, *words: str, timeout: float = 120, **environment: str) -> tuple[int, str]:
+    def run(self, *words: str, timeout: float = 120) -> tuple[int, str]:
         """Run a command to its end: exit status, and what it printed."""
-        process = self.start(*words, **environment)
+        output = self.home.folder.parent / "output.txt"
+        process = self.start(*words, stdout=output)
         try:
-            said, _ = process.communicate(timeout=timeout)
+            process.wait(timeout)
         finally:
             process.kill()
-        return process.returncode, said
+        return process.returncode, output.read_text()
 
     @property
     def running(self) -> Running:
