@@ -1,4 +1,4 @@
-"""`python -m services.inference`: one stage at a time, since it holds one engine."""
+"""`python -m services.inference`: one stage at a time. It never imports torch; its engines do."""
 
 from __future__ import annotations
 

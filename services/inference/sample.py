@@ -1,72 +1,84 @@
-"""The `sample` stage: a policy's completions of the prompts of one split."""
+"""The stage `sample`: completions of prompts by a checkpoint."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from services.inference.asking import Connection, ask_all, seed_of
+from services.inference.clients import Request, Sample, make_client, prompt_seed
+from services.inference.drive import ask_all
+from services.inference.keeper import Keeper
+from services.inference.stage import own_rows, serving_of
 from shared import records
 from shared.artifacts import Cost, StageResult
 from shared.context import StageContext
-from shared.splits import rows_of_split
-
-CONCURRENCY = 256
+from shared.splits import rows_between
 
 
-@dataclass(frozen=True)
-class Prompt:
-    prompt_id: str
-    text: str
+def sample(ctx: StageContext, keeper: Keeper) -> StageResult:
+    """Sample `n` completions for each prompt of a split.
 
-
-def sample(ctx: StageContext) -> StageResult:
-    """Sample `n` completions of each prompt; writes completions.parquet (COMPLETIONS), a prompt's samples together."""
+    Params: split, start, stop (fractions of the split by rank), n, temperature (0 is greedy), top_p, max_tokens,
+    stop_sequences, seed; see `serving_of` for engine and model. Inputs: prompts, checkpoint. Writes
+    completions.parquet, by rank and sample. A prompt's random numbers depend on (seed, prompt_id) alone, so a shard or
+    another run gives the same texts.
+    """
     clock = ctx.clock()
-    prompts = _prompts(ctx)
-    answers = ask_all(ctx, prompts, lambda connection, prompt: _ask(ctx.unit.params, connection, prompt), CONCURRENCY)
-    rows = [row for prompt_rows in answers for row in prompt_rows]
+    prompts = own_rows(ctx, _prompts(ctx))
+    requests = [_request(ctx.unit.params, row) for row in prompts]
+    answers = ask_all(
+        ctx,
+        keeper,
+        serving_of(ctx),
+        requests,
+        lambda engine: make_client(engine, ctx.settings.request_concurrency),
+        lambda client, request: client.sample(request),
+    )
+    rows = [
+        _row(prompt, index, answer)
+        for prompt, samples in zip(prompts, answers, strict=True)
+        for index, answer in enumerate(samples)
+    ]
+    seconds = clock()
     metrics = {
         "prompts": len(prompts),
         "completions": len(rows),
         "output_tokens": sum(row["output_tokens"] for row in rows),
         "truncated": sum(row["finish_reason"] == "length" for row in rows),
         "empty": sum(not row["completion"].strip() for row in rows),
+        "seconds": seconds,
     }
     table = records.from_rows(rows, records.COMPLETIONS)
-    return StageResult({"completions.parquet": table}, metrics, Cost(device_seconds=clock()))
+    return StageResult({"completions.parquet": table}, metrics, Cost(device_seconds=seconds))
 
 
-def _prompts(ctx: StageContext) -> list[Prompt]:
-    """The prompts of the stage's range of its split, by rank."""
+def _prompts(ctx: StageContext) -> list[dict[str, Any]]:
+    """The stage's prompts in rank order."""
     params = ctx.unit.params
-    rows = rows_of_split(ctx.input("prompts").rows().to_pylist(), params["split"], params["start"], params["stop"])
-    return [Prompt(row["prompt_id"], row["prompt"]) for row in rows]
+    table = ctx.input("prompts").rows()
+    split = sorted((row for row in table.to_pylist() if row["split"] == params["split"]), key=lambda row: row["rank"])
+    start, stop = rows_between(len(split), params.get("start", 0.0), params.get("stop", 1.0))
+    return split[start:stop]
 
 
-async def _ask(params: dict[str, Any], connection: Connection, prompt: Prompt) -> list[dict[str, Any]]:
-    """One request for all of a prompt's samples."""
-    count = int(params["n"])
-    answer = await connection.openai.chat.completions.create(
-        model=connection.engine.model,
-        messages=[{"role": "user", "content": prompt.text}],
-        n=count,
-        temperature=params["temperature"],
-        top_p=params["top_p"],
+def _request(params: dict[str, Any], row: dict[str, Any]) -> Request:
+    return Request(
+        prompt=row["prompt"],
+        n=params.get("n", 1),
+        temperature=params.get("temperature", 1.0),
+        top_p=params.get("top_p", 1.0),
         max_tokens=params["max_tokens"],
-        seed=seed_of(params["seed"], prompt.prompt_id),
-        stop=params["stop_sequences"] or None,
+        seed=prompt_seed(params["seed"], row["prompt_id"]),
+        stop=tuple(params.get("stop_sequences") or ()),
     )
-    usage = answer.usage
-    return [
-        {
-            "prompt_id": prompt.prompt_id,
-            "sample_index": choice.index,
-            "prompt": prompt.text,
-            "completion": choice.message.content or "",
-            "finish_reason": choice.finish_reason,
-            "input_tokens": usage.prompt_tokens if usage else None,
-            "output_tokens": round(usage.completion_tokens / count) if usage else 0,
-        }
-        for choice in sorted(answer.choices, key=lambda choice: choice.index)
-    ]
+
+
+def _row(prompt: dict[str, Any], index: int, answer: Sample) -> dict[str, Any]:
+    return {
+        "prompt_id": prompt["prompt_id"],
+        "sample_index": index,
+        "prompt": prompt["prompt"],
+        "completion": answer.text,
+        "finish_reason": answer.finish_reason,
+        "input_tokens": answer.input_tokens,
+        "output_tokens": answer.output_tokens,
+    }

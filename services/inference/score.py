@@ -1,92 +1,149 @@
-"""The `score` stage: log-likelihoods of given completions under a checkpoint.
-
-A completion is scored as training sees it: the chat template's tokens of the user's turn with the generation prompt are
-the context, what the template adds for the assistant's turn (the end token included) is scored. Both are tokenised
-together and cut where the context ends, so that the boundary is the trainer's.
-"""
+"""The stage `score`: log-likelihoods of given completions under a checkpoint."""
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass
 from typing import Any
 
-from services.inference.asking import Connection, ask_all
+import openai
+
+from services.inference.clients import openai_client, post
+from services.inference.drive import ask_all
+from services.inference.engines.base import Engine
+from services.inference.keeper import Keeper
+from services.inference.stage import own_rows, serving_of
 from shared import records
 from shared.artifacts import Cost, StageResult
 from shared.context import StageContext
+from shared.errors import BadInput, StageError
 
-CONCURRENCY = 16
+SCORED = {
+    "demonstrations": {"completion": "completion"},
+    "preferences": {"a": "completion_a", "b": "completion_b"},
+}
+"""The columns that are scored of each input, by the name they are scored under."""
 
 
-@dataclass(frozen=True)
-class Given:
-    """One completion to score; `row` is its row in the input's table."""
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One completion to score: `row` is its row in the scored table."""
 
-    prompt_id: str
     row: int
     which: str
+    prompt_id: str
     prompt: str
     completion: str
 
 
-def score(ctx: StageContext) -> StageResult:
-    """Score the input's completions; writes likelihoods.parquet (LIKELIHOODS), logprob in nats."""
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Nats summed over `tokens` tokens; `truncated` tells that the length left some out."""
+
+    logprob: float
+    tokens: int
+    truncated: bool
+
+
+def score(ctx: StageContext, keeper: Keeper) -> StageResult:
+    """Score every completion of the input `demonstrations` or `preferences` (both completions of a pair).
+
+    Params: max_length (tokens of prompt and completion together; null for no bound); see `serving_of` for engine and
+    model. Writes likelihoods.parquet, in the input's order.
+
+    The tokens are the trainer's (TRL 1.16 on conversational rows): the chat template renders the user's turn with the
+    generation prompt, and both turns without it; the completion is what follows their common prefix. So what the
+    template writes after the assistant's words is part of the completion: the end token, and a line break if there is
+    one. Sequences longer than max_length lose their end, as in training; a completion of which nothing is left has 0
+    tokens and log-probability 0.
+    """
     clock = ctx.clock()
-    given = _given(ctx)
-    limit = ctx.unit.params.get("max_length")
-    rows = ask_all(ctx, given, lambda connection, item: _ask(limit, connection, item), CONCURRENCY)
-    metrics = {"completions": len(rows), "truncated": sum(row.pop("truncated") for row in rows)}
-    table = records.from_rows(rows, records.LIKELIHOODS)
-    return StageResult({"likelihoods.parquet": table}, metrics, Cost(device_seconds=clock()))
-
-
-def _given(ctx: StageContext) -> list[Given]:
-    if ctx.has_input("demonstrations"):
-        rows = ctx.input("demonstrations").rows().to_pylist()
-        return [
-            Given(row["prompt_id"], index, "completion", row["prompt"], row["completion"])
-            for index, row in enumerate(rows)
-        ]
-    return [
-        Given(row["prompt_id"], index, which, row["prompt"], row[f"completion_{which}"])
-        for index, row in enumerate(ctx.input("preferences").rows().to_pylist())
-        for which in ("a", "b")
-    ]
-
-
-async def _ask(limit: int | None, connection: Connection, item: Given) -> dict[str, Any]:
-    user = {"role": "user", "content": item.prompt}
-    context = await _tokens(connection, [user], True)
-    whole = await _tokens(connection, [user, {"role": "assistant", "content": item.completion}], False)
-    if whole[: len(context)] != context:
-        # A template that writes the assistant's turn differently: score what follows the longest common beginning.
-        context = context[: next(i for i, pair in enumerate(zip(context, whole, strict=False)) if pair[0] != pair[1])]
-    kept = whole[:limit] if limit else whole
-    answer = await connection.openai.completions.create(
-        model=connection.engine.model, prompt=kept, max_tokens=0, echo=True, logprobs=0, temperature=0.0
+    serving = serving_of(ctx)
+    if serving.engine == "tgi":
+        raise BadInput("engine", "TGI cannot score completions", "Use the embedded engine or vLLM ({openai: URL}).")
+    items = own_items(ctx)
+    scores = ask_all(
+        ctx,
+        keeper,
+        serving,
+        items,
+        lambda engine: Scorer(engine, ctx.settings.request_concurrency, ctx.unit.params.get("max_length")),
+        lambda scorer, item: scorer.score(item),
     )
-    logprobs = answer.choices[0].logprobs
-    assert logprobs is not None and logprobs.token_logprobs is not None
-    scored = [value for value in logprobs.token_logprobs[len(context) :] if value is not None]
-    return {
-        "prompt_id": item.prompt_id,
-        "row": item.row,
-        "which": item.which,
-        "logprob": float(sum(scored)),
-        "tokens": len(scored),
-        "truncated": len(kept) < len(whole),
+    rows = [
+        {
+            "prompt_id": item.prompt_id,
+            "row": item.row,
+            "which": item.which,
+            "logprob": own.logprob,
+            "tokens": own.tokens,
+        }
+        for item, own in zip(items, scores, strict=True)
+    ]
+    seconds = clock()
+    metrics = {
+        "completions": len(rows),
+        "tokens": sum(own.tokens for own in scores),
+        "truncated": sum(own.truncated for own in scores),
+        "seconds": seconds,
     }
+    table = records.from_rows(rows, records.LIKELIHOODS)
+    return StageResult({"likelihoods.parquet": table}, metrics, Cost(device_seconds=seconds))
 
 
-async def _tokens(connection: Connection, messages: list[dict[str, str]], add_generation_prompt: bool) -> list[int]:
-    """A conversation's tokens by the engine's own tokenizer (vLLM's /tokenize, which the embedded engine has too)."""
-    body = {
-        "model": connection.engine.model,
-        "messages": messages,
-        "add_generation_prompt": add_generation_prompt,
-        "add_special_tokens": False,
-    }
-    answer = await connection.http.post("/tokenize", json=body)
-    answer.raise_for_status()
-    tokens: list[int] = answer.json()["tokens"]
-    return tokens
+def own_items(ctx: StageContext) -> list[Item]:
+    """What this unit scores; a shard counts the input's rows.
+
+    Raises:
+        BadInput: the stage has neither input.
+    """
+    for name, columns in SCORED.items():
+        if ctx.has_input(name):
+            numbered = list(enumerate(ctx.input(name).rows().to_pylist()))
+            return [
+                Item(number, which, row["prompt_id"], row["prompt"], row[column])
+                for number, row in own_rows(ctx, numbered)
+                for which, column in columns.items()
+            ]
+    raise BadInput("inputs", f"one of {', '.join(SCORED)} is needed", "")
+
+
+class Scorer:
+    """Scores through /tokenize and /v1/completions (echo and logprobs), as vLLM has them."""
+
+    def __init__(self, engine: Engine, concurrency: int, max_length: int | None) -> None:
+        self._model = engine.model
+        self._max_length = max_length
+        self._client: openai.AsyncOpenAI = openai_client(engine, concurrency)
+
+    async def score(self, item: Item) -> Score:
+        """Raises what `clients.post` raises, and `StageError` where the answer makes no sense."""
+        user = {"role": "user", "content": item.prompt}
+        assistant = {"role": "assistant", "content": item.completion}
+        prompt = await self._tokens([user], generate=True)
+        whole = await self._tokens([user, assistant], generate=False)
+        first = max(1, common_prefix(prompt, whole))
+        kept = whole if self._max_length is None else whole[: self._max_length]
+        if len(kept) <= first:
+            return Score(0.0, 0, len(kept) < len(whole))
+        body = {"model": self._model, "prompt": kept, "max_tokens": 0, "echo": True, "logprobs": 0}
+        answer = await post(self._client, "/completions", body)
+        values = answer["choices"][0]["logprobs"]["token_logprobs"]
+        if len(values) != len(kept):
+            raise StageError(f"the engine scored {len(values)} of {len(kept)} tokens")
+        return Score(math.fsum(values[first:]), len(kept) - first, len(kept) < len(whole))
+
+    async def aclose(self) -> None:
+        await self._client.close()
+
+    async def _tokens(self, messages: list[dict[str, str]], generate: bool) -> list[int]:
+        body: dict[str, Any] = {"model": self._model, "messages": messages, "add_generation_prompt": generate}
+        # An address from the server's root: /tokenize is not under /v1.
+        answer = await post(self._client, str(self._client.base_url.join("/tokenize")), body)
+        return list(answer["tokens"])
+
+
+def common_prefix(one: list[int], other: list[int]) -> int:
+    """How many tokens two sequences begin with alike."""
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

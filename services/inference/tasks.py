@@ -1,12 +1,26 @@
-"""The inference queue's tasks."""
+"""The inference queue's tasks, and the engine that this process keeps for them."""
 
 from __future__ import annotations
 
+import atexit
+from functools import cache
+
+from services.inference.keeper import Keeper
 from services.inference.sample import sample
 from services.inference.score import score
 from shared.queues import celery_app
 from shared.runner import register
+from shared.settings import get_settings
+
+
+@cache
+def keeper() -> Keeper:
+    """This process's keeper, made at its first unit."""
+    made = Keeper(get_settings())
+    atexit.register(made.close)
+    return made
+
 
 app = celery_app("inference")
-register(app, "sample", sample)
-register(app, "score", score)
+register(app, "sample", lambda ctx: sample(ctx, keeper()))
+register(app, "score", lambda ctx: score(ctx, keeper()))

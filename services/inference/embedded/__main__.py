@@ -4,51 +4,39 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
-import signal
 import socket
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
+from shared.errors import TouchstoneError
+from shared.logs import configure_logs
 
 if TYPE_CHECKING:
     from services.inference.embedded.server import Options
-
-log = structlog.get_logger()
-
-LAST_WORDS = 5.0
-"""Seconds that an engine which is told to end may still take."""
 
 
 def main() -> None:
     """Load the model, listen, say where on stdout (one line of JSON), serve until SIGTERM."""
     options = _options()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    if options.until_stdin_closes:
-        threading.Thread(target=_watch_stdin, name="stdin", daemon=True).start()
+    configure_logs()
     # Imported late: --help and a wrong argument need no torch.
-    from services.inference.embedded.server import serve
-    from shared.errors import TouchstoneError
+    from services.inference.embedded.server import new_event_loop, serve
 
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(serve(_served(options), _listen(options.host, options.port)))
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(serve(_served(options), _listen(options.host, options.port), _announce))
     except TouchstoneError as error:
         sys.exit(f"error: {error}")
     # Nothing is left to be written, and taking torch's modules apart would take a second or more.
     os._exit(0)
+
+
+def _announce(url: str) -> None:
+    sys.stdout.write(json.dumps({"url": url}) + "\n")
+    sys.stdout.flush()
 
 
 def _served(options: argparse.Namespace) -> Options:
@@ -84,7 +72,6 @@ def _options() -> argparse.Namespace:
         help="run at least four rows in float32: a text then does not depend on what else runs, to the last bit",
     )
     parser.add_argument("--trust-remote-code", action="store_true", help="let the model bring its own code")
-    parser.add_argument("--until-stdin-closes", action="store_true", help="end when whoever started this has ended")
     return parser.parse_args()
 
 
@@ -94,23 +81,6 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         sys.exit(f"error: cannot listen on {host}:{port}: {error.strerror}. Name another --port, or 0 for a free one.")
-
-
-def _watch_stdin() -> None:
-    """End this process when stdin closes, gently at first. A SIGKILLed parent closes it too."""
-    while os.read(0, 4096):
-        continue
-    os.kill(os.getpid(), signal.SIGTERM)
-    threading.Event().wait(LAST_WORDS)
-    os._exit(1)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 if __name__ == "__main__":

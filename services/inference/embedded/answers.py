@@ -36,13 +36,15 @@ def usage(jobs: Iterable[Job]) -> dict[str, int]:
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
-def chat_choices(checkpoint: Checkpoint, job: Job) -> list[dict[str, Any]]:
+def chat_choices(checkpoint: Checkpoint, job: Job, token_ids: bool = False) -> list[dict[str, Any]]:
+    """A chat completion's choices; `token_ids` adds each one's tokens, its end token included."""
     return [
         {
             "index": row.index,
             "message": {"role": "assistant", "content": row.text},
             "logprobs": chat_logprobs(checkpoint, row.logprobs) if job.params.logprobs is not None else None,
             "finish_reason": row.finish,
+            **({"token_ids": row.tokens} if token_ids else {}),
         }
         for row in job.rows
     ]
@@ -61,7 +63,9 @@ def chat_opening(index: int) -> dict[str, Any]:
     return {"index": index, "delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
 
 
-def text_choices(checkpoint: Checkpoint, jobs: Sequence[Job], echo: Sequence[str | None]) -> list[dict[str, Any]]:
+def text_choices(
+    checkpoint: Checkpoint, jobs: Sequence[Job], echo: Sequence[str | None], token_ids: bool = False
+) -> list[dict[str, Any]]:
     """Choices of `jobs` in order, `n` for each; `echo` is each prompt's text to repeat, or None."""
     choices: list[dict[str, Any]] = []
     for job, prompt in zip(jobs, echo, strict=True):
@@ -74,6 +78,7 @@ def text_choices(checkpoint: Checkpoint, jobs: Sequence[Job], echo: Sequence[str
                     "text": (prompt or "") + row.text,
                     "logprobs": text_logprobs(checkpoint, entries, start) if job.params.logprobs is not None else None,
                     "finish_reason": row.finish,
+                    **({"token_ids": row.tokens} if token_ids else {}),
                 }
             )
     return choices

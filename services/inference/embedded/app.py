@@ -97,7 +97,7 @@ class Handlers:
         if asked.stream:
             return events(self._chat_events(asked, work))
         jobs = await self.service.run(work, disconnection(request))
-        choices = answers.chat_choices(self.checkpoint, jobs[0])
+        choices = answers.chat_choices(self.checkpoint, jobs[0], asked.return_token_ids)
         return Json(answers.Envelope("chat.completion", asked.model).body(choices, usage=answers.usage(jobs)))
 
     async def completions(self, request: Request) -> Response:
@@ -109,7 +109,7 @@ class Handlers:
                 raise BadInput("echo", "cannot be streamed", "Leave out stream or echo.")
             return events(self._text_events(asked, work))
         jobs = await self.service.run(work, disconnection(request))
-        choices = answers.text_choices(self.checkpoint, jobs, echo)
+        choices = answers.text_choices(self.checkpoint, jobs, echo, asked.return_token_ids)
         return Json(answers.Envelope("text_completion", asked.model).body(choices, usage=answers.usage(jobs)))
 
     async def tokenize(self, request: Request) -> Response:

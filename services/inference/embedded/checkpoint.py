@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from shared.chat_templates import chat_template
 from shared.errors import BadInput
@@ -70,6 +71,7 @@ def load(
     if dtype not in DTYPES:
         raise BadInput("dtype", f"{dtype!r} is unknown", f"Use one of: {', '.join(DTYPES)}.")
     source = _source(folder)
+    disable_progress_bar()
     options = {"local_files_only": True, "trust_remote_code": trust_remote_code, **source}
     tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=DTYPES[dtype], attn_implementation="sdpa", **options)

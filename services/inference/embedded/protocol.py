@@ -1,4 +1,4 @@
-"""The requests that the engine takes: OpenAI's, with vLLM's `ignore_eos` and `/tokenize`.
+"""The requests that the engine takes: OpenAI's, with vLLM's `ignore_eos`, `return_token_ids` and `/tokenize`.
 
 What this engine cannot do is refused, not ignored, unless it is asked for in its neutral value.
 """
@@ -47,6 +47,7 @@ class Sampling(BaseModel):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     ignore_eos: bool = False
+    return_token_ids: bool = False
 
     user: str | None = None
     frequency_penalty: Annotated[float | None, _neutral(0)] = None

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import signal
 import socket
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,8 +49,12 @@ class Server(uvicorn.Server):
         yield
 
 
-async def serve(options: Options, listener: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT. Raises `BadInput` or `PermanentError` where the model cannot be served."""
+async def serve(options: Options, listener: socket.socket, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is called with the URL once requests are answered.
+
+    Raises:
+        BadInput, PermanentError: this model cannot be served.
+    """
     started = time.monotonic()
     torch.set_num_threads(options.threads)
     scheduler = _scheduler(options)
@@ -78,13 +79,21 @@ async def serve(options: Options, listener: socket.socket) -> None:
     scheduler.start()
     host, port = listener.getsockname()[:2]
     log.info("engine.ready", model=options.name, port=port, seconds=round(time.monotonic() - started, 2))
-    sys.stdout.write(json.dumps({"url": f"http://{host}:{port}", "pid": os.getpid()}) + "\n")
-    sys.stdout.flush()
+    ready(f"http://{host}:{port}")
     await server.serve([listener])
     scheduler.stop()
     scheduler.join()
     if scheduler.error is not None:
         raise scheduler.error
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's event loop where there is one, else Python's."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 def _scheduler(options: Options) -> Scheduler:

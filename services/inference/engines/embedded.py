@@ -1,118 +1,224 @@
-"""The embedded engine (`services.inference.embedded`) as a subprocess that cannot outlive this worker."""
+"""The embedded CPU engine as a worker runs it: processes of their own, ended with the worker however that ends."""
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import selectors
 import signal
 import subprocess
 import sys
-import tempfile
+import threading
 import time
+from itertools import count
 from pathlib import Path
-from typing import IO
 
+import httpx2
 import structlog
+from pydantic import ValidationError
 
-from services.inference.engines.base import Serve
-from shared.errors import StageError
+from services.inference.embedded.messages import Ended, Failed, Message, Ready, Start, Started, parse
+from services.inference.engines.base import Check, Client, Engine, Serving
+from shared.errors import PermanentError, StageError
+from shared.settings import Settings
 
 log = structlog.get_logger()
 
+MODEL = "checkpoint"
 ROOT = Path(__file__).resolve().parents[3]
-START_SECONDS = 300.0
-END_SECONDS = 8.0
-NAME = "policy"
+POLL = 0.1
+GRACE = 3.0
+HEALTH_TIMEOUT = 10.0
 
 
 class EmbeddedEngine:
-    """One checkpoint on this machine's CPU. It ends with `close`, and when the pipe to this process closes."""
+    """One forked engine process."""
 
-    def __init__(self, serve: Serve) -> None:
-        self._lock = _hardware(serve.lock)
-        self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the engine
+    model = MODEL
+    client: Client = "openai"
+    managed = True
+
+    def __init__(self, host: Host, pid: int, url: str) -> None:
+        self._host = host
+        self.pid = pid
+        self.url = url
+
+    @property
+    def host_pid(self) -> int:
+        return self._host.pid
+
+    def healthy(self) -> bool:
+        if self._host.ended(self.pid):
+            return False
+        try:
+            return httpx2.get(f"{self.url}/health", timeout=HEALTH_TIMEOUT, trust_env=False).is_success
+        except httpx2.HTTPError:
+            return False
+
+    def end(self) -> None:
+        self._host.end(self.pid)
+
+
+class EmbeddedEngines:
+    """Starts engines by forking a host that has torch imported; the host starts with the first of them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.lock = settings.data_dir / "engine.lock"
+        self._host: Host | None = None
+
+    def start(self, serving: Serving, check: Check) -> Engine:
+        assert serving.folder is not None
+        if self._host is None or not self._host.alive:
+            self.close()
+            self._host = Host(_environment(self.settings.torch_threads))
+        return self._host.start(
+            check,
+            folder=str(serving.folder.resolve()),
+            lock=str(self.lock.resolve()),
+            dtype=serving.dtype,
+            chat_template=serving.chat_template,
+            threads=self.settings.torch_threads,
+            trust_remote_code=self.settings.trust_remote_code,
+        )
+
+    def close(self) -> None:
+        if self._host is not None:
+            self._host.close()
+            self._host = None
+
+
+class Host:
+    """The process that forks engines, and what it has said about them."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._numbers = count(1)
+        self._changed = threading.Condition()
+        self._pids: dict[int, int] = {}
+        self._urls: dict[int, str] = {}
+        self._failures: dict[int, Failed] = {}
+        self._ended: dict[int, int] = {}
         self._process = subprocess.Popen(
-            _command(serve),
+            [sys.executable, "-m", "services.inference.embedded.host"],
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            env=_environment(serve.threads),
             start_new_session=True,
         )
-        self.model = NAME
-        started = time.monotonic()
-        try:
-            self.url = f"{self._address(started + START_SECONDS)}/v1"
-        except BaseException:
-            self.close()
-            raise
-        log.info("engine.started", folder=serve.folder.name[:12], seconds=round(time.monotonic() - started, 1))
+        self._reader = threading.Thread(target=self._read, name="engine-host", daemon=True)
+        self._reader.start()
 
+    @property
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def close(self) -> None:
-        if self._process.stdin is not None and not self._process.stdin.closed:
-            self._process.stdin.close()
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def start(self, check: Check, **start: object) -> EmbeddedEngine:
+        """Fork an engine and wait until it answers; see `Starter.start`."""
+        number = next(self._numbers)
+        assert self._process.stdin is not None
         try:
-            self._process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
+            self._process.stdin.write(
+                Start.model_validate({"id": number, "name": MODEL, **start}).model_dump_json().encode() + b"\n"
+            )
+            self._process.stdin.flush()
+        except OSError as error:
+            raise StageError(f"the engine's host ended: {error}") from error
+        try:
+            while not self._settled(number):
+                check()
+                with self._changed:
+                    self._changed.wait(POLL)
+        except BaseException:
+            if (pid := self._pids.get(number)) is not None:
+                self.end(pid)
+            else:
+                self.close()
+            raise
+        return EmbeddedEngine(self, self._pids[number], self._urls[number])
+
+    def ended(self, pid: int) -> bool:
+        return pid in self._ended or not self.alive
+
+    def end(self, pid: int) -> None:
+        """End an engine: SIGTERM, and after `GRACE` seconds SIGKILL."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.ended(pid):
+                return
+            # It is not reaped before `_ended` has it, and then at most for an instant: the number is still its own.
+            os.kill(pid, number)
+            self._await_end(pid, GRACE)
+
+    def close(self) -> None:
+        """End the host and every engine."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.close()
+        except BrokenPipeError:
+            log.info("engine.host_was_gone")
+        try:
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        self._stderr.close()
-        self._lock.close()
-
-    def _address(self, deadline: float) -> str:
-        """The URL that the engine says on its first line."""
-        assert self._process.stdout is not None
-        line = b""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            while not line.endswith(b"\n"):
-                if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise StageError(f"the engine did not answer within {START_SECONDS:.0f} s")
-                data = os.read(self._process.stdout.fileno(), 4096)
-                if not data:
-                    raise StageError(f"the engine did not start: {self._last_words()}")
-                line += data
-        return str(json.loads(line)["url"])
-
-    def _last_words(self) -> str:
+        except ProcessLookupError:
+            log.debug("engine.host_ended")
         self._process.wait()
-        self._stderr.seek(0)
-        lines = [line for line in self._stderr.read().splitlines() if line.strip()]
-        return lines[-1].removeprefix("error: ") if lines else f"exit status {self._process.returncode}"
+        self._reader.join(GRACE)
+
+    def _settled(self, number: int) -> bool:
+        """Whether an engine is ready. Raises where it will never be."""
+        if failure := self._failures.get(number):
+            raise (PermanentError if failure.permanent else StageError)(failure.message)
+        if number in self._urls and number in self._pids:
+            return True
+        status = self._ended.get(self._pids.get(number, -1))
+        if status is not None:
+            raise StageError(f"the engine ended while it started ({_how(status)})")
+        if not self.alive:
+            raise StageError(f"the engine's host ended ({_how(self._process.returncode)})")
+        return False
+
+    def _await_end(self, pid: int, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            self._changed.wait_for(lambda: self.ended(pid) or time.monotonic() > deadline, timeout=seconds)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            try:
+                message = parse(line)
+            except ValidationError:
+                log.warning("engine.said", line=line.decode(errors="replace").rstrip())
+                continue
+            with self._changed:
+                self._note(message)
+                self._changed.notify_all()
+        self._process.stdout.close()
+
+    def _note(self, message: Message) -> None:
+        if isinstance(message, Started):
+            self._pids[message.id] = message.pid
+        elif isinstance(message, Ready):
+            self._urls[message.id] = message.url
+        elif isinstance(message, Failed):
+            self._failures[message.id] = message
+        elif isinstance(message, Ended):
+            self._ended[message.pid] = message.status
 
 
-def _hardware(path: Path) -> IO[str]:
-    """Wait for this host's engine lock; the kernel frees it with the process that holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("w")
-    fcntl.flock(file, fcntl.LOCK_EX)
-    return file
-
-
-def _command(serve: Serve) -> list[str]:
-    template = ["--chat-template", serve.chat_template] if serve.chat_template else []
-    trust = ["--trust-remote-code"] if serve.trust_remote_code else []
-    return [
-        *(sys.executable, "-m", "services.inference.embedded", "--model", str(serve.folder), "--name", NAME),
-        *("--port", "0", "--dtype", serve.dtype, "--threads", str(serve.threads), "--until-stdin-closes"),
-        *template,
-        *trust,
-    ]
+def _how(status: int | None) -> str:
+    if status is not None and status < 0:
+        return f"{signal.Signals(-status).name}: out of memory?" if status == -signal.SIGKILL else f"signal {-status}"
+    return f"exit status {status}"
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """This process's environment, less Touchstone's settings: an engine needs no credentials."""
+    """The engines' environment: this process's, less Touchstone's settings (an engine needs no credentials)."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TOUCHSTONE_")}
     return kept | {
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "OMP_NUM_THREADS": str(threads),
         "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }

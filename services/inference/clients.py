@@ -1,0 +1,196 @@
+"""How an engine is spoken to: openai's client, or huggingface_hub's for TGI, both unmodified and over real HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import httpx2
+import openai
+from huggingface_hub import AsyncInferenceClient
+from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError
+
+from services.inference.engines.base import Engine, EngineLost
+from shared.errors import PermanentError
+
+CONNECT_TIMEOUT = 10.0
+EXTERNAL_TIMEOUT = 600.0
+NO_KEY = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Completions of one prompt: `n` samples by `seed`."""
+
+    prompt: str
+    n: int
+    temperature: float
+    top_p: float
+    max_tokens: int
+    seed: int
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One completion. An end token counts among the output tokens."""
+
+    text: str
+    finish_reason: str
+    input_tokens: int
+    output_tokens: int
+
+
+class Client(Protocol):
+    """Asks an engine for samples. Used on one event loop alone."""
+
+    async def sample(self, request: Request) -> list[Sample]:
+        """`n` samples, in order.
+
+        Raises:
+            PermanentError: the engine refuses the request, in its own words.
+            EngineLost: it did not answer.
+        """
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+
+
+def make_client(engine: Engine, concurrency: int) -> Client:
+    """The client that an engine is spoken to with."""
+    return TGIClient(engine) if engine.client == "tgi" else OpenAIClient(engine, concurrency)
+
+
+def openai_client(engine: Engine, concurrency: int) -> openai.AsyncOpenAI:
+    """openai's client on an engine. Its own retries are off: a lost engine is started again instead."""
+    limits = httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
+    # How long a managed engine takes is its own affair; when it ends, its connections close.
+    seconds = None if engine.managed else EXTERNAL_TIMEOUT
+    timeout = httpx2.Timeout(seconds, connect=CONNECT_TIMEOUT)
+    transport = httpx2.AsyncClient(limits=limits, timeout=timeout, trust_env=not engine.managed)
+    return openai.AsyncOpenAI(base_url=f"{engine.url}/v1", api_key=NO_KEY, max_retries=0, http_client=transport)
+
+
+class OpenAIClient:
+    """Chat completions by the openai client."""
+
+    def __init__(self, engine: Engine, concurrency: int) -> None:
+        self._engine = engine
+        self._client = openai_client(engine, concurrency)
+
+    async def sample(self, request: Request) -> list[Sample]:
+        # usage counts all of an answer's samples together; only our own engines tell their tokens apart.
+        if request.n == 1 or self._engine.managed:
+            return await self._ask(request, request.seed, request.n)
+        return [(await self._ask(request, sample_seed(request.seed, index), 1))[0] for index in range(request.n)]
+
+    async def aclose(self) -> None:
+        await self._client.close()
+
+    async def _ask(self, request: Request, seed: int, n: int) -> list[Sample]:
+        body = {
+            "model": self._engine.model,
+            "messages": [{"role": "user", "content": request.prompt}],
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "max_tokens": request.max_tokens,
+            "seed": seed,
+        }
+        if request.stop:
+            body["stop"] = list(request.stop)
+        if n > 1:
+            body |= {"n": n, "return_token_ids": True}
+        answer = await post(self._client, "/chat/completions", body)
+        usage = answer["usage"]
+        return [
+            Sample(
+                choice["message"]["content"] or "",
+                choice["finish_reason"],
+                usage["prompt_tokens"],
+                usage["completion_tokens"] if n == 1 else len(choice["token_ids"]),
+            )
+            for choice in answer["choices"]
+        ]
+
+
+async def post(client: openai.AsyncOpenAI, path: str, body: dict[str, Any]) -> Any:
+    """POST by openai's client and read the JSON answer.
+
+    Raises:
+        PermanentError: the engine refuses the request.
+        EngineLost: it did not answer.
+    """
+    try:
+        # The client's own post: its typed methods spend a third more time on what is typed here already.
+        response = await client.post(path, body=body, cast_to=httpx2.Response)
+        return response.json()
+    except openai.APIStatusError as error:
+        raise _refusal(error.status_code, error.message) from error
+    except openai.APIConnectionError as error:
+        raise EngineLost(str(error.__cause__ or error)) from error
+
+
+class TGIClient:
+    """Chat completions by huggingface_hub's client. TGI answers one sample a request."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        # Without a key of ours the client would send the hub's login of whoever runs this process.
+        self._client = AsyncInferenceClient(base_url=f"{engine.url}/v1", api_key=NO_KEY, timeout=EXTERNAL_TIMEOUT)
+
+    async def sample(self, request: Request) -> list[Sample]:
+        return [await self._ask(request, index) for index in range(request.n)]
+
+    async def aclose(self) -> None:
+        await self._client.close()
+
+    async def _ask(self, request: Request, index: int) -> Sample:
+        # TGI takes no temperature of 0 and no top_p of 1: leaving them out means greedy, and the whole distribution.
+        sampled = {"temperature": request.temperature} if request.temperature > 0 else {}
+        nucleus = {"top_p": request.top_p} if request.top_p < 1 else {}
+        try:
+            answer = await self._client.chat_completion(
+                [{"role": "user", "content": request.prompt}],
+                model=self._engine.model,
+                max_tokens=request.max_tokens,
+                seed=sample_seed(request.seed, index),
+                stop=list(request.stop) or None,
+                **sampled,
+                **nucleus,
+            )
+        except HfHubHTTPError as error:
+            raise _refusal(error.response.status_code, error.response.text[:1000]) from error
+        except (InferenceTimeoutError, httpx2.TransportError) as error:
+            raise EngineLost(str(error) or type(error).__name__) from error
+        choice = answer.choices[0]
+        return Sample(
+            choice.message.content or "",
+            FINISHES.get(choice.finish_reason, choice.finish_reason),
+            answer.usage.prompt_tokens,
+            answer.usage.completion_tokens,
+        )
+
+
+FINISHES = {"eos_token": "stop", "stop_sequence": "stop"}
+"""TGI's own words for why a completion ended."""
+
+
+def prompt_seed(seed: int, prompt_id: str) -> int:
+    """A prompt's seed, 31 bits: the same in every shard and every run."""
+    return _hash(f"{seed}/{prompt_id}")
+
+
+def sample_seed(seed: int, index: int) -> int:
+    """The seed of one sample, where each is a request of its own."""
+    return seed if index == 0 else _hash(f"{seed}/sample/{index}")
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+def _refusal(status: int, message: str) -> PermanentError | EngineLost:
+    if status == 429 or status >= 500:
+        return EngineLost(f"{status}: {message}")
+    return PermanentError(f"the engine refuses a request ({status}): {message}")

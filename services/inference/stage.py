@@ -1,0 +1,63 @@
+"""What sampling and scoring have in common: which model an engine serves for a stage, and which rows it does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from services.inference.engines import MANAGED, parse_engine
+from services.inference.engines.base import Serving
+from shared.chat_templates import chat_template
+from shared.context import StageContext, cache_folder
+from shared.errors import BadInput, Outage
+from shared.models import fetch_model
+
+Row = TypeVar("Row")
+HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.gguf"]
+
+
+def serving_of(ctx: StageContext) -> Serving:
+    """What must be served: params `engine`, `dtype`, `chat_template`, and the model.
+
+    An external engine serves what its operator chose; a managed one gets the input `checkpoint`, or the untrained model
+    of params["model"] ({uploaded: sha256} or {hub: name, revision: commit}).
+    """
+    params = ctx.unit.params
+    serving = parse_engine(params.get("engine", "embedded"))
+    if serving.engine not in MANAGED:
+        return serving
+    template = params.get("chat_template")
+    if template is not None:
+        chat_template(template)
+    return replace(serving, folder=_folder(ctx), dtype=params.get("dtype", "float32"), chat_template=template)
+
+
+def own_rows(ctx: StageContext, rows: list[Row]) -> list[Row]:
+    """The unit's shard of the stage's rows; all of them where it is not a shard."""
+    shard = ctx.unit.shard
+    return rows if shard is None else rows[shard.start : shard.stop]
+
+
+def _folder(ctx: StageContext) -> Path:
+    if ctx.has_input("checkpoint"):
+        return ctx.input("checkpoint").folder()
+    model: dict[str, Any] = ctx.unit.params.get("model") or {}
+    if "uploaded" in model:
+        return fetch_model(ctx.store, model["uploaded"], cache_folder(ctx.settings) / "models")
+    if "hub" in model:
+        return _download(ctx, model["hub"], model.get("revision"))
+    raise BadInput("model", "neither an input checkpoint nor a model is given", "Name {uploaded: …} or {hub: …}.")
+
+
+def _download(ctx: StageContext, name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        folder = snapshot_download(
+            name, revision=revision, cache_dir=cache_folder(ctx.settings) / "hub", allow_patterns=HUB_FILES
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise Outage(f"the model hub does not give {name}: {error}") from error
+    return Path(folder)
