@@ -7,11 +7,12 @@ from shared.errors import BadInput
 CHAT_TEMPLATES: dict[str, str] = {
     # The format of Bai et al. 2022 and of the reference implementation of DPO.
     "human_assistant": (
+        # Line breaks are in expressions, since a break right after a block's tag would be trimmed.
         "{% for message in messages %}"
-        "{% if message['role'] == 'assistant' %}\n\nAssistant: {{ message['content'] }}{{ eos_token }}"
-        "{% else %}\n\nHuman: {{ message['content'] }}{% endif %}"
+        "{% if message['role'] == 'assistant' %}{{ '\n\nAssistant: ' + message['content'] + eos_token }}"
+        "{% else %}{{ '\n\nHuman: ' + message['content'] }}{% endif %}"
         "{% endfor %}"
-        "{% if add_generation_prompt %}\n\nAssistant:{% endif %}"
+        "{% if add_generation_prompt %}{{ '\n\nAssistant:' }}{% endif %}"
     ),
     "chatml": (
         "{% for message in messages %}"
