@@ -10,7 +10,8 @@ from pathlib import Path
 def create_locked(path: Path) -> int:
     """Make a new file that is locked from the moment it has its name; returns its descriptor. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    hidden = path.with_name(f".{path.name}")
+    # Whoever looks for files by their ending must not find it yet.
+    hidden = path.with_name(f".{path.name}.new")
     fd = os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)

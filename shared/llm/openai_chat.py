@@ -29,7 +29,8 @@ class OpenAIChat:
             api_key=api_key or NO_KEY,
             base_url=base_url,
             max_retries=0,
-            http_client=httpx2.AsyncClient(
+            # aiohttp's transport takes half the CPU time of the default one.
+            http_client=openai.DefaultAioHttpClient(
                 limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
                 timeout=httpx2.Timeout(timeout, connect=CONNECT_TIMEOUT),
                 trust_env=host not in LOOPBACK,

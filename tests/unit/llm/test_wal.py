@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,20 @@ def test_a_living_owners_file_is_left_alone_and_a_dead_ones_is_found_once(tmp_pa
     assert (found.scope, found.name) == (file.scope, file.name)
     found.remove()
     assert list(tmp_path.glob("*/*")) == []
+
+
+def test_a_file_is_not_found_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[list[WalFile]] = []
+    real = fcntl.flock
+
+    def looked_for(fd: int, operation: int) -> None:
+        if operation == fcntl.LOCK_EX:
+            found.append(list(abandoned(tmp_path)))
+        real(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", looked_for)
+    written(tmp_path).remove()
+    assert found == [[]]
 
 
 def test_everybody_on_the_host_can_read_what_is_being_written(tmp_path: Path) -> None:
