@@ -4,6 +4,7 @@ In the worker, which never imports torch:
 
 - `__main__`: the Celery worker. `stage`: what it does for one training. `prepare`: a unit becomes a job folder.
 - `process`: the training's process group, and its end. `checkpoints`, `uploads`: its saved states in the store.
+- `leftovers`: what killed workers left on the disk.
 
 Between the two: `job`, what the worker tells the training; `messages`, what the training tells the worker; `lifeline`,
 by which a training ends when its worker is gone.

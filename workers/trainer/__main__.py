@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from shared.queues import celery_app, run_worker
 from shared.runner import register
+from shared.settings import get_settings
+from workers.trainer.leftovers import sweep
 from workers.trainer.stage import train
 
 app = celery_app("trainer")
@@ -11,4 +13,5 @@ for kind in ("pretrain", "sft", "rl"):
     register(app, kind, train)
 
 if __name__ == "__main__":
+    sweep(get_settings().data_dir / "attempts")
     run_worker(app, "trainer", concurrency=1)

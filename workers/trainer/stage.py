@@ -15,6 +15,7 @@ from shared.context import StageContext
 from shared.errors import Outage, PermanentError, StageError
 from workers.trainer.checkpoints import Checkpoints
 from workers.trainer.job import OUT, Job
+from workers.trainer.leftovers import held
 from workers.trainer.messages import Done, Failed, Progress, Saved
 from workers.trainer.prepare import RESUME, prepare
 from workers.trainer.process import TrainingProcess, command, environment
@@ -38,14 +39,14 @@ def train(ctx: StageContext) -> StageResult:
     """
     folder = ctx.workdir.resolve() / "job"
     folder.mkdir(parents=True)
-    checkpoints = Checkpoints(ctx.store, ctx.scratch)
-    resumed = checkpoints.download_newest(folder / RESUME)
-    job = prepare(ctx, folder, resumed is not None)
-    if resumed is not None:
-        ctx.log(f"going on from the checkpoint of step {resumed.step}")
-    spent = resumed.device_seconds if resumed is not None else 0.0
-    followed = _Followed(ctx, folder, checkpoints, spent)
-    done = followed.run(job)
+    with held(ctx.workdir):
+        checkpoints = Checkpoints(ctx.store, ctx.scratch)
+        resumed = checkpoints.download_newest(folder / RESUME)
+        job = prepare(ctx, folder, resumed is not None)
+        if resumed is not None:
+            ctx.log(f"going on from the checkpoint of step {resumed.step}")
+        followed = _Followed(ctx, folder, checkpoints, resumed.device_seconds if resumed is not None else 0.0)
+        done = followed.run(job)
     return StageResult(_files(folder / OUT), done.metrics, Cost(device_seconds=round(followed.device_seconds, 3)))
 
 

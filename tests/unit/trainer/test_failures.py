@@ -39,7 +39,9 @@ def test_lack_of_memory_names_what_to_lower(error: Exception) -> None:
     assert "per_device_train_batch_size" in failed.message
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("write: no space left (os 28)")])
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), RuntimeError("write: no space left (os 28)")]
+)
 def test_a_full_disk_is_waited_for(error: Exception) -> None:
     assert describe(error).kind == "outage"
 
