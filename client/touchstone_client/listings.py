@@ -72,9 +72,9 @@ def _print(console: Console, titles: tuple[str, ...], rows: Sequence[tuple[str, 
     console.print(table)
 
 
-def _counts(counts: Mapping[str, Any]) -> str:
-    states = {state: number for state, number in counts.items() if number and state != "reused"}
-    return ", ".join(f"{number} {state}" for state, number in states.items())
+def _counts(counts: Mapping[str, int]) -> str:
+    """`10/61`: stages that are committed, of all."""
+    return f"{counts.get('committed', 0)}/{sum(counts.values()) - counts.get('reused', 0)}"
 
 
 def _dropped(dropped: Mapping[str, Any]) -> str:

@@ -60,8 +60,8 @@ def _contrasts(report: Mapping[str, Any]) -> Table:
             table.add_row(
                 escape(contrast) + (" (primary)" if chosen else ""),
                 escape(evaluation),
-                _number(found.get("estimate"), sign=True),
-                _interval(found.get("decision_interval") if chosen else found.get("interval")),
+                _number(found.get("estimate"), _digits(found), sign=True),
+                _interval(found.get("decision_interval") if chosen else found.get("interval"), _digits(found)),
                 "" if found.get("p_value") is None else f"{found['p_value']:.3f}",
                 style="bold" if chosen else "",
             )
@@ -77,21 +77,27 @@ def _is_primary(primary: Any, contrast: str, evaluation: str) -> bool:
 def _estimate(found: Mapping[str, Any] | None) -> str:
     if not found or found.get("estimate") is None:
         return "–"
+    error, digits = found.get("standard_error"), _digits(found)
+    spread = "" if error is None else f" ± {error:.{digits}f}"
+    return f"{_number(found['estimate'], digits)}{spread}\n[dim]{_interval(found.get('interval'), digits)}[/]"
+
+
+def _digits(found: Mapping[str, Any]) -> int:
+    """One decimal for points; three where the error is small, as for nats per token."""
     error = found.get("standard_error")
-    spread = "" if error is None else f" ± {error:.1f}"
-    return f"{_number(found['estimate'])}{spread}\n[dim]{_interval(found.get('interval'))}[/]"
+    return 3 if error is not None and 0 < error < 0.2 else 1
 
 
-def _interval(interval: Any) -> str:
+def _interval(interval: Any, digits: int) -> str:
     if not interval or any(end is None for end in interval):
         return ""
-    return escape(f"[{interval[0]:.1f}, {interval[1]:.1f}]")
+    return escape(f"[{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]")
 
 
-def _number(value: float | None, sign: bool = False) -> str:
+def _number(value: float | None, digits: int, sign: bool = False) -> str:
     if value is None:
         return "–"
-    return f"{value:+.1f}" if sign else f"{value:.1f}"
+    return f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
 
 
 def _cost(cost: Mapping[str, Any]) -> str:
