@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import httpx
+import pytest
 
 from shared.llm.claims import Claims
 from shared.llm.entries import split_lines, unpack
@@ -49,6 +50,7 @@ def test_a_killed_process_that_starts_again_asks_no_answered_request_twice(stack
     assert httpx.get(f"http://127.0.0.1:{stack.simulator_port}/stats").json()["distinct"] == ASKED
 
 
+@pytest.mark.slow
 def test_a_rival_takes_over_at_once_what_a_killed_process_had_claimed(stack: Stack) -> None:
     log = start_simulator(stack)
     start_asking(stack, "asking-1")
@@ -75,6 +77,33 @@ def test_what_a_killed_process_left_on_disk_is_uploaded_even_if_the_store_was_aw
     store = stack.store
     segments = [unpack(store.get(info.name)) for info in store.list("ledger/")]
     assert len({key for data in segments for key, _ in split_lines(data)}) == ASKED
+
+
+@pytest.mark.slow
+def test_without_the_store_answers_wait_on_disk_and_are_never_asked_again(stack: Stack) -> None:
+    log = start_simulator(stack)
+    start_asking(stack, "asking")
+    wait_until(lambda: len(traffic(log)) > 20, 60, "requests")
+    stack.kill("s3")
+    wait_until(lambda: not stack.alive("asking"), 90, "the process to give up")
+    assert "Outage: object store" in stack.log("asking")
+    assert len(traffic(log)) == ASKED
+    stack.start_s3()
+    stack.start("asking")
+    assert "sent 0 of 400" in wait_finished(stack, "asking")
+    assert len(traffic(log)) == ASKED
+
+
+@pytest.mark.slow
+def test_a_broker_that_is_away_for_a_while_stops_nobody_in_the_middle(stack: Stack) -> None:
+    log = start_simulator(stack)
+    start_asking(stack, "asking")
+    wait_until(lambda: len(traffic(log)) > 20, 60, "requests")
+    stack.kill("valkey")
+    wait_until(lambda: len(traffic(log)) > ASKED // 2, 60, "more requests")
+    stack.start_valkey()
+    assert "sent 400 of 400" in wait_finished(stack, "asking")
+    assert set(Counter(line["hash"] for line in traffic(log)).values()) == {1}
 
 
 def test_claims_of_the_living_are_respected_for_longer_than_any_request(stack: Stack, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from typing import Any
 
@@ -74,6 +75,25 @@ def test_a_killed_teacher_costs_no_answered_request(stack: Stack, prompts: Commi
     refs = [run(stack, half) for half in halves]
     assert asked_twice(log, killed) == []
     assert sum(artifact(stack, ref).rows().num_rows for ref in refs) == 400
+
+
+@pytest.mark.slow
+def test_a_teacher_that_is_told_to_end_waits_for_its_answers_and_leaves_nothing_behind(
+    stack: Stack, prompts: CommitRef
+) -> None:
+    log = start_simulator(stack)
+    stack.kill("teacher")
+    stack.start("teacher", TOUCHSTONE_REQUEST_CONCURRENCY="8")
+    given = teach(prompts)
+    send(stack, given)
+    wait_until(lambda: len(traffic(log)) > 50, 60, "the requests to be under way")
+    stack.kill("teacher", signal.SIGTERM)
+    assert committed(stack, given) is None
+    assert all(line["answered"] for line in traffic(log))
+    assert not [path for path in (stack.settings.data_dir / "wal").rglob("*") if path.is_file()]
+    stack.start("teacher")
+    run(stack, given)
+    assert len(traffic(log)) == len({line["hash"] for line in traffic(log)}) == 400
 
 
 def test_a_wrong_key_ends_the_stage_at_once(stack: Stack, prompts: CommitRef) -> None:
