@@ -128,13 +128,14 @@ async def _damaged(request: Request, error: Exception) -> JSONResponse:
     return problem_response(Problem(500, str(error)))
 
 
+def _field(steps: Sequence[str | int]) -> str:
+    """A field's name, without the first step (query, body) where there are more."""
+    return ".".join(str(step) for step in steps[1:]) or str(steps[0])
+
+
 async def _validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    # The first step says where it was (query, body), which the field's name does not need.
-    errors = [
-        FieldError(".".join(str(step) for step in item["loc"][1:]) or str(item["loc"][0]), item["msg"], "See /openapi.json.")
-        for item in error.errors()
-    ]
+    errors = [FieldError(_field(item["loc"]), item["msg"], "See /openapi.json.") for item in error.errors()]
     return problem_response(Problem(422, "; ".join(str(one) for one in errors), errors))
 
 

@@ -17,7 +17,7 @@ from shared.kinds import QUEUES
 from shared.plan import plan
 from shared.queues import send_unit
 from shared.units import Unit
-from tests.stack import Stack
+from tests.stack import ROOT, Stack
 from tests.unit.specs import resolved, spec_with
 from tests.waiting import wait_until
 
@@ -29,7 +29,7 @@ def start_workers(stack: Stack, seconds: float = 0.2, **environment: str) -> Non
     log = str(stack.folder / "stub.log")
     for queue in QUEUES:
         command = ["-m", "tests.stubs.worker", queue, "1" if queue == "trainer" else "2"]
-        stack.start(queue, command, STUB_LOG=log, STUB_SECONDS=str(seconds), **environment)
+        stack.start(queue, command, ROOT, STUB_LOG=log, STUB_SECONDS=str(seconds), **environment)
 
 
 def start_all(stack: Stack, seconds: float = 0.2, **environment: str) -> None:
