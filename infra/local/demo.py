@@ -48,6 +48,8 @@ def demo(home: Home, console: Console, spec: Path = SPEC, reports: Path = REPORT
         if summary["state"] != "succeeded":
             return 1
         _show(client, id, reports / str(summary["name"]), console)
+        if running.owner == "demo":
+            console.print(f"Page and Flower were at {running.api_url} and {running.flower_url}; `make up` keeps them.")
     return 0
 
 
