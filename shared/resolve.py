@@ -161,12 +161,8 @@ def _check_coverage(spec: Spec, name: str, pins: dict[str, DatasetInfo], splits:
     wanted = _wanted(spec, name, splits)
     if not entry.records_preferences:
         _check_completions(f"models.{name}.completions", entry.dataset, table, wanted, entry.missing == "drop")
-    elif wanted and not set(table["prompt_id"].to_pylist()) & {prompt_id for prompt_id, _ in wanted}:
-        raise BadInput(
-            f"models.{name}.preferences",
-            f"dataset {entry.dataset!r} has labels for none of the prompts",
-            "Its prompt_id column must hold the ids of prompts.source.",
-        )
+    else:
+        _check_labels(f"models.{name}.preferences", entry.dataset, table, wanted, entry.missing == "drop")
 
 
 def _wanted(spec: Spec, name: str, splits: Splits) -> list[tuple[str, str]]:
@@ -174,13 +170,30 @@ def _wanted(spec: Spec, name: str, splits: Splits) -> list[tuple[str, str]]:
     train = [prompt for prompt in splits.prompts if prompt.split == "train"]
     fractions = [arm.sft.fraction for arm in spec.arms.values() if arm.sft.teacher == name]
     towards = {model for entry in spec.models.values() for model in needed_models(entry).values()}
-    labels = [arm for arm in spec.arms.values() if arm.rl is not None and arm.rl.critic == name]
-    rows = rows_between(len(train), 0.0, 1.0 if labels or name in towards else max(fractions, default=0.0))
-    asked = [(prompt.prompt_id, "train") for prompt in train if prompt.rank < rows[1]]
+    labels = [arm.sft.fraction for arm in spec.arms.values() if arm.rl is not None and arm.rl.critic == name]
+    if labels:
+        first, last = rows_between(len(train), min(labels), 1.0)
+    else:
+        first, last = rows_between(len(train), 0.0, 1.0 if name in towards else max(fractions, default=0.0))
+    asked = [(prompt.prompt_id, "train") for prompt in train if first <= prompt.rank < last]
     evaluated = {model for entry in spec.evaluations.values() for model in entry.models().values()} | towards
     if name in evaluated:
         asked += [(prompt.prompt_id, "eval") for prompt in splits.prompts if prompt.split == "eval"]
     return asked
+
+
+def _check_labels(field: str, dataset: str, table: pa.Table, wanted: list[tuple[str, str]], drop: bool) -> None:
+    labelled = set(table["prompt_id"].to_pylist())
+    missing = [prompt_id for prompt_id, _ in wanted if prompt_id not in labelled]
+    if len(missing) == len(wanted) and wanted:
+        fix = "Its prompt_id column must hold the ids of prompts.source."
+        raise BadInput(field, f"dataset {dataset!r} has labels for none of the prompts", fix)
+    if missing and not drop:
+        raise BadInput(
+            field,
+            f"dataset {dataset!r} has no pair for {len(missing)} prompts ({', '.join(missing[:5])} …)",
+            f"Write `missing: drop` under {field.rsplit('.', 1)[0]} to leave them out.",
+        )
 
 
 def _check_completions(field: str, dataset: str, table: pa.Table, wanted: list[tuple[str, str]], drop: bool) -> None:

@@ -61,7 +61,7 @@ def _sharded(whole: Unit, stage: Stage, accepted: Accepted, rows: int, shard_row
     for shard in shards:
         if commit := accepted.shard(shard_key(stage.key, shard), whole.inputs):
             found[shard] = commit
-    usd = sum(manifest.cost.usd for _, manifest in found.values())
+    usd = sum(float(manifest.metrics.get("usd_paid", manifest.cost.usd)) for _, manifest in found.values())
     if len(found) == len(shards):
         gather = whole.model_copy(update={"parts": tuple(found[shard][0] for shard in shards)})
         return Need(stage, (gather,), rows, rows, usd)

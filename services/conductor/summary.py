@@ -9,6 +9,7 @@ from typing import Any
 from services.conductor.board import Board
 from services.conductor.commits import Accepted
 from services.conductor.needs import Need
+from shared.artifacts import Manifest
 from shared.experiments import Control
 from shared.plan import Plan, Stage
 from shared.units import Unit
@@ -48,7 +49,7 @@ def _state(
         manifest = accepted.manifests[key]
         rows = max((ref.rows or 0 for ref in manifest.files.values()), default=0) or 1
         done = {"progress": {"done": rows, "total": rows}, "reused": manifest.finished < created}
-        return {**blank, "state": "committed", **done, "cost_usd": manifest.cost.usd, "finished": manifest.finished}
+        return {**blank, "state": "committed", **done, "cost_usd": _paid(manifest), "finished": manifest.finished}
     if key in failures:
         return {**blank, "state": "failed", "error": failures[key]}
     if cancelled:
@@ -57,6 +58,11 @@ def _state(
         return {**blank, "state": "pending"}
     need = needed[key]
     return {**blank, **_live(need, board), "progress": _progress(need, board), "cost_usd": need.done_usd}
+
+
+def _paid(manifest: Manifest) -> float:
+    """What this stage itself paid: answers that another stage had asked for before cost it nothing."""
+    return float(manifest.metrics.get("usd_paid", manifest.cost.usd))
 
 
 def _live(need: Need, board: Board) -> dict[str, Any]:
