@@ -126,7 +126,8 @@ async def post(client: openai.AsyncOpenAI, path: str, body: dict[str, Any]) -> A
         response = await client.post(path, body=body, cast_to=httpx2.Response)
         return response.json()
     except openai.APIStatusError as error:
-        raise _refusal(error.status_code, error.message) from error
+        said = error.body.get("message") if isinstance(error.body, dict) else None
+        raise _refusal(error.status_code, str(said or error.message)) from error
     except openai.APIConnectionError as error:
         raise EngineLost(str(error.__cause__ or error)) from error
 

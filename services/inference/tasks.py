@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 from functools import cache
 
 from services.inference.keeper import Keeper
@@ -20,6 +21,9 @@ def keeper() -> Keeper:
     atexit.register(made.close)
     return made
 
+
+# The clients say a line for each request, thousands a stage.
+logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 app = celery_app("inference")
 register(app, "sample", lambda ctx: sample(ctx, keeper()))

@@ -142,7 +142,9 @@ class Host:
         return pid in self._ended or not self.alive
 
     def end(self, pid: int) -> None:
-        """End an engine: SIGTERM, and after `GRACE` seconds SIGKILL."""
+        """End an engine: SIGTERM, and after `GRACE` seconds SIGKILL. Without a host it ends with the pipe."""
+        if not self.alive:
+            self.close()
         for number in (signal.SIGTERM, signal.SIGKILL):
             if self.ended(pid):
                 return

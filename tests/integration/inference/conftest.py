@@ -39,9 +39,17 @@ def engine_url(model_folder: Path) -> Iterator[str]:
     assert process.wait(10) == 0
 
 
+@pytest.fixture(scope="session")
+def keeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keeper]:
+    """A keeper for the session, since its host takes seconds to start; its engines may be killed."""
+    made = Keeper(Settings(data_dir=tmp_path_factory.mktemp("keeper")))
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def place(settings: Settings, store: S3Store, redis_server: redis.Redis) -> Iterator[Place]:
-    """Runs stages as the worker does, in this process, with a keeper of its own."""
-    made = Place(settings, store, redis_server, Keeper(settings))
+def place(settings: Settings, store: S3Store, redis_server: redis.Redis, keeper: Keeper) -> Iterator[Place]:
+    """Runs stages as the worker does, in this process."""
+    made = Place(settings, store, redis_server, keeper)
     yield made
     made.close()

@@ -36,7 +36,6 @@ class Place:
         self.keeper = keeper
 
     def close(self) -> None:
-        self.keeper.close()
         self.runner.leases.close()
 
     def commit(self, name: str, files: dict[str, pa.Table | bytes | Path]) -> CommitRef:
@@ -82,11 +81,22 @@ class Place:
         """Run a unit that must commit; returns what it left."""
         marker = self.run(unit)
         assert marker.outcome == "committed", marker.message
+        return self.artifact(unit)
+
+    def artifact(self, unit: Unit) -> Artifact:
         return Artifact.load(self.store, self.reference(unit), self.settings.data_dir / "cache")
 
     def rows(self, unit: Unit) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.done(unit).rows().to_pylist()
         return found
+
+    def log(self, unit: Unit) -> str:
+        """All attempts' logs of a stage."""
+        names = [info.name for info in self.store.list(f"scratch/{unit.key}/logs/")]
+        return "".join(self.store.get(name).decode() for name in names)
+
+    def artifact_folder(self, reference: CommitRef) -> Path:
+        return Artifact.load(self.store, reference, self.settings.data_dir / "cache").folder()
 
     def reference(self, unit: Unit) -> CommitRef:
         (info,) = list(self.store.list(commit_prefix(unit.commit_key)))

@@ -66,20 +66,28 @@ def answered(place: Place) -> bool:
     return any(fields[b"type"] == b"progress" and b'"done": 0,' not in fields[b"data"] for _, fields in entries)
 
 
-@pytest.mark.parametrize("victim", [lambda engine: engine.pid, lambda engine: engine.host_pid], ids=["engine", "host"])
-def test_a_killed_engine_is_started_again_and_the_texts_are_the_same(
-    place: Place, model_folder: Path, victim: Callable[[EmbeddedEngine], int]
-) -> None:
+def test_a_killed_engine_is_started_again_and_the_texts_are_the_same(place: Place, model_folder: Path) -> None:
     checkpoint, prompts = place.checkpoint(model_folder), place.prompts(400)
     unit = place.unit("sample", MANY, checkpoint=checkpoint, prompts=prompts)
-    killer = kill_in_the_middle(place, victim)
+    killer = kill_in_the_middle(place, lambda engine: engine.pid)
     rows = place.rows(unit)
     killer.join()
-    assert "the engine was lost" in "".join(
-        place.store.get(info.name).decode() for info in place.store.list(f"scratch/{unit.key}/logs/")
-    )
+    assert "the engine was lost" in place.log(unit)
     again = place.unit("sample", {**MANY, "top_p": 1.0}, checkpoint=checkpoint, prompts=prompts)
     assert place.rows(again) == rows
+
+
+def test_a_killed_host_costs_the_running_stage_nothing(place: Place, model_folder: Path) -> None:
+    checkpoint, prompts = place.checkpoint(model_folder), place.prompts(400)
+    unit = place.unit("sample", MANY, checkpoint=checkpoint, prompts=prompts)
+    before = started(place.keeper, place.artifact_folder(checkpoint))
+    killer = kill_in_the_middle(place, lambda engine: engine.host_pid)
+    rows = place.rows(unit)
+    killer.join()
+    assert "the engine was lost" not in place.log(unit)
+    again = place.unit("sample", {**MANY, "top_p": 1.0}, checkpoint=checkpoint, prompts=prompts)
+    assert place.rows(again) == rows
+    assert not psutil.pid_exists(before.pid)
 
 
 def test_one_engine_serves_one_checkpoint_for_many_stages(place: Place, model_folder: Path, other_folder: Path) -> None:
@@ -119,7 +127,10 @@ def test_two_workers_on_one_machine_take_turns(settings: Settings, model_folder:
 
 def test_waiting_for_the_lock_stops_when_the_stage_must_stop(settings: Settings, model_folder: Path) -> None:
     held = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(settings.data_dir / "engine.lock")], stdout=subprocess.PIPE, cwd=ROOT
+        [sys.executable, "-c", HOLD, str(settings.data_dir / "engine.lock")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
     )
     assert held.stdout is not None
     held.stdout.readline()
@@ -164,7 +175,9 @@ WORKER = """
 import pathlib, sys
 from services.inference.engines.base import Serving
 from services.inference.keeper import Keeper
+from shared.logs import configure_logs
 from shared.settings import Settings
+configure_logs()
 keeper = Keeper(Settings(data_dir=pathlib.Path(sys.argv[1])))
 with keeper.engine(Serving("embedded", folder=pathlib.Path(sys.argv[2])), lambda: None) as engine:
     print(engine.pid, engine.host_pid, flush=True)
