@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ from touchstone_client.errors import TouchstoneClientError
 from infra.local import commands
 from infra.local.demo import Interrupted, demo
 from infra.local.home import Home, StackError
+from infra.local.roles import without_proxy
 
 
 def main() -> int:
@@ -22,6 +24,7 @@ def main() -> int:
 
 def run(command: Callable[[], int]) -> int:
     """Run a command and say in one line what went wrong; returns the exit status."""
+    os.environ.update(without_proxy())
     try:
         return command()
     except (StackError, TouchstoneClientError) as error:

@@ -81,6 +81,8 @@ def down(home: Home, console: Console) -> None:
         if running is None:
             console.print("Touchstone is not running.")
             return
+        if running.owner == "demo" and home.is_owned():
+            raise StackError("what runs belongs to a `make demo`. Press Ctrl-C there, or wait for its end.")
         stop(home, running)
     console.print(f"Touchstone is down. Its data stay in {home.folder}.", highlight=False)
 

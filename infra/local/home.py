@@ -104,7 +104,7 @@ class Home:
         except FileNotFoundError:
             return None
         except (ValueError, TypeError):
-            raise StackError(f"{self._running} is damaged. Run `make down`, or remove it.") from None
+            raise StackError(f"{self._running} is damaged. Remove it, and end by hand what still runs.") from None
 
     def set_running(self, running: Running | None) -> None:
         """Write down what was started; None: nothing is."""
@@ -121,6 +121,15 @@ class Home:
     def owner_lock(self) -> Path:
         """Held by a `make demo` as long as it lives."""
         return self.run / "owner.lock"
+
+    def is_owned(self) -> bool:
+        """Whether a `make demo` lives that the stack belongs to."""
+        with self.owner_lock.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
 
     @contextmanager
     def changing(self) -> Iterator[None]:

@@ -42,6 +42,13 @@ def processes(trainers: int, ports: Mapping[str, int], owned: bool) -> list[Proc
     ]
 
 
+def without_proxy() -> dict[str, str]:
+    """Settings that keep a machine's HTTP proxy out of what its own processes say to each other."""
+    given = os.environ.get("NO_PROXY") or os.environ.get("no_proxy")
+    hosts = ",".join(filter(None, (given, LOOPBACK, "localhost")))
+    return {"NO_PROXY": hosts, "no_proxy": hosts}
+
+
 def environment(home: Home, secrets: Secrets, ports: Mapping[str, int], mark: str) -> dict[str, str]:
     """What every process gets beside the caller's own environment: addresses, secrets and one thread a library."""
     own = {
@@ -61,6 +68,7 @@ def environment(home: Home, secrets: Secrets, ports: Mapping[str, int], mark: st
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     return {
         **{f"TOUCHSTONE_{name}": value for name, value in own.items()},
+        **without_proxy(),
         MARK: mark,
         "PATH": path,
         "PYTHONPATH": os.pathsep.join((str(CHECKOUT), str(CHECKOUT / "client"))),

@@ -79,6 +79,8 @@ def test_a_demo_that_is_ended_takes_its_stack_with_it(
     demo = Demo(local, tmp_path)
     demo.wait_posted()
     mark = local.running.mark
+    code, said = local.run("down")
+    assert code == 1 and "belongs to a `make demo`" in said
     assert len(supervisor.marked(mark)) > 10
     demo.process.send_signal(number)
     assert demo.process.wait(60) == status

@@ -23,6 +23,8 @@ class Local:
         self.port, self.flower = free_port(), free_port()
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("TOUCHSTONE_")},
+            # A proxy that leads nowhere, as the proxy of a company's machine leads nowhere near its own loopback.
+            **dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), "http://127.0.0.1:9"),
             "TOUCHSTONE_HOME": str(self.home.folder),
             "TOUCHSTONE_API_PORT": str(self.port),
             "TOUCHSTONE_FLOWER_PORT": str(self.flower),
