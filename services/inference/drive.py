@@ -17,8 +17,8 @@ log = structlog.get_logger()
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-RESTARTS = 3
-"""How often in a row an engine may be lost without having answered anything."""
+FRUITLESS = 3
+"""How often in a row an engine may be lost before it has answered anything."""
 TICK = 0.25
 
 
@@ -45,20 +45,22 @@ def ask_all(
         Stopped: the stage must end.
     """
     results: dict[int, Result] = {}
-    lost = 0
+    fruitless = 0
     while len(results) < len(items):
         before = len(results)
         with keeper.engine(serving, ctx.check) as engine:
             try:
                 asyncio.run(_ask_some(ctx, engine, items, connect, ask, results))
             except EngineLost as loss:
-                lost = lost + 1 if len(results) == before else 1
+                fruitless = fruitless + 1 if len(results) == before else 0
                 log.warning("engine.lost", reason=str(loss), answered=len(results), of=len(items))
                 ctx.log(f"the engine was lost after {len(results)} of {len(items)} answers: {loss}")
                 if not engine.managed:
                     raise Outage(f"the engine at {engine.url} does not answer: {loss}") from loss
-                if lost > RESTARTS:
-                    raise StageError(f"the engine was lost {lost} times in a row: {loss}") from loss
+                if fruitless == FRUITLESS:
+                    raise StageError(
+                        f"the engine was lost {fruitless} times in a row before it answered: {loss}"
+                    ) from loss
     return [results[at] for at in range(len(items))]
 
 
