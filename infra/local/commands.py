@@ -35,7 +35,7 @@ def up(home: Home, trainers: int | None, console: Console) -> None:
         except BaseException:
             stop(home, running)
             raise
-    console.print(f"Touchstone is up, with {_trainers(running)}.")
+    say(console, f"Touchstone is up, with {_trainers(running)}.")
     print_addresses(running, console)
 
 
@@ -47,10 +47,15 @@ def _again(home: Home, running: Running, trainers: int | None, console: Console)
     if trainers and trainers != running.trainers:
         running = scale(home, running, trainers)
         wait_ready(home, running)
-        console.print(f"Touchstone was up already; it has {_trainers(running)} now.")
+        say(console, f"Touchstone was up already; it has {_trainers(running)} now.")
     else:
-        console.print(f"Touchstone is up already, with {_trainers(running)}.")
+        say(console, f"Touchstone is up already, with {_trainers(running)}.")
     print_addresses(running, console)
+
+
+def say(console: Console, text: str) -> None:
+    """Print a line as it is: not coloured, and not broken where it is piped into something."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def public_port(name: str) -> int:
@@ -69,8 +74,8 @@ def public_port(name: str) -> int:
 def print_addresses(running: Running, console: Console) -> None:
     """Where a person finds the API with its page, and Flower."""
     flower = f"{running.flower_url}  (from this machine alone, so it asks for no password)"
-    console.print(f"  API and page  {running.api_url}", highlight=False, soft_wrap=True)
-    console.print(f"  Flower        {flower}", highlight=False, soft_wrap=True)
+    say(console, f"  API and page  {running.api_url}")
+    say(console, f"  Flower        {flower}")
 
 
 def down(home: Home, console: Console) -> None:
@@ -79,23 +84,23 @@ def down(home: Home, console: Console) -> None:
     with home.changing():
         running = home.running()
         if running is None:
-            console.print("Touchstone is not running.")
+            say(console, "Touchstone is not running.")
             return
         if running.owner == "demo" and home.is_owned():
             raise StackError("what runs belongs to a `make demo`. Press Ctrl-C there, or wait for its end.")
         stop(home, running)
-    console.print(f"Touchstone is down. Its data stay in {home.folder}.", highlight=False)
+    say(console, f"Touchstone is down. Its data stay in {home.folder}.")
 
 
 def status(home: Home, console: Console) -> int:
     """Print every process of the stack; returns the exit status: 0 where it runs, 3 where it does not."""
     running = home.running()
     if running is None:
-        console.print("Touchstone is not running. `make up` starts it.")
+        say(console, "Touchstone is not running. `make up` starts it.")
         return STATUS_STOPPED
     if not supervisor.is_alive(running):
         left = len(supervisor.marked(running.mark))
-        console.print(f"Touchstone's supervisor is gone; {left} of its processes are left. `make down` ends them.")
+        say(console, f"Touchstone's supervisor is gone; {left} of its processes are left. `make down` ends them.")
         return STATUS_STOPPED
     try:
         states = Supervisor(running, home.secrets()).states()

@@ -18,7 +18,7 @@ from touchstone_client import Client
 from touchstone_client.view import print_report, watch
 
 from infra.local import supervisor
-from infra.local.commands import print_addresses
+from infra.local.commands import print_addresses, say
 from infra.local.home import CHECKOUT, Home, Running, StackError
 from infra.local.lifecycle import choose_ports, start, stop, wait_ready
 
@@ -49,7 +49,7 @@ def demo(home: Home, console: Console, spec: Path = SPEC, reports: Path = REPORT
             return 1
         _show(client, id, reports / str(summary["name"]), console)
         if running.owner == "demo":
-            console.print(f"Page and Flower were at {running.api_url} and {running.flower_url}; `make up` keeps them.")
+            say(console, f"Page and Flower were at {running.api_url} and {running.flower_url}; `make up` keeps them.")
     return 0
 
 
@@ -63,11 +63,11 @@ def _stack(home: Home, console: Console) -> Iterator[Running]:
     with home.owner_lock.open("w") as owner:
         running = _join(home, owner.fileno())
         if running:
-            console.print("Using the stack that runs already (`make up`); it is left running.")
+            say(console, "Using the stack that runs already (`make up`); it is left running.")
             yield running
             return
         with home.changing():
-            console.print("Starting every service and worker as its own process …")
+            say(console, "Starting every service and worker as its own process …")
             running, process = start(home, "demo", TRAINERS, choose_ports({}))
         try:
             wait_ready(home, running)
@@ -101,7 +101,7 @@ def _join(home: Home, owner: int) -> Running | None:
 def _stop(home: Home, running: Running, process: subprocess.Popen[bytes], console: Console) -> None:
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
-    console.print("Stopping what was started …")
+    say(console, "Stopping what was started …")
     with home.changing():
         stop(home, running)
     process.wait()
@@ -110,17 +110,15 @@ def _stop(home: Home, running: Running, process: subprocess.Popen[bytes], consol
 def _submit(client: Client, spec: Path, console: Console, alone: bool) -> str:
     """POST the spec; in a stack of its own the demo takes the place of an earlier one that was broken off."""
     id = str(client.submit(spec)["id"])
-    console.print(f"POST {spec.name} → experiment {id}", highlight=False)
+    say(console, f"POST {spec.name} → experiment {id}")
     name = yaml.safe_load(spec.read_text())["name"]
     others = [one for one in client.list() if one["state"] == "running" and one["id"] != id] if alone else []
     for other in others:
         if other["name"] == name:
             client.cancel(other["id"])
-            console.print(
-                f"An earlier run of it was broken off ({other['id']}): what it left is used.", highlight=False
-            )
+            say(console, f"An earlier run of it was broken off ({other['id']}): what it left is used.")
         else:
-            console.print(f"{other['name']} ({other['id']}) was not finished and goes on beside it.", highlight=False)
+            say(console, f"{other['name']} ({other['id']}) was not finished and goes on beside it.")
     return id
 
 
@@ -134,7 +132,7 @@ def _show(client: Client, id: str, folder: Path, console: Console) -> None:
     (folder / "report.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     (folder / "report.html").write_text(page)
     print_report(found, console)
-    console.print(f"Report: {folder / 'report.html'} (and report.json beside it)", highlight=False, soft_wrap=True)
+    say(console, f"Report: {folder / 'report.html'} (and report.json beside it)")
 
 
 def _token() -> str | None:
