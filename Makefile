@@ -50,5 +50,6 @@ lock: ## write requirements.lock anew from what pyproject.toml allows today
 	.venv-lock/bin/pip install --quiet --upgrade pip
 	.venv-lock/bin/pip install --quiet "$$(grep '^torch==' requirements.lock)"
 	.venv-lock/bin/pip install --quiet --editable ".[dev]"
+	.venv-lock/bin/python -m infra.lock --missing | xargs .venv-lock/bin/pip install --quiet --upgrade pip
 	.venv-lock/bin/python -m infra.lock requirements.lock
 	rm -rf .venv-lock

@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from infra.lock import PROJECT, needed, pin
+from infra.lock import PROJECT, Closure, applies, pin
 
 ROOT = Path(__file__).resolve().parents[3]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -39,12 +39,21 @@ def test_the_lock_satisfies_every_requirement_of_an_extra(extra: str) -> None:
 
 @pytest.mark.parametrize("extra", list(EXTRAS))
 def test_what_those_draw_in_is_locked_too(extra: str) -> None:
-    drawn = set(needed(Requirement(f"{PROJECT}[{extra}]"))) - {PROJECT}
-    assert drawn <= set(PINS)
+    closure = Closure.of(Requirement(f"{PROJECT}[{extra}]"))
+    assert closure.missing == set()
+    assert set(closure.versions) - {PROJECT} <= set(PINS)
 
 
 def test_the_lock_has_nothing_that_no_extra_needs() -> None:
-    assert set(PINS) == set(needed(Requirement(f"{PROJECT}[dev]"))) - {PROJECT}
+    assert set(PINS) == set(Closure.of(Requirement(f"{PROJECT}[dev]")).versions) - {PROJECT}
+
+
+def test_what_another_supported_python_or_system_needs_is_locked_for_all() -> None:
+    assert applies(Requirement("x; python_full_version < '3.11.3'"), "")
+    assert applies(Requirement("x; sys_platform == 'darwin' and python_version >= '3.13'"), "")
+    assert not applies(Requirement("x; sys_platform == 'win32'"), "")
+    assert not applies(Requirement("x; extra == 'docs'"), "")
+    assert applies(Requirement("x; extra == 'docs'"), "docs")
 
 
 def test_this_environment_has_the_locked_versions() -> None:
