@@ -79,6 +79,9 @@ class Decoder:
         if model.dtype != torch.float32:
             exact = replace(self.checkpoint, model=copy.deepcopy(model).float())
             Decoder(exact, self.min_rows).check()
+            # So that the cache knows how large a position is before the first request.
+            self.reserve(1, 1)
+            self.prefill([[5 % model.config.vocab_size]], 0)
             return
         prompts = [[token % model.config.vocab_size for token in row] for row in ([5, 7, 11, 13], [17, 19])]
         self.reserve(2, 8)

@@ -94,6 +94,7 @@ def test_scores_are_the_log_softmax_of_a_plain_forward_pass(decoder: Decoder) ->
 def test_bfloat16_weights_are_served_too() -> None:
     decoder = Decoder(loaded(tiny_llama(byte_tokenizer()).to(torch.bfloat16)))
     decoder.check()
+    assert decoder.cache.bytes_per_token() == 2 * 2 * 2 * 12 * 2  # layers, keys and values, heads, dim, bytes
     decoder.reserve(1, 16)
     assert decoder.prefill([[5, 6]], 0).dtype == torch.float32
 
