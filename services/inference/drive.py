@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
@@ -36,8 +37,10 @@ def ask_all(
     items: Sequence[Item],
     connect: Callable[[Engine], AskerT],
     ask: Callable[[AskerT, Item], Awaitable[Result]],
-) -> list[Result]:
-    """The results of `ask` for all items, in order; `connect` makes the client for an engine.
+) -> tuple[list[Result], float]:
+    """The results of `ask` for all items, in order, and the seconds that engines worked on them.
+
+    `connect` makes the client for an engine. A wait for the machine's lock or for a start does not count.
 
     Raises:
         StageError: a managed engine was lost too often.
@@ -45,10 +48,11 @@ def ask_all(
         Stopped: the stage must end.
     """
     results: dict[int, Result] = {}
-    fruitless = 0
+    fruitless, seconds = 0, 0.0
     while len(results) < len(items):
         before = len(results)
         with keeper.engine(serving, ctx.check) as engine:
+            clock = time.monotonic()
             try:
                 asyncio.run(_ask_some(ctx, engine, items, connect, ask, results))
             except EngineLost as loss:
@@ -61,7 +65,9 @@ def ask_all(
                     raise StageError(
                         f"the engine was lost {fruitless} times in a row before it answered: {loss}"
                     ) from loss
-    return [results[at] for at in range(len(items))]
+            finally:
+                seconds += time.monotonic() - clock
+    return [results[at] for at in range(len(items))], seconds
 
 
 async def _ask_some(

@@ -22,10 +22,9 @@ def sample(ctx: StageContext, keeper: Keeper) -> StageResult:
     completions.parquet, by rank and sample. A prompt's random numbers depend on (seed, prompt_id) alone, so a shard or
     another run gives the same texts.
     """
-    clock = ctx.clock()
     prompts = own_rows(ctx, _prompts(ctx))
     requests = [_request(ctx.unit.params, row) for row in prompts]
-    answers = ask_all(
+    answers, seconds = ask_all(
         ctx,
         keeper,
         serving_of(ctx),
@@ -38,7 +37,6 @@ def sample(ctx: StageContext, keeper: Keeper) -> StageResult:
         for prompt, samples in zip(prompts, answers, strict=True)
         for index, answer in enumerate(samples)
     ]
-    seconds = clock()
     metrics = {
         "prompts": len(prompts),
         "completions": len(rows),

@@ -58,12 +58,11 @@ def score(ctx: StageContext, keeper: Keeper) -> StageResult:
     one. Sequences longer than max_length lose their end, as in training; a completion of which nothing is left has 0
     tokens and log-probability 0.
     """
-    clock = ctx.clock()
     serving = serving_of(ctx)
     if serving.engine == "tgi":
         raise BadInput("engine", "TGI cannot score completions", "Use the embedded engine or vLLM ({openai: URL}).")
     items = own_items(ctx)
-    scores = ask_all(
+    scores, seconds = ask_all(
         ctx,
         keeper,
         serving,
@@ -81,7 +80,6 @@ def score(ctx: StageContext, keeper: Keeper) -> StageResult:
         }
         for item, own in zip(items, scores, strict=True)
     ]
-    seconds = clock()
     metrics = {
         "completions": len(rows),
         "tokens": sum(own.tokens for own in scores),

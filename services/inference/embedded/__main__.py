@@ -69,7 +69,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--batch-invariant",
         action="store_true",
-        help="run at least four rows in float32: a text then does not depend on what else runs, to the last bit",
+        help="run at least four rows: a text then does not depend on what else runs, to the last bit",
     )
     parser.add_argument("--trust-remote-code", action="store_true", help="let the model bring its own code")
     return parser.parse_args()

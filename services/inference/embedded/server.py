@@ -98,7 +98,6 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 def _scheduler(options: Options) -> Scheduler:
     checkpoint = load(options.folder, options.name, options.dtype, options.chat_template, options.trust_remote_code)
-    exact = options.batch_invariant and checkpoint.model.dtype == torch.float32
-    decoder = Decoder(checkpoint, INVARIANT_ROWS if exact else 1)
+    decoder = Decoder(checkpoint, INVARIANT_ROWS if options.batch_invariant else 1)
     decoder.check()
     return Scheduler(decoder, Limits(rows=options.max_rows, cache_bytes=options.cache_bytes))

@@ -139,9 +139,9 @@ class Asker:
         return None
 
 
-def run(ctx: Any, keeper: Keeper, losses: list[int], items: int = 50) -> list[int]:
+def run(ctx: Any, keeper: Keeper, losses: list[int]) -> list[int]:
     connect: Callable[[Engine], Asker] = lambda _: Asker(losses)  # noqa: E731
-    return ask_all(ctx, keeper, ONE, list(range(items)), connect, lambda asker, item: asker.ask(item))
+    return ask_all(ctx, keeper, ONE, list(range(50)), connect, lambda asker, item: asker.ask(item))[0]
 
 
 def test_a_lost_engine_is_asked_again_for_what_is_left(settings: Settings, keeper: Keeper) -> None:
@@ -163,7 +163,12 @@ def test_a_running_server_that_is_lost_is_an_outage(settings: Settings) -> None:
 
 
 def test_a_stage_that_must_stop_stops(settings: Settings, keeper: Keeper) -> None:
-    ctx = StubContext(settings)
+    class Silent(Asker):
+        async def ask(self, item: int) -> int:
+            await asyncio.Event().wait()
+            return item
+
+    ctx: Any = StubContext(settings)
     ctx.stop_after = 1
     with pytest.raises(Stopped):
-        run(ctx, keeper, [], items=100_000)
+        ask_all(ctx, keeper, ONE, [1, 2, 3], lambda _: Silent([]), lambda asker, item: asker.ask(item))
