@@ -26,8 +26,10 @@ from tests.waiting import wait_until
 SERVICES = ("simulator", "api", "conductor", "teacher", "critic", "inference", "analyst", "trainer")
 FINISH = 420
 DETERMINISTIC = {"prompts", "teach", "pretrain", "sft"}
-WRITTEN = 0.25
-"""Seconds by which an answer must have been written before a kill to count as answered."""
+WRITTEN = 1.0
+"""Seconds by which an answer must have been written before a kill to count as answered. The promise is a quarter of a
+second, and is tested on one replica (tests/integration/llm/test_kills.py); here a dozen processes start on two cores at
+once, and a teacher was seen to take longer than that to get to reading what the simulator had written."""
 
 SPEC = """
 name: kill-everything
