@@ -107,9 +107,9 @@ def test_an_empty_demonstration_is_refused_and_an_empty_reference_is_not(store: 
     write("weak", completions())
     splits = {row.prompt_id: row.split for row in prompts_of(store)}
     train, held = (next(key for key, split in splits.items() if split == wanted) for wanted in ("train", "eval"))
-    write("weak", completions(**{train: ""}))
+    write("weak", completions(PROMPTS, **{train: ""}))
     assert train in refused(store).problem
-    write("weak", completions(**{held: ""}))
+    write("weak", completions(PROMPTS, **{held: ""}))
     assert resolved(store).counts["eval"] == 10
 
 
