@@ -24,7 +24,7 @@ from shared.errors import Stopped
 
 log = structlog.get_logger()
 
-GATHER_SECONDS = 0.01
+GATHER_SECONDS = 0.005
 """While rows run, prompts wait this long at most for others to be read in the same pass: with a tiny model a pass costs
 the same for one prompt as for ten; with a large one a single step takes longer than this."""
 

@@ -77,6 +77,7 @@ def test_a_killed_engine_is_started_again_and_the_texts_are_the_same(place: Plac
     assert place.rows(again) == rows
 
 
+@pytest.mark.slow
 def test_a_killed_host_costs_the_running_stage_nothing(place: Place, model_folder: Path) -> None:
     checkpoint, prompts = place.checkpoint(model_folder), place.prompts(400)
     unit = place.unit("sample", MANY, checkpoint=checkpoint, prompts=prompts)
@@ -100,6 +101,7 @@ def test_one_engine_serves_one_checkpoint_for_many_stages(place: Place, model_fo
     assert not psutil.pid_exists(second.pid)
 
 
+@pytest.mark.slow
 def test_an_idle_engine_ends_and_another_starts_when_needed(settings: Settings, model_folder: Path) -> None:
     keeper = Keeper(settings, idle_seconds=0.2)
     first = started(keeper, model_folder)
@@ -108,6 +110,7 @@ def test_an_idle_engine_ends_and_another_starts_when_needed(settings: Settings, 
     keeper.close()
 
 
+@pytest.mark.slow
 def test_two_workers_on_one_machine_take_turns(settings: Settings, model_folder: Path) -> None:
     one, two = Keeper(settings), Keeper(settings)
     first = started(one, model_folder)
@@ -125,6 +128,7 @@ def test_two_workers_on_one_machine_take_turns(settings: Settings, model_folder:
     two.close()
 
 
+@pytest.mark.slow
 def test_waiting_for_the_lock_stops_when_the_stage_must_stop(settings: Settings, model_folder: Path) -> None:
     held = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(settings.data_dir / "engine.lock")],
@@ -185,7 +189,7 @@ with keeper.engine(Serving("embedded", folder=pathlib.Path(sys.argv[2])), lambda
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_no_engine_outlives_its_worker(tmp_path: Path, model_folder: Path, number: signal.Signals) -> None:
     worker = subprocess.Popen(
         [sys.executable, "-c", WORKER, str(tmp_path), str(model_folder)],
