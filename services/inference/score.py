@@ -60,7 +60,9 @@ def score(ctx: StageContext, keeper: Keeper) -> StageResult:
     """
     serving = serving_of(ctx)
     if serving.engine == "tgi":
-        raise BadInput("engine", "TGI cannot score completions", "Use the embedded engine or vLLM ({openai: URL}).")
+        raise BadInput(
+            "policies.<name>.engine", "TGI cannot score completions", "Use the embedded engine, or vLLM (openai:URL)."
+        )
     items = own_items(ctx)
     scores, seconds = ask_all(
         ctx,

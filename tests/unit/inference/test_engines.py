@@ -17,6 +17,8 @@ from shared.errors import BadInput
         ("embedded", Serving("embedded")),
         ("http://gpu-1:8000", Serving("openai", url="http://gpu-1:8000")),
         ({"openai": "http://gpu-1:8000/v1"}, Serving("openai", url="http://gpu-1:8000/v1")),
+        ("tgi:http://gpu-1:8080", Serving("tgi", url="http://gpu-1:8080")),
+        ("openai:https://gpu-1/v1", Serving("openai", url="https://gpu-1/v1")),
         ({"tgi": "http://gpu-1:8080"}, Serving("tgi", url="http://gpu-1:8080")),
     ],
 )
@@ -24,7 +26,21 @@ def test_an_engine_is_named_or_reached_by_its_url(value: Any, serving: Serving) 
     assert parse_engine(value) == serving
 
 
-@pytest.mark.parametrize("value", ["abacus", {"tgi": 8080}, {"embedded": "http://x"}, {"a": 1, "b": 2}, None, 7])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "abacus",
+        "tgi",
+        "tgi:gpu-1",
+        "embedded:http://x",
+        "ftp://x",
+        {"tgi": 8080},
+        {"embedded": "http://x"},
+        {"a": 1, "b": 2},
+        None,
+        7,
+    ],
+)
 def test_anything_else_is_refused_with_what_would_be_right(value: Any) -> None:
     with pytest.raises(BadInput, match="Use one of: embedded"):
         parse_engine(value)
