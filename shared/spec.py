@@ -74,7 +74,7 @@ class Policy(SpecModel):
     )
     top_p: float = Field(1.0, gt=0, le=1)
     stop: list[str] = []
-    engine: str = Field("embedded", description="what serves its checkpoints: embedded, or a running server's URL")
+    engine: str = Field("embedded", description="embedded, or a server that runs already: tgi:URL, openai:URL or a URL")
 
 
 class Sft(SpecModel):
