@@ -42,7 +42,7 @@ def report_params(
         "second_judges": _second_judges(spec),
         "delta": spec.worth.model_dump(),
         "looks": spec.looks,
-        "checks": {"eval_in_training": False, "tuning_trials": spec.tuning_trials},
+        "checks": {"tuning_trials": spec.tuning_trials},
         "stages": {arm: [[stages[key].kind, key] for key in keys] for arm, keys in stages_of.items()},
         "near_duplicates": resolved.counts.get("near_duplicates", 0),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from services.analyst.params import ReportParams
 from services.analyst.scores import SeedScores
 from shared.artifacts import Artifact, Manifest
 from shared.canonical import sha256_hex
+from shared.splits import SPLITS, normalise
 
 JUDGEMENTS = "judgements.parquet"
 CURVE = "loss.parquet"
@@ -34,12 +35,17 @@ def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> Repo
         if row.evaluation == examples_of and row.seed == params.seeds[0] and row.arm in params.arms:
             shown[row.arm] = table
     committed = [artifact.manifest for name, artifact in artifacts.items() if name.startswith("stage/")]
+    prompts = _prompts(artifacts)
+    leaked = params.checks.eval_in_training or eval_in_training(prompts)
+    checks = params.checks.model_copy(update={"eval_in_training": leaked})
     return ReportInputs(
-        params=params,
+        params=params.model_copy(update={"checks": checks}),
         scores=scores,
         stages={manifest.key: stage_facts(manifest) for manifest in committed},
         curves=read_curves(params, artifacts),
-        examples=choose_examples(shown, _prompts(artifacts), list(params.arms)),
+        examples=choose_examples(
+            shown, {str(row["prompt_id"]): str(row["prompt"]) for row in prompts}, list(params.arms)
+        ),
         examples_of=examples_of,
     )
 
@@ -122,10 +128,16 @@ def _shown(params: ReportParams, artifacts: Mapping[str, Artifact]) -> str | Non
     return next((name for name in sampled if name in there), None)
 
 
-def _prompts(artifacts: Mapping[str, Artifact]) -> dict[str, str]:
-    """The texts of the prompts, from the stage that split them."""
+def eval_in_training(prompts: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether an eval prompt, by its normalised text, is also a train or dev prompt, as the split stage wrote them."""
+    texts = {split: {normalise(str(row["prompt"])) for row in prompts if row["split"] == split} for split in SPLITS}
+    return bool(texts["eval"] & (texts["train"] | texts["dev"]))
+
+
+def _prompts(artifacts: Mapping[str, Artifact]) -> list[dict[str, Any]]:
+    """The rows (PROMPTS) of the stage that split the prompts; none while it is not there."""
     for name, artifact in artifacts.items():
         if name.startswith("stage/") and artifact.manifest.kind == "prompts":
-            tables = [artifact.table(file) for file in artifact.manifest.files if file.endswith(".parquet")]
-            return {row["prompt_id"]: row["prompt"] for table in tables for row in table.to_pylist()}
-    return {}
+            rows: list[dict[str, Any]] = artifact.rows().to_pylist()
+            return rows
+    return []
