@@ -29,8 +29,9 @@ else
 fi
 
 echo "Installing what requirements.lock pins (a few minutes the first time) ..."
-pip install --quiet --constraint requirements.lock "$(grep '^torch==' requirements.lock)"
-pip install --quiet --no-deps --requirement requirements.lock
+# -qq: errors only; a warning a package about the user's pip settings would bury what follows.
+pip install -qq --constraint requirements.lock "$(grep '^torch==' requirements.lock)"
+pip install -qq --no-deps --requirement requirements.lock
 # A build of this checkout may have left its own record of the extras here, which would be read instead of the new one.
 rm -rf touchstone_rlaif.egg-info
-pip install --quiet --no-deps --no-build-isolation --editable .
+pip install -qq --no-deps --no-build-isolation --editable .

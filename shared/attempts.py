@@ -38,6 +38,8 @@ class Marker(BaseModel):
     outcome: Outcome | None = None
     permanent: bool = False
     message: str = ""
+    retry_after: float | None = None
+    """waiting: seconds until the next attempt, where this one knew."""
 
 
 class Attempt:
@@ -56,17 +58,26 @@ class Attempt:
         )
 
     def start(self, store: ObjectStore) -> None:
-        self._write(store)
+        self.write(store)
 
     def advanced(self, store: ObjectStore) -> None:
         self.marker.steps += 1
-        self._write(store)
+        self.write(store)
 
     def end(self, store: ObjectStore, outcome: Outcome, message: str = "", permanent: bool = False) -> None:
         self.marker.outcome, self.marker.message, self.marker.permanent = outcome, message, permanent
-        self._write(store)
+        self.write(store)
 
-    def _write(self, store: ObjectStore) -> None:
+    def later(self, store: ObjectStore, message: str, seconds: float) -> None:
+        """End as waiting until a given time. Attempts that did so before are forgotten: there may be thousands."""
+        self.marker.retry_after = seconds
+        self.end(store, "waiting", message)
+        prefix = self.name.removesuffix(f"{self.id}.json")
+        waited = [marker for marker in read_markers(store, prefix) if marker.retry_after is not None]
+        store.delete(f"{prefix}{marker.attempt}.json" for marker in waited if marker.attempt != self.id)
+
+    def write(self, store: ObjectStore) -> None:
+        """Write the marker as it stands."""
         store.put(self.name, self.marker.model_dump_json().encode())
 
 
@@ -94,7 +105,8 @@ def verdict(markers: Sequence[Marker], experiment: str, generation: int) -> str 
         return f"{errors[-1].message} (tried {len(errors)} times)"
     lost = 0
     for marker in reversed(own):
-        if marker.outcome in {"stopped", "waiting"}:
+        # One that knew when to look again had done what there was to do.
+        if marker.outcome in {"stopped", "waiting"} and marker.retry_after is None:
             continue
         if marker.outcome is not None or marker.steps:
             break

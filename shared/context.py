@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from shared.units import Unit
 
 REPORT_EVERY = 0.3
 LOG_EVERY = 3.0
+NOTE_EVERY = 10.0
 
 Sender = Callable[..., None]
 
@@ -52,10 +54,13 @@ class StageContext:
         self.scratch = f"scratch/{unit.key}/"
         self.workdir = settings.data_dir / "attempts" / attempt.id
         self.workdir.mkdir(parents=True, exist_ok=True)
+        self._kept = ExitStack()
         self._lease = lease
         self._attempt = attempt
         self._shutdown = shutdown
         self._reported = 0.0
+        self._note: str | None = None
+        self._noted = 0.0
         self._asked = 0.0
         self._lines: list[str] = []
         self._logged = time.monotonic()
@@ -67,6 +72,11 @@ class StageContext:
     def input(self, name: str) -> Artifact:
         """A committed input. Raises KeyError where the plan gave none of this name."""
         return Artifact.load(self.store, self.unit.inputs[name], self.settings.data_dir / "cache")
+
+    @property
+    def budget(self) -> str | None:
+        """The kind of stage whose budget pays for this unit; None where its experiment has none."""
+        return self.unit.kind if self.unit.options.get("budget") else None
 
     @property
     def held(self) -> bool:
@@ -94,12 +104,29 @@ class StageContext:
             self.check()
             time.sleep(0.05)
 
-    def progress(self, done: int, total: int) -> None:
-        """Say how far the work is; sent a few times a second at most."""
+    def wait(self, seconds: float) -> None:
+        """Let this time pass. Raises `Stopped`."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.check()
+            time.sleep(0.05)
+
+    def keep(self, held: AbstractContextManager[None]) -> None:
+        """Enter a context that ends with the attempt, after its commit."""
+        self._kept.enter_context(held)
+
+    def progress(self, done: int, total: int, note: str | None = None) -> None:
+        """Say how far the work is, and what keeps it waiting; sent a few times a second at most.
+
+        A note replaces another one after NOTE_EVERY seconds at the soonest, so that a countdown is not one event a
+        second.
+        """
         now = time.monotonic()
+        if (note is None) != (self._note is None) or now - self._noted > NOTE_EVERY:
+            self._note, self._noted = note, now
         if now - self._reported > REPORT_EVERY or done >= total:
             self._reported = now
-            self._send("progress", done=done, total=total)
+            self._send("progress", done=done, total=total, note=self._note)
 
     def metrics(self, row: dict[str, float]) -> None:
         """Stream one row of training metrics as an event."""
@@ -128,8 +155,9 @@ class StageContext:
         return lambda: time.monotonic() - started
 
     def close(self) -> None:
-        """Remove the attempt's local files."""
+        """Remove the attempt's local files, then let go of what was kept."""
         shutil.rmtree(self.workdir, ignore_errors=True)
+        self._kept.close()
 
     def _send(self, type: signals.Type, **fields: Any) -> None:
         signals.send(self.redis, type, key=self.unit.key, unit=self.unit.commit_key, **fields)

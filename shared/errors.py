@@ -5,7 +5,8 @@ TouchstoneError
 │   └── BadInputs       several of them at once (a spec with three mistakes)
 ├── StageError          the work failed; counted, three of them fail a stage
 │   └── PermanentError  it would fail again (wrong API key): fails the stage at once
-├── Outage              broker, store or endpoint is away: never counted, the stage waits
+├── Outage              broker, store or endpoint is away, or money is out: never counted, the stage waits
+│   └── Later           nothing is away, but what is waited for is not there yet: looked at again at a given time
 └── Stopped             the work must end now, through no fault of its own (cancelled, lease lost)
 """
 
@@ -71,6 +72,14 @@ class PermanentError(StageError):
 
 class Outage(TouchstoneError):
     """Something outside the work is away. The stage waits with this reason and is tried again."""
+
+
+class Later(Outage):
+    """What the work waits for goes on without it. It gives its worker back and is tried again in `seconds`."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class Stopped(TouchstoneError):

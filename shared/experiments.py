@@ -11,7 +11,7 @@ import json
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -19,8 +19,10 @@ import redis
 from ulid import ULID
 
 from shared import signals
+from shared.budget import Budget
 from shared.canonical import canonical_json, sha256_hex
 from shared.resolve import Resolved
+from shared.spec import Spec
 from shared.store import NotFound, ObjectStore
 
 PREFIX = "experiments/"
@@ -37,6 +39,19 @@ class Control:
     cancelled: bool = False
     failures: Mapping[str, str] | None = None
     """Error by stage key, of this generation."""
+    budget_usd: float | None = None
+    """The highest that any `resume` gave; None where none did."""
+    stage_budgets_usd: Mapping[str, float] = field(default_factory=dict)
+
+    def raised(self, spec: Spec) -> Budget | None:
+        """The spec's budget, with what was added since. It only ever grows, so no reader can be too generous."""
+        if spec.budget is None:
+            return None
+        total = spec.budget_usd if self.budget_usd is None else max(self.budget_usd, spec.budget_usd or 0.0)
+        kinds: dict[str, float] = {
+            kind: max(usd, self.stage_budgets_usd.get(kind, 0.0)) for kind, usd in spec.stage_budgets_usd.items()
+        }
+        return Budget.of(total, kinds)
 
 
 def new_id(idempotency_key: str | None = None) -> str:
@@ -127,11 +142,21 @@ def fold_control(store: ObjectStore, names: Iterable[str]) -> Control:
     generation = max((number for number, _, _ in found), default=0)
     current = [(verb, name) for number, verb, name in found if number == generation]
     failures = [read_json(store, name) or {} for verb, name in current if verb == "failure"]
+    resumes = [read_json(store, name) or {} for _, verb, name in found if verb == "resume"]
     return Control(
         generation=generation,
         cancelled=any(verb == "cancel" for verb, _ in current),
         failures={failure["key"]: failure["error"] for failure in failures if failure},
+        budget_usd=max((usd for resume in resumes if (usd := resume.get("budget_usd")) is not None), default=None),
+        stage_budgets_usd=_highest(resume.get("stage_budgets_usd") or {} for resume in resumes),
     )
+
+
+def _highest(given: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    highest: dict[str, float] = {}
+    for one in given:
+        highest |= {name: max(value, highest.get(name, value)) for name, value in one.items()}
+    return highest
 
 
 def write_control(store: ObjectStore, client: redis.Redis, id: str, verb: Verb, generation: int, **fields: Any) -> None:

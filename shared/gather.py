@@ -17,7 +17,11 @@ def gather(ctx: StageContext) -> StageResult:
     assert ctx.unit.parts is not None
     cache = ctx.settings.data_dir / "cache"
     parts = [Artifact.load(ctx.store, ref, cache) for ref in ctx.unit.parts]
-    files = {name: pa.concat_tables([part.table(name) for part in parts]) for name in parts[0].manifest.files}
+    # A shard from before a column was added lacks it: null there.
+    files = {
+        name: pa.concat_tables([part.table(name) for part in parts], promote_options="default")
+        for name in parts[0].manifest.files
+    }
     cost = sum((part.manifest.cost for part in parts), Cost())
     return StageResult(dict(files), add_metrics(part.manifest.metrics for part in parts), cost)
 

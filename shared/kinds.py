@@ -32,10 +32,11 @@ KINDS: dict[str, Kind] = {
         Kind("sft", "trainer"),
         Kind("sample", "inference"),
         Kind("score", "inference"),
+        Kind("reward", "inference"),
         Kind("label", "critic", sharded=True),
         Kind("rl", "trainer"),
         Kind("judge", "critic", sharded=True),
-        Kind("report", "analysis"),
+        Kind("report", "analysis", version=2),
     )
 }
 

@@ -16,6 +16,7 @@ from shared.errors import BadInput
 from shared.store import ObjectStore
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+NAME_FIX = "Use 1 to 100 letters, digits, dots, dashes and underscores, with a letter or digit at both ends."
 RECORD = re.compile(r"(?P<name>.+)\.(?P<ulid>[0-9A-HJKMNP-TV-Z]{26})\.json")
 
 # Two records of one process within a millisecond still keep their order.
@@ -29,11 +30,7 @@ def check_name(name: str, field: str = "name") -> str:
         BadInput: it has slashes, spaces, a leading or trailing dot, or more than 100 characters.
     """
     if not NAME.fullmatch(name):
-        raise BadInput(
-            field,
-            f"{name[:120]!r} is not a safe name",
-            "Use 1 to 100 letters, digits, dots, dashes and underscores, with a letter or digit at both ends.",
-        )
+        raise BadInput(field, f"{name[:120]!r} is not a safe name", NAME_FIX)
     return name
 
 

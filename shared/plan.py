@@ -12,15 +12,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.canonical import content_key, sha256_hex
+from shared.asking import DEFAULT
+from shared.canonical import content_key
+from shared.critic_plan import critic_params, critics_of
 from shared.kinds import KINDS
 from shared.llm.providers import ModelSpec
+from shared.llm.providers.ensemble import MEMBERS
+from shared.llm.providers.reward_model import REWARDS
+from shared.matrix import cells, in_cell
+from shared.prices import FREE, price_of
 from shared.protocols import TrainedArm
 from shared.report_plan import report_params
 from shared.resolve import Resolved
 from shared.spec import Arm, Policy, Rl, Sft, SimulatedPrompts, Spec
+from shared.specbase import DeclaredDataset
 from shared.specparse import evaluation_names, needed_models, policy_of, start_arms
-from shared.templates import render_pairwise
 
 
 @dataclass
@@ -61,58 +67,83 @@ def stage_key(kind: str, params: Mapping[str, Any], inputs: Mapping[str, str]) -
 
 
 def plan(resolved: Resolved) -> Plan:
-    """The stages of an experiment and their keys."""
+    """The stages of an experiment and their keys; the cells of a matrix share what is the same in them."""
     spec = resolved.parsed
     build = PlanBuilder(spec, resolved)
-    starts = start_arms(spec)
-    scores: list[dict[str, Any]] = []
-    training: list[dict[str, Any]] = []
-    done: set[str] = set()
-    for name, arm in spec.arms.items():
-        recipes = [(starts[name], arm.model_copy(update={"rl": None}))] if name in starts else []
-        for arm_name, recipe in [*recipes, (name, arm)]:
-            if arm_name not in done:
-                done.add(arm_name)
-                _plan_arm(build, spec, arm_name, recipe, scores, training)
-    order = [found for arm_name in spec.arms for found in (starts.get(arm_name), arm_name) if found]
-    inputs = {row["input"]: row.pop("key") for row in [*scores, *training]}
-    drawn = Plan(build.stages, "")
-    stages_of = {one: drawn.ancestors(_of_arm(one, scores, training, inputs)) for one in dict.fromkeys(order)}
-    for user, keys in stages_of.items():
-        for key in keys:
-            build.stages[key].arms.append(user)
+    drawn = [_plan_cell(build, name, cell) for name, cell in cells(spec).items()]
+    inputs = {name: key for cell in drawn for name, key in cell.inputs.items()}
+    tables: dict[str, dict[str, Any]] = {}
+    for cell in drawn:
+        stages_of = _stages_of_arms(build, cell)
+        tables[cell.name] = report_params(
+            resolved, cell.spec, list(stages_of), cell.starts, cell.scores, cell.training, stages_of, build.stages
+        )
+    if spec.critic_check is not None:
+        for name in critics_of(spec):
+            build.check(name, spec.critic_check.labels, spec.critic_check.split)
     inputs |= {f"stage/{key}": key for key in build.stages}
-    params = report_params(resolved, list(stages_of), starts, scores, training, stages_of, build.stages)
+    params = tables[""] if spec.matrix is None else {"cells": tables}
+    params |= {"spec": resolved.spec, "critics": critic_params(spec, build.stages)}
     report = build.add("report", params, inputs)
-    build.stages[report].arms.extend(stages_of)
+    build.stages[report].arms.extend(in_cell(cell.name, arm) for cell in drawn for arm in cell.order)
     return Plan(build.stages, report)
 
 
-def _plan_arm(
-    build: PlanBuilder,
-    spec: Spec,
-    name: str,
-    arm: Arm,
-    scores: list[dict[str, Any]],
-    training: list[dict[str, Any]],
-) -> None:
-    """One arm's stages for every seed, and where the report finds its scores and training curves."""
+@dataclass
+class _CellPlan:
+    """One cell's arms in their order, starts included, and where the report finds their scores and training curves."""
+
+    name: str
+    spec: Spec
+    starts: dict[str, str]
+    order: list[str]
+    scores: list[dict[str, Any]]
+    training: list[dict[str, Any]]
+    inputs: dict[str, str]
+
+
+def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> _CellPlan:
+    """Add the stages of a cell's arms; each start's before those of its RL arm."""
+    starts = start_arms(spec)
+    order = list(dict.fromkeys(found for arm in spec.arms for found in (starts.get(arm), arm) if found))
+    cell = _CellPlan(name, spec, starts, order, [], [], {})
+    done: set[str] = set()
+    for arm_name, arm in spec.arms.items():
+        recipes = [(starts[arm_name], arm.model_copy(update={"rl": None}))] if arm_name in starts else []
+        for one, recipe in [*recipes, (arm_name, arm)]:
+            if one not in done:
+                done.add(one)
+                _plan_arm(build, cell, one, recipe)
+    return cell
+
+
+def _plan_arm(build: PlanBuilder, cell: _CellPlan, name: str, arm: Arm) -> None:
+    """One arm's stages for every seed."""
+    spec, where = cell.spec, in_cell(cell.name, name)
     for seed in spec.seeds:
         trained = build.train(arm, seed)
         steps = [("sft", trained.start or trained.checkpoint), *([("rl", trained.checkpoint)] if arm.rl else [])]
         for step, key in steps:
-            at = {"arm": name, "seed": seed, "step": step}
-            training.append({**at, "input": f"train/{name}/{seed}/{step}", "key": key})
+            source = f"train/{where}/{seed}/{step}"
+            cell.training.append({"arm": name, "seed": seed, "step": step, "input": source})
+            cell.inputs[source] = key
         for full, (entry, temperature) in evaluation_names(spec).items():
-            key = spec.evaluations[entry].plan(build, trained, temperature)
-            at = {"arm": name, "seed": seed, "evaluation": full}
-            scores.append({**at, "input": f"judge/{name}/{seed}/{full}", "key": key})
+            source = f"judge/{where}/{seed}/{full}"
+            cell.scores.append({"arm": name, "seed": seed, "evaluation": full, "input": source})
+            cell.inputs[source] = spec.evaluations[entry].plan(build, trained, temperature)
 
 
-def _of_arm(
-    arm: str, scores: list[dict[str, Any]], training: list[dict[str, Any]], inputs: Mapping[str, str]
-) -> list[str]:
-    return [inputs[row["input"]] for row in [*scores, *training] if row["arm"] == arm]
+def _stages_of_arms(build: PlanBuilder, cell: _CellPlan) -> dict[str, list[str]]:
+    """The stages that each arm of a cell would need alone; every one of them learns that this arm needs it."""
+    drawn = Plan(build.stages, "")
+    wanted: dict[str, list[str]] = {arm: [] for arm in cell.order}
+    for row in [*cell.scores, *cell.training]:
+        wanted[row["arm"]].append(cell.inputs[row["input"]])
+    found = {arm: drawn.ancestors(keys) for arm, keys in wanted.items()}
+    for arm, keys in found.items():
+        for key in keys:
+            build.stages[key].arms.append(in_cell(cell.name, arm))
+    return found
 
 
 class PlanBuilder:
@@ -122,6 +153,7 @@ class PlanBuilder:
         self.spec = spec
         self.resolved = resolved
         self.stages: dict[str, Stage] = {}
+        self._critics: dict[tuple[str, str], dict[str, Any]] = {}
         self.prompts = self.add("prompts", {**self._sizes(), "source": self._source()}, {})
 
     def add(self, kind: str, params: Mapping[str, Any], inputs: Mapping[str, str], model: str | None = None) -> str:
@@ -163,9 +195,8 @@ class PlanBuilder:
         given = dict(inputs)
         full = {"protocol": protocol, **params}
         if judge is not None:
-            entry = self.spec.models[judge]
-            full |= {"judge": self._identity(judge), "template": self._template(judge)}
-            given |= {field: self._teach(name, "eval", 0.0, 1.0) for field, name in needed_models(entry).items()}
+            full |= self._critic(judge, "judge")
+            given |= self._critic_inputs(judge, "eval", 0.0, inputs)
         return self.add("judge", full, given, judge)
 
     def _sft(self, policy: Policy, name: str, sft: Sft, seed: int) -> str:
@@ -189,13 +220,54 @@ class PlanBuilder:
         if rl.pairs == "recorded":
             return self._recorded_pairs(rl.critic, "train", sft.fraction, rl.per_prompt)
         where = {"split": "train", "start": sft.fraction, "stop": 1.0}
-        params = {**where, "n": rl.samples, "temperature": rl.temperature, "seed": seed}
+        params = {**where, "n": rl.sampled, "temperature": rl.temperature, "seed": seed}
         inputs = {"samples": self._sample(policy, start, params)}
-        for name, model in needed_models(self.spec.models[rl.critic]).items():
-            inputs[name] = self._teach(model, "train", 0.0, 1.0)
-        label: dict[str, Any] = {"pairs": "on_policy", "critic": self._identity(rl.critic), "order": "both"}
-        label["template"] = self._template(rl.critic)
-        return self.add("label", label, inputs, rl.critic)
+        source = {"pairs": rl.pairs, **({} if rl.choose == "first_two" else {"choose": rl.choose})}
+        if rl.pairs == "policy_vs_teacher":
+            inputs["opponent"] = self._teach(rl.opponent or sft.teacher, "train", sft.fraction, 1.0)
+        inputs |= self._critic_inputs(rl.critic, "train", sft.fraction, inputs)
+        return self.add("label", {**source, **self._critic(rl.critic, "critic")}, inputs, rl.critic)
+
+    def _critic(self, model: str, role: str) -> dict[str, Any]:
+        """All that a stage's key holds of a critic or judge: who it is, and how it is asked where that is not usual."""
+        if (model, role) not in self._critics:
+            self._critics[model, role] = self._describe_critic(model, role)
+        return self._critics[model, role]
+
+    def _describe_critic(self, model: str, role: str) -> dict[str, Any]:
+        entry = self.spec.models[model]
+        who = self._identity(model)
+        if entry.parts:
+            who["members"] = [self._critic(part, "critic") for part in entry.parts]
+        ask = entry.asks
+        if ask is None:
+            return {role: who, "order": "both", "template": None}
+        unusual = {} if ask.params() == DEFAULT.params() else {"ask": ask.params()}
+        return {role: who, "order": ask.shown, "template": ask.fingerprint(), **unusual}
+
+    def _critic_inputs(self, model: str, split: str, start: float, compared: Mapping[str, str]) -> dict[str, str]:
+        """The stages that a critic of completions needs, on the prompts of a split from `start` on."""
+        entry = self.spec.models[model]
+        found: dict[str, str] = {}
+        for needed, name in needed_models(entry).items():
+            if needed == "towards":
+                found["towards"] = self._teach(name, split, 0.0, 1.0)
+            else:
+                found["reference_answers"] = self._teach(name, split, start, 1.0)
+        if entry.base_model is not None:
+            params = {name: value for name, value in entry.identity().items() if name != "provider"}
+            for name, key in compared.items():
+                found[f"{REWARDS}{name}"] = self.add("reward", params, {"completions": key}, model)
+        for number, part in enumerate(entry.parts):
+            of_part = self._critic_inputs(part, split, start, compared)
+            found |= {f"{MEMBERS}{number}/{name}": key for name, key in of_part.items()}
+        return found
+
+    def check(self, critic: str, labels: str, split: str) -> str:
+        """A critic's labels of recorded pairs, to be compared with the recorded labels."""
+        inputs = {"preferences": self._recorded_pairs(labels, split, 0.0, 1)}
+        inputs |= self._critic_inputs(critic, split, 0.0, {})
+        return self.add("label", {"pairs": "given", **self._critic(critic, "critic")}, inputs, critic)
 
     def _recorded_pairs(self, model: str, split: str, start: float, per_prompt: int) -> str:
         where = {"split": split, "start": start, "stop": 1.0, "per_prompt": per_prompt}
@@ -232,18 +304,20 @@ class PlanBuilder:
         entry: ModelSpec = self.spec.models[model]
         return entry.identity()
 
-    def _template(self, model: str) -> str | None:
-        """The hash of what a critic is asked; None for one that reads no words."""
-        return None if self.spec.models[model].offline else sha256_hex(render_pairwise("prompt", "a", "b"))
-
     def _options(self, model: str | None) -> dict[str, Any]:
-        return {} if model is None else {"name": model, **self.spec.models[model].options()}
+        if model is None:
+            return {}
+        entry = self.spec.models[model]
+        parts = {"members": [self._options(part) for part in entry.parts]} if entry.parts else {}
+        price = price_of(entry)
+        known = {} if price in (None, FREE) else {"price": price.model_dump(exclude_none=True)}
+        return {"name": model, **known, **entry.options(), **parts}
 
     def _sizes(self) -> dict[str, int]:
         return {split: getattr(self.spec.prompts, split) for split in ("train", "dev", "eval")}
 
     def _source(self) -> dict[str, Any]:
         source = self.spec.prompts.source
-        if isinstance(source, SimulatedPrompts):
+        if isinstance(source, SimulatedPrompts | DeclaredDataset):
             return source.model_dump(mode="json")
         return {"dataset": self.resolved.datasets[source.removeprefix("dataset:")]}

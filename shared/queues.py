@@ -77,3 +77,8 @@ def run_worker(app: Celery, queue: str, concurrency: int) -> None:
 def send_partial(app: Celery, payload: dict[str, Any]) -> None:
     """Ask the analyst for a partial report; no stage, so nothing is lost with it."""
     app.send_task("partial-report", args=[payload], queue="analysis", retry=False, expires=60)
+
+
+def send_cancel_batch(app: Celery, name: str) -> None:
+    """Ask a worker to cancel an open batch; no stage, so the conductor asks again until the batch is closed."""
+    app.send_task("cancel-batch", args=[{"batch": name}], queue="teacher", retry=False, expires=60)

@@ -27,6 +27,29 @@ COMPLETIONS = pa.schema(
 )
 """A teacher's demonstrations and a policy's samples alike."""
 
+VOTE = pa.struct(
+    [
+        ("preference", pa.float64()),
+        ("verdict_ab", pa.string()),
+        ("verdict_ba", pa.string()),
+        ("raw_ab", pa.string()),
+        ("raw_ba", pa.string()),
+        ("order_asked", pa.string()),
+        ("margin", pa.float64()),
+    ]
+)
+VERDICTS = [
+    ("order_asked", pa.string()),
+    ("score_a", pa.float64()),
+    ("score_b", pa.float64()),
+    ("margin", pa.float64()),
+    ("votes", pa.list_(VOTE)),
+]
+"""What some critics say besides; null elsewhere, and absent from what was written before there were such critics.
+
+order_asked is ab or ba where one order alone was asked; margin is score_a - score_b of a critic that scores; votes are
+an ensemble's, in the order of its members."""
+
 PREFERENCES = pa.schema(
     [
         ("prompt_id", pa.string()),
@@ -41,10 +64,12 @@ PREFERENCES = pa.schema(
         ("dropped", pa.string()),
         ("raw_ab", pa.string()),
         ("raw_ba", pa.string()),
+        *VERDICTS,
     ]
 )
 """Verdicts are a, b, tie or unparsable and name the completion, whatever order it was shown in. preference is the
-share of verdicts for a (tie .5), null when unusable; dropped says why a row makes no training pair."""
+share of verdicts for a (tie .5) or what the critic's rule made of them, null when unusable; dropped says why a row
+makes no training pair."""
 
 JUDGEMENTS = pa.schema(
     [
@@ -57,6 +82,7 @@ JUDGEMENTS = pa.schema(
         ("verdict_ba", pa.string()),
         ("raw_ab", pa.string()),
         ("raw_ba", pa.string()),
+        *VERDICTS,
     ]
 )
 """score is W (0..100, both orders averaged, tie 50) or the protocol's own unit; null where not valid."""
@@ -71,6 +97,17 @@ LIKELIHOODS = pa.schema(
     ]
 )
 """logprob in nats, summed over the completion's tokens; which is completion, a or b; row is the scored table's row."""
+
+REWARDS = pa.schema(
+    [
+        ("prompt_id", pa.string()),
+        ("sample_index", pa.int32()),
+        ("completion", pa.string()),
+        ("reward", pa.float64()),
+        ("tokens", pa.int32()),
+    ]
+)
+"""reward is a reward model's output; tokens are those that it saw of prompt and completion."""
 
 
 def from_rows(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def report_params(
     resolved: Resolved,
+    spec: Spec,
     arms: Sequence[str],
     starts: Mapping[str, str],
     scores: Sequence[Mapping[str, Any]],
@@ -25,13 +26,14 @@ def report_params(
     stages_of: Mapping[str, Sequence[str]],
     stages: Mapping[str, Stage],
 ) -> dict[str, Any]:
-    """The params of the report over `arms` (starts included, each before its RL arm)."""
-    spec = resolved.parsed
+    """The params of the report over `arms` (starts included, each before its RL arm), or of one cell of a matrix.
+
+    `spec` is the cell's. The spec as it was written stands beside them once.
+    """
     pairs: dict[str, Any] = {name: list(pair) for name, pair in contrasts(spec).items()}
     if {"gain-weak", "gain-strong"} <= set(pairs) and not spec.contrasts:
         pairs["vanishing"] = [pairs["gain-weak"], pairs["gain-strong"]]
     return {
-        "spec": resolved.spec,
         "seeds": spec.seeds,
         "arms": {arm: _arm(arm, starts) for arm in arms},
         "evaluations": {full: _evaluation(spec, entry, at) for full, (entry, at) in evaluation_names(spec).items()},
@@ -60,8 +62,9 @@ def _evaluation(spec: Spec, entry: str, temperature: float | None) -> dict[str, 
     evaluation = spec.evaluations[entry]
     named = evaluation.models()
     judge = named.get("judge")
-    offline = judge is not None and spec.models[judge].offline
-    copied = judge is not None and spec.models[judge].imitation
+    asked = [] if judge is None else [spec.models[one] for one in spec.models[judge].parts or (judge,)]
+    offline = bool(asked) and all(one.offline for one in asked)
+    copied = any(one.imitation for one in asked)
     reason = ""
     if copied:
         reason = f"the judge {judge} measures likeness to a teacher's completions"

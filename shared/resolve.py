@@ -9,16 +9,24 @@ from typing import Any
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from shared.asking import Ask
 from shared.datasets import DatasetInfo, find_dataset, read_dataset
-from shared.errors import BadInput
+from shared.declared import declared_fields
+from shared.errors import BadInput, BadInputs, Outage
 from shared.llm.credentials import check_credentials
 from shared.llm.providers.recorded import RecordedModel
+from shared.llm.providers.verifiable import VerifiableModel
+from shared.matrix import cells
 from shared.models import find_model
+from shared.names import check_name
+from shared.prices import price_errors
 from shared.settings import Settings
-from shared.spec import Policy, SimulatedPrompts, Spec
+from shared.spec import Policy, Prompts, SimulatedPrompts, Spec
+from shared.specbase import DeclaredDataset
 from shared.specparse import needed_models, parse_spec
 from shared.splits import Splits, rows_between, split_prompts
 from shared.store import ObjectStore
+from shared.uploaded_templates import pin_template, read_template
 from shared.world.prompts import make_prompts
 
 RESOLVED_SCHEMA = "touchstone/resolved/1"
@@ -34,7 +42,8 @@ class Resolved(BaseModel):
     datasets: dict[str, str] = {}
     """SHA-256 of each dataset, by name."""
     policies: dict[str, dict[str, str]] = {}
-    """Of each policy that is not pretrained: {uploaded: sha256} or {hub: name, revision: commit}."""
+    """Of each policy that is not pretrained: {uploaded: sha256}, {hub: name, revision: commit} or, where it is not
+    there, {declared: name, revision: as stated}."""
     counts: dict[str, int] = {}
     """Prompts in each split, and near_duplicates."""
 
@@ -50,41 +59,73 @@ def resolve(spec: Spec, store: ObjectStore, settings: Settings) -> Resolved:
         BadInput: a name is not there, or a dataset lacks what the spec asks of it.
         Outage: the store or the model hub cannot be reached.
     """
-    for name, entry in spec.models.items():
-        check_credentials(settings, name, entry)
+    if not any(declared_fields(spec)):  # what can only be planned needs no key
+        for name, entry in spec.models.items():
+            check_credentials(settings, name, entry)
+    if errors := list(price_errors(spec)):
+        raise BadInputs(errors)
     pins = {name: _dataset(store, field, name, kind) for field, name, kind in _named_datasets(spec)}
     policies = {
-        name: _base_model(store, f"policies.{name}.model", policy)
+        name: _policy_model(store, f"policies.{name}.model", policy)
         for name, policy in spec.policies.items()
-        if policy.model is not None
+        if policy.base is None
     }
-    splits = prompt_splits(spec, {name: info.sha256 for name, info in pins.items()}, store)
-    for name in spec.models:
-        _check_coverage(spec, name, pins, splits, store)
+    templates = {
+        name: _template(store, f"models.{name}.ask", entry.asks)
+        for name, entry in spec.models.items()
+        if entry.asks is not None and entry.asks.template is not None
+    }
+    checkpoints = {
+        name: _base_model(store, f"models.{name}.model", entry.base_model)
+        for name, entry in spec.models.items()
+        if entry.base_model is not None
+    }
+    if isinstance(spec.prompts.source, DeclaredDataset):
+        counts = _declared_counts(spec.prompts, spec.prompts.source)
+    else:
+        splits = prompt_splits(spec, {name: info.sha256 for name, info in pins.items()}, store)
+        counts = {split: splits.count(split) for split in ("eval", "dev", "train")}
+        counts["near_duplicates"] = splits.near_duplicates
+        for name in spec.models:
+            _check_coverage(spec, name, pins, splits, store)
     return Resolved(
-        spec=_pinned(spec, pins),
+        spec=_pinned(spec, pins, templates, checkpoints),
         datasets={name: info.sha256 for name, info in pins.items()},
         policies=policies,
-        counts={split: splits.count(split) for split in ("eval", "dev", "train")}
-        | {"near_duplicates": splits.near_duplicates},
+        counts=counts,
     )
 
 
-def _pinned(spec: Spec, pins: dict[str, DatasetInfo]) -> dict[str, Any]:
-    """The spec as plain data, seeds written out and every recorded model with its dataset's hash."""
+def _pinned(
+    spec: Spec, pins: dict[str, DatasetInfo], templates: dict[str, str], checkpoints: dict[str, dict[str, str]]
+) -> dict[str, Any]:
+    """The spec as plain data, seeds written out and every model with what its dataset, template or checkpoint is."""
     data: dict[str, Any] = spec.model_dump(mode="json", exclude_defaults=True) | {"seeds": spec.seeds}
     for name, entry in spec.models.items():
         if entry.dataset is not None:
             data["models"][name]["pinned"] = pins[entry.dataset].sha256
+        if name in templates:
+            data["models"][name]["ask"]["pinned"] = templates[name]
+        if name in checkpoints:
+            data["models"][name]["pinned"] = checkpoints[name]
     return data
 
 
+def _declared_counts(prompts: Prompts, source: DeclaredDataset) -> dict[str, int]:
+    counts = {split: int(getattr(prompts, split)) for split in ("eval", "dev", "train")}
+    if (wanted := sum(counts.values())) > source.declared.rows:
+        problem = f"train, dev and eval are {wanted:,} prompts, and {source.declared.rows:,} are declared"
+        raise BadInput("prompts.source.declared.rows", problem, f"Declare {wanted:,} or more, or lower the splits.")
+    return counts | {"near_duplicates": 0}
+
+
 def prompt_splits(spec: Spec, pins: dict[str, str], store: ObjectStore) -> Splits:
-    """The prompts of an experiment in their splits. Raises `BadInput` when there are too few."""
+    """The prompts of an experiment, not declared ones, in their splits. Raises `BadInput` when there are too few."""
     sizes = (("train", spec.prompts.train), ("dev", spec.prompts.dev), ("eval", spec.prompts.eval))
     source = spec.prompts.source
     if isinstance(source, SimulatedPrompts):
         return _world_splits(source.world.count, source.world.seed, sizes)
+    assert isinstance(source, str), "declared prompts have no text"
     return _dataset_splits(store, pins[source.removeprefix("dataset:")], sizes)  # type: ignore[arg-type]
 
 
@@ -110,7 +151,7 @@ def _named_datasets(spec: Spec) -> Iterator[tuple[str, str, str]]:
     for name, entry in spec.models.items():
         if entry.dataset is not None:
             kind = "preferences" if entry.records_preferences else "completions"
-            yield f"models.{name}.{kind}", entry.dataset, kind
+            yield f"models.{name}.{entry.dataset_field}", entry.dataset, kind
 
 
 def _dataset(store: ObjectStore, field: str, name: str, kind: str) -> DatasetInfo:
@@ -123,63 +164,103 @@ def _dataset(store: ObjectStore, field: str, name: str, kind: str) -> DatasetInf
     return info
 
 
-def _base_model(store: ObjectStore, field: str, policy: Policy) -> dict[str, str]:
+def _template(store: ObjectStore, field: str, ask: Ask) -> str:
+    """The content hash of an uploaded template, which must suit the way of asking."""
+    assert ask.template is not None
+    sha256 = pin_template(store, f"{field}.template", ask.template, ask.sort)
+    ask.check_template(read_template(store, sha256), field)
+    return sha256
+
+
+def _policy_model(store: ObjectStore, field: str, policy: Policy) -> dict[str, str]:
+    if policy.declared is not None:
+        return {"declared": policy.declared.model, "revision": policy.declared.revision}
     assert policy.model is not None
-    if policy.model.startswith("model:"):
-        name = policy.model.removeprefix("model:")
+    return _base_model(store, field, policy.model)
+
+
+def _base_model(store: ObjectStore, field: str, model: str) -> dict[str, str]:
+    """What a hub's or an uploaded model's name stands for now."""
+    if model.startswith("model:"):
+        name = check_name(model.removeprefix("model:"), field)
         info = find_model(store, name)
         if info is None:
             raise BadInput(field, f"there is no model {name!r}", f"Add it first: touchstone model add {name} FOLDER")
         return {"uploaded": info.sha256}
-    return {"hub": policy.model, "revision": _hub_revision(field, policy.model)}
+    return {"hub": model, "revision": _hub_revision(field, model)}
 
 
 def _hub_revision(field: str, model: str) -> str:
     """The commit that a hub's model name stands for now."""
+    import httpx2
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     name, _, revision = model.partition("@")
     try:
         found = HfApi().model_info(name, revision=revision or None, timeout=10).sha
+    except HFValidationError:
+        fix = "Write OWNER/NAME as the hub does, or model:NAME for one added by `touchstone model add`."
+        raise BadInput(field, f"{name[:120]!r} is no name of a model", fix) from None
     except RepositoryNotFoundError:
         raise BadInput(
             field, f"the model hub has no model {name!r}", "Check its name, or log in if it is gated."
         ) from None
-    except (HfHubHTTPError, OSError) as error:
-        fix = "Try again later, or upload the model: touchstone model add NAME FOLDER, then `model: model:NAME`."
-        raise BadInput(field, f"the model hub cannot be reached ({type(error).__name__})", fix) from None
+    except RevisionNotFoundError:
+        raise BadInput(field, f"{name} has no revision {revision!r}", "Name a branch, tag or commit of it.") from None
+    except (HfHubHTTPError, httpx2.TransportError, OSError) as error:
+        fix = "try again later, or upload the model: touchstone model add NAME FOLDER, then `model: model:NAME`"
+        raise Outage(f"{field}: the model hub cannot be reached ({type(error).__name__}); {fix}") from None
     return str(found)
 
 
 def _check_coverage(spec: Spec, name: str, pins: dict[str, DatasetInfo], splits: Splits, store: ObjectStore) -> None:
-    """A recorded teacher must have a completion for every prompt that it will be asked about."""
+    """A dataset must have a row for every prompt that its model will be asked about."""
     entry = spec.models[name]
-    if not isinstance(entry, RecordedModel) or entry.dataset is None:
+    if not isinstance(entry, RecordedModel | VerifiableModel) or entry.dataset is None:
         return
     table = read_dataset(store, pins[entry.dataset].sha256)
     wanted = _wanted(spec, name, splits)
-    if not entry.records_preferences:
-        _check_completions(f"models.{name}.completions", entry.dataset, table, wanted, entry.missing == "drop")
+    field, drop = f"models.{name}.{entry.dataset_field}", entry.missing == "drop"
+    if entry.records_preferences:
+        _check_labels(field, entry.dataset, table, wanted, drop)
     else:
-        _check_labels(f"models.{name}.preferences", entry.dataset, table, wanted, entry.missing == "drop")
+        recorded = dict(zip(table["prompt_id"].to_pylist(), table["completion"].to_pylist(), strict=True))
+        _check_completions(field, entry.dataset, recorded, wanted, drop)
+        if entry.can_teach:
+            _check_demonstrations(field, entry.dataset, recorded, wanted)
 
 
 def _wanted(spec: Spec, name: str, splits: Splits) -> list[tuple[str, str]]:
     """`(prompt_id, split)` of the prompts that a model is asked about, as far as the spec says."""
     train = [prompt for prompt in splits.prompts if prompt.split == "train"]
-    fractions = [arm.sft.fraction for arm in spec.arms.values() if arm.sft.teacher == name]
+    variants = cells(spec).values()
+    arms = [arm for cell in variants for arm in cell.arms.values()]
+    evaluations = [evaluation for cell in variants for evaluation in cell.evaluations.values()]
+    fractions = [arm.sft.fraction for arm in arms if arm.sft.teacher == name]
     towards = {model for entry in spec.models.values() for model in needed_models(entry).values()}
-    labels = [arm.sft.fraction for arm in spec.arms.values() if arm.rl is not None and arm.rl.critic == name]
+    asking = {name, *(whole for whole, entry in spec.models.items() if name in entry.parts)}
+    labels = [arm.sft.fraction for arm in arms if arm.rl is not None and arm.rl.critic in asking]
+    opposed = [arm.rl.opponent or arm.sft.teacher for arm in arms if arm.rl and arm.rl.pairs == "policy_vs_teacher"]
     if labels:
         first, last = rows_between(len(train), min(labels), 1.0)
+    elif name in opposed:
+        first, last = 0, len(train)
     else:
         first, last = rows_between(len(train), 0.0, 1.0 if name in towards else max(fractions, default=0.0))
     asked = [(prompt.prompt_id, "train") for prompt in train if first <= prompt.rank < last]
-    evaluated = {model for entry in spec.evaluations.values() for model in entry.models().values()} | towards
-    if name in evaluated:
+    evaluated = {model for entry in evaluations for model in entry.models().values()} | towards
+    if evaluated & asking:
         asked += [(prompt.prompt_id, "eval") for prompt in splits.prompts if prompt.split == "eval"]
-    return asked
+    if spec.critic_check is not None and (name == spec.critic_check.labels or name in towards):
+        split = spec.critic_check.split
+        asked += [(prompt.prompt_id, split) for prompt in splits.prompts if prompt.split == split]
+    return list(dict.fromkeys(asked))
 
 
 def _check_labels(field: str, dataset: str, table: pa.Table, wanted: list[tuple[str, str]], drop: bool) -> None:
@@ -196,8 +277,9 @@ def _check_labels(field: str, dataset: str, table: pa.Table, wanted: list[tuple[
         )
 
 
-def _check_completions(field: str, dataset: str, table: pa.Table, wanted: list[tuple[str, str]], drop: bool) -> None:
-    recorded = dict(zip(table["prompt_id"].to_pylist(), table["completion"].to_pylist(), strict=True))
+def _check_completions(
+    field: str, dataset: str, recorded: dict[str, str], wanted: list[tuple[str, str]], drop: bool
+) -> None:
     missing = [prompt_id for prompt_id, _ in wanted if prompt_id not in recorded]
     if missing and not drop:
         raise BadInput(
@@ -205,6 +287,9 @@ def _check_completions(field: str, dataset: str, table: pa.Table, wanted: list[t
             f"dataset {dataset!r} has no completion for {len(missing)} prompts ({', '.join(missing[:5])} …)",
             f"Write `missing: drop` under {field.rsplit('.', 1)[0]} to leave them out.",
         )
+
+
+def _check_demonstrations(field: str, dataset: str, recorded: dict[str, str], wanted: list[tuple[str, str]]) -> None:
     empty = [key for key, split in wanted if split == "train" and key in recorded and not (recorded[key] or "").strip()]
     if empty:
         raise BadInput(

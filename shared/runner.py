@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -33,7 +34,7 @@ from shared.artifacts import (
 from shared.attempts import Attempt, Outcome
 from shared.canonical import sha256_file, sha256_hex
 from shared.context import StageContext
-from shared.errors import BadInput, Outage, PermanentError, Stopped, TouchstoneError
+from shared.errors import BadInput, Later, Outage, PermanentError, Stopped, TouchstoneError
 from shared.gather import gather
 from shared.leases import Lease, Leases
 from shared.queues import redis_client
@@ -45,6 +46,7 @@ log = structlog.get_logger()
 
 Handler = Callable[[StageContext], StageResult]
 OUTAGES = (Outage, redis.RedisError, kombu.exceptions.OperationalError)
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 LIBRARIES = ("touchstone-rlaif", "torch", "transformers", "trl", "peft", "openai", "numpy", "scipy", "pyarrow")
 
 
@@ -57,74 +59,145 @@ class Runner:
         self.redis = client
         self.leases = Leases(client, settings.lease_seconds)
         self.shutdown = threading.Event()
+        self._late: list[Attempt] = []
 
     def run(self, unit: Unit, handler: Handler) -> None:
         """Do a unit, unless it is committed or somebody else does it; never raises for what the work does."""
         attempt = Attempt(unit)
         lease = self.leases.take(unit.commit_key, attempt.id)
-        self.redis.delete(queued_name(unit.commit_key))
-        if lease is None:
-            return
         try:
-            if committed := self._committed(unit):
-                self._signal("commit", unit, object=committed)
-                return
-            self._attempt(unit, handler, lease, attempt)
-        except Outage as outage:
+            # Within the block: a lease that is not given back would be renewed for as long as this process lives.
+            self.redis.delete(queued_name(unit.commit_key))
+            if lease is not None:
+                self._run_leased(unit, handler, lease, attempt)
+        except OUTAGES as outage:
             self._signal("waiting", unit, reason=str(outage))
+        except OSError as error:
+            if (reason := self._refused_write(error)) is None:
+                raise
+            self._signal("waiting", unit, reason=reason)
         finally:
-            self.leases.release(lease)
-            self._signal("stopped", unit)
+            if lease is not None:
+                self.leases.release(lease)
+                self._signal("stopped", unit)
 
-    def _attempt(self, unit: Unit, handler: Handler, lease: Lease, attempt: Attempt) -> None:
-        attempt.start(self.store)
-        self._signal("started", unit, attempt=attempt.id, host=socket.gethostname())
+    def _run_leased(self, unit: Unit, handler: Handler, lease: Lease, attempt: Attempt) -> None:
+        if committed := self._committed(unit):
+            self._signal("commit", unit, object=committed)
+            return
+        # Before the start marker: where not even a folder can be made, no attempt was.
         ctx = StageContext(unit, self.settings, self.store, self.redis, lease, attempt, self.shutdown)
+        with closing(ctx):
+            self._write_late_outcomes()
+            attempt.start(self.store)
+            self._signal("started", unit, attempt=attempt.id, host=socket.gethostname())
+            self._attempt(ctx, handler, attempt)
+
+    def _attempt(self, ctx: StageContext, handler: Handler, attempt: Attempt) -> None:
+        unit = ctx.unit
         started, clock = datetime.now(UTC), time.monotonic()
         try:
             result = gather(ctx) if unit.parts is not None else handler(ctx)
-            manifest = self._commit(ctx, attempt, result, started)
-            ctx.log(f"committed {manifest} after {time.monotonic() - clock:.1f} s")
-            self._end(ctx, attempt, "committed")
-            self._signal("commit", unit, object=manifest)
-            self.store.delete([info.name for info in self.store.list(f"{ctx.scratch}checkpoints/")])
+            manifest = self._commit_patiently(ctx, attempt, result, started)
         except Stopped as stopped:
             self._end(ctx, attempt, "stopped", str(stopped))
+        except Later as later:
+            self._wait(ctx, attempt, later)
         except OUTAGES as outage:
             self._end(ctx, attempt, "waiting", str(outage))
             self._signal("waiting", unit, reason=str(outage))
         except Exception as error:
             self._fail(ctx, attempt, error)
-        finally:
-            ctx.close()
+        else:
+            self._signal("commit", unit, object=manifest)
+            self._end(ctx, attempt, "committed", f"{manifest} after {time.monotonic() - clock:.1f} s")
+            self._forget_checkpoints(ctx)
+
+    def _wait(self, ctx: StageContext, attempt: Attempt, later: Later) -> None:
+        """End an attempt that has nothing to do until later; it writes no log, since many of them may follow."""
+        try:
+            attempt.later(self.store, str(later), later.seconds)
+        except Outage as outage:
+            log.warning("attempt.outcome_late", outcome="waiting", message=str(later), error=str(outage))
+            self._late.append(attempt)
+        self._signal("waiting", ctx.unit, reason=str(later), retry_after=later.seconds)
 
     def _fail(self, ctx: StageContext, attempt: Attempt, error: Exception) -> None:
-        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            reason = f"no space left on {socket.gethostname()}: {error.filename or ctx.settings.data_dir}"
+        if reason := self._refused_write(error):
             self._end(ctx, attempt, "waiting", reason)
             self._signal("waiting", ctx.unit, reason=reason)
             return
         ours = isinstance(error, TouchstoneError)
         message = str(error) if ours else f"{type(error).__name__}: {error}"
         log.warning("stage.error", kind=ctx.unit.kind, key=ctx.unit.key, error=message, exc_info=True)
-        ctx.log(traceback.format_exc())
-        self._end(ctx, attempt, "error", message, permanent=isinstance(error, BadInput | PermanentError))
+        self._end(
+            ctx,
+            attempt,
+            "error",
+            message,
+            permanent=isinstance(error, BadInput | PermanentError),
+            trace=traceback.format_exc(),
+        )
         self._signal("error", ctx.unit, error=message)
 
+    def _refused_write(self, error: Exception) -> str | None:
+        """Why the wait, if it was this machine's disk that took no more; no fault of the work."""
+        if not isinstance(error, OSError) or error.errno not in DISK_ERRORS:
+            return None
+        return f"{error.strerror or error} on {socket.gethostname()}: {error.filename or self.settings.data_dir}"
+
     def _end(
-        self, ctx: StageContext, attempt: Attempt, outcome: Outcome, message: str = "", permanent: bool = False
+        self,
+        ctx: StageContext,
+        attempt: Attempt,
+        outcome: Outcome,
+        message: str = "",
+        permanent: bool = False,
+        trace: str = "",
     ) -> None:
-        if message:
-            ctx.log(f"{outcome}: {message}")
         try:
-            ctx.flush_log()
             attempt.end(self.store, outcome, message, permanent)
         except Outage as outage:
-            log.warning("attempt.outcome_lost", outcome=outcome, message=message, error=str(outage))
+            log.warning("attempt.outcome_late", outcome=outcome, message=message, error=str(outage))
+            self._late.append(attempt)
+            return
+        try:
+            if trace:
+                ctx.log(trace)
+            ctx.log(f"{outcome}: {message}")
+            ctx.flush_log()
+        except Outage as outage:
+            log.warning("stage.log_lost", key=ctx.unit.key, error=str(outage))
+
+    def _write_late_outcomes(self) -> None:
+        """Write the outcomes that an outage of the store has held up: without, they would count as lost attempts."""
+        while self._late:
+            attempt = self._late.pop()
+            try:
+                attempt.write(self.store)
+            except Outage:
+                self._late.append(attempt)
+                raise
+
+    def _forget_checkpoints(self, ctx: StageContext) -> None:
+        try:
+            self.store.delete([info.name for info in self.store.list(f"{ctx.scratch}checkpoints/")])
+        except Outage as outage:
+            log.warning("checkpoints.left", key=ctx.unit.key, error=str(outage))
 
     def _committed(self, unit: Unit) -> str | None:
         names = [info.name for info in self.store.list(commit_prefix(unit.commit_key))]
         return next((name for name in names if name not in unit.stale), None)
+
+    def _commit_patiently(self, ctx: StageContext, attempt: Attempt, result: StageResult, started: datetime) -> str:
+        """Commit, and where the store is away, wait for it: the result is here, and may have taken hours."""
+        while True:
+            try:
+                return self._commit(ctx, attempt, result, started)
+            except Outage as outage:
+                log.warning("stage.commit_waits", kind=ctx.unit.kind, key=ctx.unit.key, error=str(outage))
+                self._signal("waiting", ctx.unit, reason=str(outage))
+                ctx.wait(self.settings.retry_seconds)
 
     def _commit(self, ctx: StageContext, attempt: Attempt, result: StageResult, started: datetime) -> str:
         unit = ctx.unit
@@ -144,7 +217,10 @@ class Runner:
         )
         name = commit_name(unit.commit_key, attempt.id)
         ctx.wait_held()
-        if self._committed(unit):
+        if found := self._committed(unit):
+            # Ours where the store took it and could not say so.
+            if found == name:
+                return name
             raise Stopped("another worker has committed this unit meanwhile")
         self.store.put(name, manifest.to_json())
         return name

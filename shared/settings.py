@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     queued_seconds: float = Field(60.0, description="how long a unit counts as queued before it may be queued again")
     relist_seconds: float = Field(30.0, description="how often the conductor lists the commits anew")
     retry_seconds: float = Field(5.0, description="how long a waiting stage waits before it is tried again")
+    batch_seconds: float = Field(30.0, description="how often a batch at a provider is looked at")
     shard_rows: int = Field(500, description="rows of a stage that one worker does at a time")
     request_concurrency: int = Field(64, description="requests in flight a process, where a spec sets no limit")
     checkpoint_seconds: float = Field(60.0, description="how often a training saves itself to the store")

@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 STREAM = "signals"
 KEEP = 20_000
-Type = Literal["started", "progress", "metrics", "commit", "error", "waiting", "stopped", "control"]
+Type = Literal["started", "progress", "metrics", "commit", "error", "waiting", "stopped", "control", "purse"]
 
 
 def send(client: redis.Redis, type: Type, **fields: Any) -> None:

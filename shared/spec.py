@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, SerializeAsAny
+from pydantic import AfterValidator, Discriminator, Field, SerializeAsAny, Tag
 
+from shared.budget import Budget, PaidKind
+from shared.declared import DeclaredModel
 from shared.llm.providers import PROVIDERS
 from shared.protocols import PROTOCOLS
-from shared.specbase import SpecModel
+from shared.specbase import (
+    BY_DECLARATION,
+    BY_SHAPE,
+    DECLARED,
+    LIST,
+    MAPPING,
+    PLAIN,
+    DatasetName,
+    DeclaredDataset,
+    SpecModel,
+)
 from shared.world.pretrain import PretrainSettings
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9._ +-]{0,62}[A-Za-z0-9])?$")]
-DatasetName = Annotated[str, Field(pattern=r"^dataset:[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+NAME_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9._ +-]{0,62}[A-Za-z0-9])?$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 if TYPE_CHECKING:
     from shared.llm.providers import ModelSpec as Model
@@ -25,10 +38,19 @@ else:
     Evaluation = Annotated[reduce(or_, PROTOCOLS.values()), Field(discriminator="protocol")]
 
 
+ENGINES = "embedded, or a server that runs already: tgi:URL, openai:URL or a URL"
+
+
+def _check_engine(value: str) -> str:
+    if not re.fullmatch(r"embedded|((tgi|openai):)?https?://[^\s/?#@]+(/[^\s?#]*)?", value):
+        raise ValueError(f"is no engine; use one of: {ENGINES}")
+    return value
+
+
 class WorldSource(SpecModel):
     """Prompts of the simulated world: a pool of `count` distinct prompts made from `seed`."""
 
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     count: int = Field(6000, ge=1, le=20_000)
 
 
@@ -39,7 +61,12 @@ class SimulatedPrompts(SpecModel):
 class Prompts(SpecModel):
     """Where prompts come from and how many go to each split."""
 
-    source: DatasetName | SimulatedPrompts
+    source: Annotated[
+        Annotated[DatasetName, Tag(PLAIN)]
+        | Annotated[SimulatedPrompts, Tag(MAPPING)]
+        | Annotated[DeclaredDataset, Tag(DECLARED)],
+        BY_DECLARATION,
+    ]
     train: int = Field(ge=1)
     dev: int = Field(0, ge=0)
     eval: int = Field(ge=2)
@@ -57,7 +84,9 @@ class Lora(SpecModel):
     r: int = Field(16, ge=1)
     alpha: int = Field(32, ge=1)
     dropout: float = Field(0.0, ge=0, lt=1)
-    target_modules: list[str] | Literal["all-linear"] = "all-linear"
+    target_modules: Annotated[
+        Annotated[list[str], Tag(LIST)] | Annotated[Literal["all-linear"], Tag(PLAIN)], BY_SHAPE
+    ] = "all-linear"
 
 
 class Policy(SpecModel):
@@ -65,6 +94,7 @@ class Policy(SpecModel):
 
     model: str | None = Field(None, description="hub name, or `model:NAME` for one added by `touchstone model add`")
     base: Pretrain | None = None
+    declared: DeclaredModel | None = Field(None, description="a hub's model that is not there: to plan, not to run")
     chat_template: str | None = Field(None, description="a named template; None: the model's own")
     precision: Literal["float32", "bfloat16"] = "float32"
     lora: Lora | None = None
@@ -73,8 +103,8 @@ class Policy(SpecModel):
         None, ge=8, description="most tokens of prompt and completion in training and scoring"
     )
     top_p: float = Field(1.0, gt=0, le=1)
-    stop: list[str] = []
-    engine: str = Field("embedded", description="embedded, or a server that runs already: tgi:URL, openai:URL or a URL")
+    stop: list[Annotated[str, Field(min_length=1)]] = []
+    engine: Annotated[str, AfterValidator(_check_engine)] = Field("embedded", description=ENGINES)
 
 
 class Sft(SpecModel):
@@ -90,12 +120,27 @@ class Rl(SpecModel):
 
     method: str = "dpo"
     critic: str
-    pairs: Literal["on_policy", "recorded"] = "on_policy"
-    samples: int = Field(2, ge=2, description="completions sampled for each prompt; the first two are the pair")
+    pairs: Literal["on_policy", "policy_vs_teacher", "recorded"] = Field(
+        "on_policy", description="two samples of the start; one of them and a teacher's completion; recorded pairs"
+    )
+    samples: int | None = Field(
+        None, ge=1, description="completions sampled for each prompt; None: 2, and 1 against a teacher"
+    )
+    choose: Literal["first_two", "random_two", "all", "best_worst"] = Field(
+        "first_two", description="which pairs of a prompt's samples; best_worst compares all and keeps one"
+    )
+    opponent: str | None = Field(
+        None, description="policy_vs_teacher: a name under `models`; None: the teacher of the arm's SFT"
+    )
     temperature: float = Field(1.0, gt=0)
     per_prompt: int = Field(1, ge=1, description="recorded pairs taken for each prompt")
     beta: float = Field(0.1, gt=0)
     args: dict[str, Any] = {}
+
+    @property
+    def sampled(self) -> int:
+        """Completions sampled for each prompt."""
+        return self.samples or (1 if self.pairs == "policy_vs_teacher" else 2)
 
 
 class Arm(SpecModel):
@@ -128,6 +173,27 @@ class WorthPrice(SpecModel):
     usd_per_point: float = Field(gt=0)
 
 
+def _worth(value: Any) -> str:
+    priced = isinstance(value, WorthPrice) or (isinstance(value, dict) and "usd_per_point" in value)
+    return "<price>" if priced else "<points>"
+
+
+Worth = Annotated[
+    Annotated[WorthPoints, Tag("<points>")] | Annotated[WorthPrice, Tag("<price>")], Discriminator(_worth)
+]
+
+
+class Matrix(SpecModel):
+    """Axes that multiply the arms into cells; K cells are K primary contrasts, and each is decided at 1 - .05/K."""
+
+    policies: list[str] | None = Field(None, min_length=1, description="replaces the policy of every arm")
+    critics: list[str] | None = Field(None, min_length=1, description="replaces rl.critic of every arm that has one")
+    judges: list[str] | None = Field(None, min_length=1, description="replaces the judge of every evaluation with one")
+    fractions: list[Annotated[float, Field(gt=0, lt=1)]] | None = Field(
+        None, min_length=1, description="replaces sft.fraction of every arm with rl; arms of SFT alone keep theirs"
+    )
+
+
 class Preset(SpecModel):
     """`preset: teacher_or_critic`: the four arms of Sharma et al. 2024, section 4."""
 
@@ -138,22 +204,43 @@ class Preset(SpecModel):
     rl: dict[str, Any] = {}
 
 
+class CriticCheck(SpecModel):
+    """Recorded pairs that every critic and judge is asked about too, so that its card can say how far it agrees with
+    their labels; with `gold: true` under the labels' model, also how often it errs."""
+
+    labels: str = Field(description="a name under `models`: recorded preferences")
+    split: Literal["eval", "dev", "train"] = Field("eval", description="of whose prompts; a recorded pair each")
+
+
 class Spec(SpecModel):
     """One experiment."""
 
     name: Name
-    seeds: list[int] = Field([0], min_length=1)
+    # Above 32 bits NumPy takes no seed.
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field([0], min_length=1)
     prompts: Prompts
     policies: dict[Name, Policy] = Field(min_length=1)
     models: dict[Name, SerializeAsAny[Model]] = Field(min_length=1)
     arms: dict[Name, Arm] = Field(min_length=1)
+    matrix: Matrix | None = None
     defaults: Defaults = Defaults()
     evaluations: dict[Name, SerializeAsAny[Evaluation]] = Field(min_length=1)
     primary: Primary
     contrasts: dict[Name, tuple[str, str]] = {}
-    worth: WorthPoints | WorthPrice = WorthPoints(points=2.0)
-    looks: int = Field(1, ge=1, description="how often the primary contrast will be looked at, declared beforehand")
-    tuning_trials: dict[str, int] = Field(
+    worth: Worth = WorthPoints(points=2.0)
+    looks: int = Field(
+        1, ge=1, le=1000, description="how often the primary contrast will be looked at, declared beforehand"
+    )
+    tuning_trials: dict[str, Annotated[int, Field(ge=0)]] = Field(
         {}, description="settings tried for each arm, on dev; unequal ones are invalid"
     )
-    budget_usd: float | None = Field(None, ge=0)
+    critic_check: CriticCheck | None = None
+    budget_usd: float | None = Field(None, ge=0, description="what the experiment may spend on endpoints, a hard stop")
+    stage_budgets_usd: dict[PaidKind, Annotated[float, Field(ge=0)]] = Field(
+        {}, description="the same for all stages of a kind: teach, label, judge"
+    )
+
+    @property
+    def budget(self) -> Budget | None:
+        """What it may spend; None where nothing is bounded."""
+        return Budget.of(self.budget_usd, {str(kind): usd for kind, usd in self.stage_budgets_usd.items()})

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import difflib
-import json
-import types
-from collections.abc import Iterator, Mapping
-from functools import cache
-from importlib import resources
-from typing import Any, Union, get_args, get_origin
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from shared.chat_templates import CHAT_TEMPLATES
 from shared.errors import BadInput, BadInputs, FieldError
-from shared.llm.providers import PROVIDERS, ModelSpec
-from shared.protocols import PROTOCOLS
-from shared.spec import Arm, Preset, Spec
+from shared.llm.providers import ModelSpec
+from shared.matrix import cells, matrix_errors
+from shared.spec import Arm, Preset, Rl, Spec
+from shared.specerrors import PRESET_FIELDS, field_errors, kind_of
+from shared.splits import rows_between
+from shared.trl import check_arguments, trl_arguments
+
+Check = Callable[[Spec], Iterator[FieldError]]
 
 PRESETS = ("teacher_or_critic",)
-PRESET_FIELDS = ("preset", *Preset.model_fields)
+MOST_SCORES = 10_000
+"""Seeds × arms × evaluations: what is beyond takes minutes to plan alone."""
 WELL_KNOWN = {
     "headline": ("rlaif-weak", "sft-strong"),
     "added": ("rlaif-strong", "sft-strong"),
@@ -38,15 +41,21 @@ def parse_spec(data: Any) -> Spec:
         BadInputs: with one error for each mistake found.
     """
     if not isinstance(data, Mapping):
-        raise BadInput("spec", f"is a {type(data).__name__}", "Write a mapping with name, prompts, policies, arms …")
-    if "matrix" in data:
-        raise BadInput("matrix", "is not supported by this version", "Write one spec for each cell.")
+        raise BadInput("spec", f"is {kind_of(data)}", "Write a mapping with name, prompts, policies, arms …")
     try:
         spec = Spec.model_validate(_expand_preset(dict(data)))
     except ValidationError as error:
-        raise BadInputs(_field_errors(error)) from None
-    if errors := list(_references(spec)) or list(_training(spec)) or list(_judgement(spec)):
-        raise BadInputs(errors)
+        raise BadInputs(field_errors(error)) from None
+    checks: tuple[Check, ...] = (
+        _whole,
+        _critic_check,
+        _in_cells(_references),
+        _in_cells(_training),
+        _in_cells(_judgement),
+    )
+    for check in checks:
+        if errors := list(dict.fromkeys(check(spec))):
+            raise BadInputs(errors)
     return spec
 
 
@@ -83,7 +92,7 @@ def evaluation_names(spec: Spec) -> dict[str, tuple[str, float | None]]:
 
 def needed_models(entry: ModelSpec) -> dict[str, str]:
     """The names of other models that a model needs, by the field that names them."""
-    return {} if entry.towards_model is None else {"towards": entry.towards_model}
+    return dict(entry.needs())
 
 
 def _expand_preset(data: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +105,10 @@ def _expand_preset(data: dict[str, Any]) -> dict[str, Any]:
     try:
         preset = Preset.model_validate(given)
     except ValidationError as error:
-        raise BadInputs(_field_errors(error)) from None
+        raise BadInputs(field_errors(error, Preset)) from None
+    own = {} if data.get("arms") is None else data["arms"]
+    if not isinstance(own, Mapping):
+        raise BadInput("arms", f"is {kind_of(own)}", "Write a mapping of arms, or leave it out: the preset has four.")
     rl = {"critic": preset.critic, **preset.rl}
     arms = {
         "sft-weak": {"sft": {"teacher": preset.weak}},
@@ -105,7 +117,32 @@ def _expand_preset(data: dict[str, Any]) -> dict[str, Any]:
         "rlaif-strong": {"sft": {"teacher": preset.strong, "fraction": preset.fraction}, "rl": rl},
     }
     rest = {name: value for name, value in data.items() if name not in PRESET_FIELDS}
-    return {**rest, "arms": {**arms, **(data.get("arms") or {})}}
+    return {**rest, "arms": {**arms, **own}}
+
+
+def _whole(spec: Spec) -> Iterator[FieldError]:
+    """The matrix, the names on its axes, and how much all cells are together."""
+    if errors := list(matrix_errors(spec)):
+        yield from errors
+        return
+    if spec.matrix is not None:
+        for name in spec.matrix.policies or ():
+            if name not in spec.policies:
+                yield _unknown("matrix.policies", name, spec.policies, "policies")
+        for field in ("critics", "judges"):
+            for name in getattr(spec.matrix, field) or ():
+                yield from _model(spec, f"matrix.{field}", name, "can_compare")
+    scores = len(spec.seeds) * len(spec.arms) * len(evaluation_names(spec)) * len(cells(spec))
+    if scores > MOST_SCORES:
+        problem = (
+            f"with these arms and evaluations there are {scores:,} models to score, and {MOST_SCORES:,} is the most"
+        )
+        yield FieldError("seeds", problem, "Give fewer seeds, or split the spec.")
+
+
+def _in_cells(check: Check) -> Check:
+    """A check of every cell of a matrix."""
+    return lambda spec: (error for cell in cells(spec).values() for error in check(cell))
 
 
 def _references(spec: Spec) -> Iterator[FieldError]:
@@ -113,8 +150,12 @@ def _references(spec: Spec) -> Iterator[FieldError]:
     if len(set(spec.seeds)) != len(spec.seeds):
         yield FieldError("seeds", "the same seed stands there twice", "Give each seed once.")
     for name, policy in spec.policies.items():
-        if (policy.model is None) == (policy.base is None):
-            yield FieldError(f"policies.{name}", "needs exactly one of model and base", "Write `model: <name>`.")
+        if sum(given is not None for given in (policy.model, policy.base, policy.declared)) != 1:
+            problem = "needs exactly one of model, base and declared"
+            yield FieldError(f"policies.{name}", problem, "Write `model: <name>`.")
+        if policy.chat_template is not None and policy.chat_template not in CHAT_TEMPLATES:
+            fix = f"{_one_of(CHAT_TEMPLATES)} Or leave it out for the model's own."
+            yield FieldError(f"policies.{name}.chat_template", f"{policy.chat_template!r} is unknown", fix)
     for name, arm in spec.arms.items():
         if arm.policy is None and len(spec.policies) > 1:
             yield FieldError(
@@ -125,6 +166,8 @@ def _references(spec: Spec) -> Iterator[FieldError]:
         yield from _model(spec, f"arms.{name}.sft.teacher", arm.sft.teacher, "can_teach")
         if arm.rl is not None:
             yield from _model(spec, f"arms.{name}.rl.critic", arm.rl.critic, "can_compare")
+            if arm.rl.opponent is not None:
+                yield from _model(spec, f"arms.{name}.rl.opponent", arm.rl.opponent, "can_teach")
     for name, evaluation in spec.evaluations.items():
         for field, model in evaluation.models().items():
             needs = "can_compare" if field in {"judge", "labels"} else "can_teach"
@@ -132,45 +175,90 @@ def _references(spec: Spec) -> Iterator[FieldError]:
     for name, entry in spec.models.items():
         for field, model in needed_models(entry).items():
             yield from _model(spec, f"models.{name}.{field}", model, "can_teach")
+        yield from _parts(spec, name, entry)
+        if entry.asks is not None and entry.asks.logprobs and not entry.gives_logprobs:
+            problem = f"is logprobs, which provider {entry.provider} does not give"
+            yield FieldError(f"models.{name}.ask.verdict", problem, "Write `verdict: label`, or use another provider.")
+
+
+def _parts(spec: Spec, name: str, entry: ModelSpec) -> Iterator[FieldError]:
+    """The members of an ensemble must be able to compare new completions themselves."""
+    fitting = [other for other, one in spec.models.items() if one.can_compare and not one.parts]
+    for place, part in enumerate(entry.parts):
+        field = f"models.{name}.members.{place}"
+        yield from _model(spec, field, part, "can_compare")
+        member = spec.models.get(part)
+        if member is not None and member.parts:
+            yield FieldError(field, f"{part} is an ensemble itself", f"Name its members instead. {_one_of(fitting)}")
+        elif member is not None and member.records_preferences:
+            yield FieldError(field, f"{part} only has recorded pairs", "Name a model that can be asked.")
+
+
+def _critic_check(spec: Spec) -> Iterator[FieldError]:
+    """Labels to check critics against are recorded ones, on prompts that there are."""
+    check = spec.critic_check
+    if check is None:
+        return
+    if errors := list(_model(spec, "critic_check.labels", check.labels, "can_compare")):
+        yield from errors
+    elif not spec.models[check.labels].records_preferences:
+        fix = "Name a model with provider: recorded and `preferences:`."
+        yield FieldError("critic_check.labels", f"{check.labels} has no recorded labels", fix)
+    if getattr(spec.prompts, check.split) == 0:
+        yield FieldError(
+            "critic_check.split", f"is {check.split}, which has no prompts", f"Raise prompts.{check.split}."
+        )
 
 
 def _training(spec: Spec) -> Iterator[FieldError]:
     """What TRL takes, and what an RL arm needs."""
-    known = trl_arguments()
     for field, method, args in _arguments(spec):
-        if method not in known["methods"]:
-            methods = [name for name in known["methods"] if name != "sft"]
+        methods = [name for name in trl_arguments()["methods"] if name != "sft"]
+        if method not in methods and not field.endswith(("sft", "sft.args")):
             yield FieldError(field.replace(".args", ".method"), f"{method!r} is unknown", _one_of(methods))
             continue
-        entry = known["methods"][method]
-        for name in args:
-            if name in entry["owned"]:
-                yield FieldError(f"{field}.{name}", "is set by Touchstone itself", "Remove it.")
-            elif name not in entry["arguments"]:
-                near = difflib.get_close_matches(name, entry["arguments"], n=1)
-                fix = f"Did you mean {near[0]}?" if near else f"See TRL {known['trl']}'s {entry['config']}."
-                yield FieldError(f"{field}.{name}", f"TRL's {entry['config']} has no such argument", fix)
+        yield from check_arguments(field, method, args)
+    train = spec.prompts.train
     for name, arm in spec.arms.items():
+        _, used = rows_between(train, 0.0, arm.sft.fraction)
+        if used == 0:
+            problem = f"is {arm.sft.fraction:g}, which leaves the SFT step none of the {train} train prompts"
+            yield FieldError(f"arms.{name}.sft.fraction", problem, "Write a larger fraction, or raise prompts.train.")
         if arm.rl is None:
             continue
-        if arm.sft.fraction >= 1:
+        if used == train:
             yield FieldError(
                 f"arms.{name}.sft.fraction",
-                "is 1, which leaves no prompts for the RL step",
-                "Write a fraction below 1, such as 0.1: RL uses the prompts that SFT did not.",
+                f"is {arm.sft.fraction:g}, which leaves no prompts for the RL step",
+                "Write a smaller fraction, such as 0.1: RL uses the prompts that SFT did not.",
             )
+        yield from _pair_source(f"arms.{name}.rl", arm.rl)
         critic = spec.models[arm.rl.critic]
         if (arm.rl.pairs == "recorded") != critic.records_preferences:
-            fix = "recorded" if critic.records_preferences else "on_policy"
+            fix = "recorded" if critic.records_preferences else "on_policy or policy_vs_teacher"
             yield FieldError(
                 f"arms.{name}.rl.pairs", f"critic {arm.rl.critic} cannot label {arm.rl.pairs} pairs", f"Write {fix}."
             )
 
 
+def _pair_source(field: str, rl: Rl) -> Iterator[FieldError]:
+    """Settings of one source of pairs that another one has no use for."""
+    if rl.pairs == "on_policy" and rl.sampled < 2:
+        yield FieldError(f"{field}.samples", "is 1, and a pair needs two", "Write 2 or more, or policy_vs_teacher.")
+    if rl.pairs != "on_policy" and rl.choose != "first_two":
+        yield FieldError(f"{field}.choose", f"means nothing for {rl.pairs} pairs", "Remove it, or write on_policy.")
+    if rl.pairs != "policy_vs_teacher" and rl.opponent is not None:
+        fix = "Remove it, or write `pairs: policy_vs_teacher`."
+        yield FieldError(f"{field}.opponent", f"means nothing for {rl.pairs} pairs", fix)
+
+
 def _judgement(spec: Spec) -> Iterator[FieldError]:
     """The contrasts and the primary."""
+    yield from _starts(spec)
     arms = set(spec.arms) | set(start_arms(spec).values())
     for name, pair in spec.contrasts.items():
+        if pair[0] == pair[1]:
+            yield FieldError(f"contrasts.{name}", f"compares {pair[0]} with itself", "Name two arms.")
         for arm in pair:
             if arm not in arms:
                 yield _unknown(f"contrasts.{name}", arm, arms, "arms")
@@ -191,6 +279,21 @@ def _judgement(spec: Spec) -> Iterator[FieldError]:
     for arm in spec.tuning_trials:
         if arm not in arms:
             yield _unknown("tuning_trials", arm, arms, "arms")
+
+
+def _starts(spec: Spec) -> Iterator[FieldError]:
+    """The names of starts are taken: an arm, or another arm's start, of that name must have the same recipe."""
+    taken: dict[str, Arm] = {}
+    for name, start in start_arms(spec).items():
+        recipe = spec.arms[name].model_copy(update={"rl": None})
+        if taken.setdefault(start, recipe) != recipe:
+            problem = f"its start would be named {start!r}, as the different start of another arm is"
+            yield FieldError(f"arms.{name}", problem, "Rename one of the two arms.")
+    for start, recipe in taken.items():
+        if spec.arms.get(start, recipe) != recipe:
+            owner = next(name for name, named in start_arms(spec).items() if named == start)
+            fix = "Give it another name; the start is planned and judged without an entry of its own."
+            yield FieldError(f"arms.{start}", f"is also the name of the start of {owner}, another recipe", fix)
 
 
 def _arguments(spec: Spec) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -221,62 +324,6 @@ def _unknown(field: str, name: str, known: Any, where: str) -> FieldError:
 
 def _one_of(names: Any) -> str:
     return f"Use one of: {', '.join(sorted(names))}." if names else "Add one under models."
-
-
-@cache
-def trl_arguments() -> dict[str, Any]:
-    """TRL's methods and arguments, from the generated file (`python -m workers.trainer.arguments`)."""
-    data: dict[str, Any] = json.loads(resources.files("shared").joinpath("trl_arguments.json").read_text())
-    return data
-
-
-def _field_errors(error: ValidationError) -> list[FieldError]:
-    return [_field_error(dict(item)) for item in error.errors(include_url=False, include_input=False)]
-
-
-def _field_error(item: dict[str, Any]) -> FieldError:
-    """One pydantic error, as field, problem and fix."""
-    steps = [str(step) for step in item["loc"]]
-    tags = _tags()
-    field = ".".join(step for index, step in enumerate(steps) if not (index and step in tags and index == 2))
-    kind, message = item["type"], item["msg"]
-    if kind == "extra_forbidden":
-        near = difflib.get_close_matches(steps[-1], sorted(_known_fields() - {steps[-1]}), n=1)
-        return FieldError(field, "is not a field of the spec", f"Did you mean {near[0]}?" if near else "Remove it.")
-    if kind == "missing":
-        return FieldError(field, "is missing", f"Add {steps[-1]}.")
-    if kind.startswith("union_tag"):
-        expected = str(item.get("ctx", {}).get("expected_tags", "")).replace("'", "")
-        tag = str(item.get("ctx", {}).get("discriminator", "")).strip("'")
-        return FieldError(f"{field}.{tag}", "is missing or unknown", f"Use one of: {expected}." if expected else "")
-    text = message.removeprefix("Value error, ")
-    return FieldError(field, text[0].lower() + text[1:], "")
-
-
-@cache
-def _tags() -> frozenset[str]:
-    return frozenset(PROVIDERS) | frozenset(PROTOCOLS)
-
-
-@cache
-def _known_fields() -> frozenset[str]:
-    """The names of all fields anywhere in a spec."""
-    found: set[str] = set(PRESET_FIELDS)
-    seen: set[Any] = set()
-
-    def walk(annotation: Any) -> None:
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel) and get_origin(annotation) is None:
-            if annotation not in seen:
-                seen.add(annotation)
-                found.update(annotation.model_fields)
-                for field in annotation.model_fields.values():
-                    walk(field.annotation)
-        elif get_origin(annotation) in {Union, types.UnionType} or get_args(annotation):
-            for part in get_args(annotation):
-                walk(part)
-
-    walk(Spec)
-    return frozenset(found)
 
 
 def policy_of(spec: Spec, arm: Arm) -> str:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
+from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
@@ -63,7 +64,8 @@ class ObjectStore(Protocol):
         """All objects under a prefix, by name."""
 
     def delete(self, names: Iterable[str]) -> None:
-        """Delete objects; a missing one is no error. Only ever called on `scratch/` and old ledger segments."""
+        """Delete objects; a missing one is no error. Only ever called on what no longer counts: `scratch/`, old
+        ledger segments, grants that were withdrawn or whose purse is closed."""
 
 
 class _XmlErrors(urllib3.PoolManager):
@@ -132,8 +134,13 @@ class S3Store:
                 response.release_conn()
 
     def get_file(self, name: str, path: Path) -> None:
-        with _translated(name):
-            self._client.fget_object(self.bucket, name, str(path))
+        partial = path.with_name(f"{path.name}.part")
+        try:
+            with _translated(name):
+                self._client.fget_object(self.bucket, name, str(path), tmp_file_path=str(partial))
+        finally:
+            # The client leaves what was cut off, under a name that nobody asks for again.
+            partial.unlink(missing_ok=True)
 
     def exists(self, name: str) -> bool:
         try:
@@ -169,7 +176,7 @@ class _translated:
             if error.code in {"NoSuchKey", "NoSuchObject"}:
                 raise NotFound(self.name) from error
             raise Outage(f"object store: {error.code}: {error.message} ({self.name})") from error
-        if isinstance(error, MinioException | urllib3.exceptions.HTTPError | ConnectionError):
+        if isinstance(error, MinioException | urllib3.exceptions.HTTPError | ConnectionError | ParseError):
             raise Outage(f"object store cannot be reached: {error}") from error
 
 

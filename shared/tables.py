@@ -39,7 +39,10 @@ def read_columns(path: Path, format: str, columns: Mapping[str, str], largest: i
         BadInput: the file is broken or too large; for JSONL and CSV it says in which line.
     """
     readers = {"jsonl": _read_jsonl, "csv": _read_csv, "parquet": _read_parquet}
-    table, present = readers[format](path, sorted(set(columns.values())), largest)
+    try:
+        table, present = readers[format](path, sorted(set(columns.values())), largest)
+    except UnicodeDecodeError:
+        raise BadInput("file", "a column's name is not UTF-8", "Save it as UTF-8.") from None
     return {ours: table.column(theirs) for ours, theirs in columns.items() if theirs in table.column_names}, present
 
 
@@ -106,6 +109,7 @@ def _fits(values: Iterable[int | None]) -> bool:
 def _read_csv(path: Path, wanted: list[str], largest: int) -> tuple[pa.Table, list[str]]:
     # Texts stay texts ("007" is no number), and an empty cell is an empty text, not a missing one.
     texts = [name for name in wanted if name != "preference"]
+    _check_quotes(path)
     try:
         table = pa_csv.read_csv(
             path,
@@ -116,16 +120,35 @@ def _read_csv(path: Path, wanted: list[str], largest: int) -> tuple[pa.Table, li
         )
     except pa.ArrowInvalid as error:
         raise BadInput("file", f"not a CSV file: {error}", "Save it as UTF-8 CSV with one header line.") from None
-    return table.select([name for name in wanted if name in table.column_names]), list(table.column_names)
+    return table.select(_found(wanted, table.column_names)), list(table.column_names)
+
+
+def _found(wanted: list[str], present: list[str]) -> list[str]:
+    """Those of the wanted columns that the file has; one that it has twice could mean either."""
+    for name in wanted:
+        if present.count(name) > 1:
+            raise BadInput(f"file.{name}", "the file has two columns of this name", "Rename or remove one.")
+    return [name for name in wanted if name in present]
+
+
+def _check_quotes(path: Path) -> None:
+    """Arrow takes all rows after a quote that is never closed for one text; quotes that are all closed are even."""
+    with path.open("rb") as file:
+        quotes = sum(block.count(b'"') for block in iter(lambda: file.read(1 << 20), b""))
+    if quotes % 2:
+        problem = f"it has {quotes} double quotes, so one is never closed"
+        raise BadInput("file", problem, 'Close it; within a text a quote is written twice: "".')
 
 
 def _read_parquet(path: Path, wanted: list[str], largest: int) -> tuple[pa.Table, list[str]]:
     try:
         with pq.ParquetFile(path) as file:
             present = list(file.schema_arrow.names)
-            found = [name for name in wanted if name in present]
+            found = _found(wanted, present)
             batches, size = [], 0
             for batch in file.iter_batches(batch_size=1024, columns=found):
+                # Nothing else looks whether its texts are UTF-8.
+                batch.validate(full=True)
                 size += batch.nbytes
                 if size > largest:
                     raise BadInput("file", f"holds more than {largest:,} bytes of text", "Split it.")

@@ -13,12 +13,15 @@ from rich.text import Text
 
 from touchstone_client import listings
 from touchstone_client.client import DEFAULT_URL, Client, Spec
+from touchstone_client.critics import print_critics
 from touchstone_client.errors import FieldError, InvalidInput, NotFound, ServerError, TouchstoneClientError, Unreachable
+from touchstone_client.estimate import cost, print_plan, totals
 from touchstone_client.events import apply
 from touchstone_client.report import print_report
 from touchstone_client.targets import find_experiment
 from touchstone_client.view import watch as watch_live
 
+NO_REPORT = "there is no report yet: nothing has been judged"
 OK, FAILED, BAD_INPUT, UNREACHABLE, NOT_FOUND = 0, 1, 2, 3, 4
 
 HELP = """Touchstone: is the RL step of RLAIF worth its cost here?
@@ -34,6 +37,8 @@ datasets = typer.Typer(help="Datasets that specs name as `dataset:NAME`.", no_ar
 models = typer.Typer(help="Base models that specs name as `model:NAME`.", no_args_is_help=True)
 app.add_typer(datasets, name="dataset")
 app.add_typer(models, name="model")
+templates = typer.Typer(help="What critics are asked, as specs name it: `template:NAME`.", no_args_is_help=True)
+app.add_typer(templates, name="template")
 
 Url = Annotated[str, typer.Option("--url", envvar="TOUCHSTONE_URL", help="the server")]
 Token = Annotated[
@@ -53,13 +58,19 @@ def submit(
     idempotency_key: Annotated[
         str | None, typer.Option("--idempotency-key", help="submitting again under this key starts nothing new")
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask, whatever it costs")] = False,
+    confirm_usd: Annotated[
+        float, typer.Option("--confirm-usd", envvar="TOUCHSTONE_CONFIRM_USD", help="ask above so many dollars")
+    ] = 1.0,
     url: Url = DEFAULT_URL,
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Start an experiment from SPEC."""
+    """Start an experiment from SPEC. What would cost more than a dollar is shown, and asks for a yes, before."""
     with Client(url, token) as client:
-        created = client.submit(_spec(spec), idempotency_key)
+        given = _spec(spec)
+        _confirm(client.plan(given), yes, confirm_usd, spec)
+        created = client.submit(given, idempotency_key)
         if json:
             _print_json(created)
         else:
@@ -70,10 +81,10 @@ def submit(
 
 @app.command()
 def plan(spec: SpecFile, url: Url = DEFAULT_URL, token: Token = None, json: Json = False) -> None:
-    """Show what SPEC would do: stages, what is reused, requests. Starts nothing."""
+    """Show what SPEC would do: stages, what is reused, requests, tokens, dollars with a range. Starts nothing."""
     with Client(url, token) as client:
         found = client.plan(_spec(spec))
-    _print_json(found) if json else listings.print_plan(found, _out())
+    _print_json(found) if json else print_plan(found, _out())
 
 
 @app.command()
@@ -98,12 +109,22 @@ def report(
         id = find_experiment(client, target)
         found, html = client.report(id), client.report_html(id) if out else None
     if found is None:
-        _fail("there is no report yet: nothing has been judged", FAILED)
+        _fail(NO_REPORT, FAILED)
     _print_json(found) if json else print_report(found, _out())
     if out:
         _write_report(out, found, html)
         if not json:
             _out().print(f"{out / 'report.html'}\n{out / 'report.json'}", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def critics(target: Target, url: Url = DEFAULT_URL, token: Token = None, json: Json = False) -> None:
+    """Print what an experiment's critics and judges show of themselves: biases, agreement, errors, cost of a label."""
+    with Client(url, token) as client:
+        found = client.critics(find_experiment(client, target))
+    if found is None:
+        _fail(NO_REPORT, FAILED)
+    _print_json(found) if json else print_critics(found, _out())
 
 
 @app.command()
@@ -114,10 +135,20 @@ def cancel(target: Target, url: Url = DEFAULT_URL, token: Token = None, json: Js
 
 
 @app.command()
-def resume(target: Target, url: Url = DEFAULT_URL, token: Token = None, json: Json = False) -> None:
-    """Go on with a cancelled experiment, and try failed stages again."""
+def resume(
+    target: Target,
+    budget: Annotated[float | None, typer.Option("--budget", help="a higher budget, in US dollars")] = None,
+    stage_budget: Annotated[
+        list[str] | None, typer.Option("--stage-budget", help="the same for a kind of stage: teach=20 (repeatable)")
+    ] = None,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    json: Json = False,
+) -> None:
+    """Go on with a cancelled experiment, try failed stages again, or go on where the budget was spent."""
+    kinds = {kind: _dollars(text) for kind, text in _pairs("--stage-budget", stage_budget or [], "teach=20").items()}
     with Client(url, token) as client:
-        _print_state(client.resume(find_experiment(client, target)), json)
+        _print_state(client.resume(find_experiment(client, target), budget, kinds), json)
 
 
 @app.command()
@@ -187,6 +218,31 @@ def model_ls(url: Url = DEFAULT_URL, token: Token = None, json: Json = False) ->
     _print_json(found) if json else listings.print_models(found, _out())
 
 
+@templates.command("add")
+def template_add(
+    name: Annotated[str, typer.Argument(help="the name that specs use")],
+    file: Annotated[Path, typer.Argument(help="a text, or MT-Bench's judge_prompts.jsonl")],
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    json: Json = False,
+) -> None:
+    """Upload FILE as a template.
+
+    A text has places {prompt}, {answer_a} and {answer_b}, or {prompt} and {answer}; also {reference} and {criteria}.
+    """
+    with Client(url, token) as client:
+        added = client.add_template(name, file)
+    _print_json(added) if json else listings.print_templates([added], _out())
+
+
+@templates.command("ls")
+def template_ls(url: Url = DEFAULT_URL, token: Token = None, json: Json = False) -> None:
+    """List templates."""
+    with Client(url, token) as client:
+        found = list(client.list_templates())
+    _print_json(found) if json else listings.print_templates(found, _out())
+
+
 def main() -> None:
     """The command's entry point: errors become one readable line each and an exit code."""
     try:
@@ -217,18 +273,47 @@ def _watch(client: Client, id: str, json: bool) -> None:
         raise typer.Exit(FAILED)
 
 
+def _confirm(plan: dict[str, Any], yes: bool, most: float, spec: str) -> None:
+    """Show on standard error what an experiment that costs something would cost, and ask where that is much."""
+    if plan["cost_range"][1] or plan["unknown_prices"]:
+        for line in totals(plan):
+            Console(stderr=True).print(Text(line), soft_wrap=True)
+    if yes or plan["cost_usd"] <= most or plan["provisional"]:
+        return
+    if spec == "-" or not sys.stdin.isatty():
+        fix = "Say --yes to start it, or raise TOUCHSTONE_CONFIRM_USD."
+        raise InvalidInput(FieldError("--yes", f"this would cost about {cost(plan)}, and nobody is there to ask", fix))
+    typer.confirm("Start it?", abort=True, err=True)
+
+
 def _spec(argument: str) -> Spec:
-    return sys.stdin.read() if argument == "-" else Path(argument)
+    if argument != "-":
+        return Path(argument)
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(FieldError("spec", f"is not UTF-8 (byte {error.start})", "Save it as UTF-8.")) from None
 
 
 def _mapping(parts: list[str]) -> dict[str, str]:
-    mapping = {}
+    return _pairs("--map", parts, "column=name_in_the_file")
+
+
+def _pairs(option: str, parts: list[str], example: str) -> dict[str, str]:
+    pairs = {}
     for piece in (piece for part in parts for piece in part.split(",") if piece.strip()):
-        ours, equals, theirs = piece.partition("=")
+        name, equals, value = piece.partition("=")
         if not equals:
-            raise InvalidInput(FieldError("--map", f"{piece!r} is no mapping", "Write column=name_in_the_file."))
-        mapping[ours.strip()] = theirs.strip()
-    return mapping
+            raise InvalidInput(FieldError(option, f"{piece!r} is no mapping", f"Write {example}."))
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def _dollars(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidInput(FieldError("--stage-budget", f"{text!r} is no number", "Write teach=20.")) from None
 
 
 def _write_report(out: Path, found: dict[str, Any], html: str | None) -> None:

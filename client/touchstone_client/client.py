@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,12 @@ TIMEOUT = httpx.Timeout(30, connect=5)
 # The server hashes and stores an upload before it answers.
 UPLOAD_TIMEOUT = httpx.Timeout(600, connect=5)
 
+# What is shown of each: whoever answers without it is no Touchstone.
+EXPERIMENT = ("id", "name")
+DATASET = ("name", "kind", "rows", "sha256")
+MODEL = ("name", "files", "sha256")
+TEMPLATE = ("name", "entries")
+
 Json = dict[str, Any]
 Spec = str | Path | Mapping[str, Any]
 
@@ -32,7 +38,7 @@ class Client:
     """
 
     def __init__(self, base_url: str = DEFAULT_URL, token: str | None = None, http: httpx.Client | None = None) -> None:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = {"Authorization": f"Bearer {_header('token', token)}"} if token else {}
         try:
             self._http = http or httpx.Client(base_url=base_url, timeout=TIMEOUT)
         except (httpx.InvalidURL, ValueError) as error:
@@ -50,20 +56,20 @@ class Client:
 
     def submit(self, spec: Spec, idempotency_key: str | None = None) -> Json:
         """Start an experiment: `{id, name, state}`. The same `idempotency_key` never starts a second one."""
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        return self._send_spec("/v1/experiments", spec, headers)
+        headers = {"Idempotency-Key": _header("Idempotency-Key", idempotency_key)} if idempotency_key else {}
+        return self._send_spec("/v1/experiments", spec, headers, EXPERIMENT)
 
     def plan(self, spec: Spec) -> Json:
         """What an experiment would do, without doing it: its stages, those that are reused, requests and cost."""
-        return self._send_spec("/v1/experiments/plan", spec, {})
+        return self._send_spec("/v1/experiments/plan", spec, {}, ("name", "stages", "counts"))
 
     def get(self, id: str) -> Json:
         """An experiment with all of its stages."""
-        return self._json("GET", f"/v1/experiments/{_part(id)}")
+        return self._json("GET", f"/v1/experiments/{_part(id)}", EXPERIMENT)
 
     def list(self) -> Iterator[Json]:
         """All experiments, newest first, without their stages."""
-        return self._pages("/v1/experiments")
+        return self._pages("/v1/experiments", EXPERIMENT)
 
     def events(self, id: str, last_event_id: str | None = None, patience: float = 120) -> Iterator[Event]:
         """An experiment's events until it ends: a snapshot, then deltas (`touchstone_client.events.apply`).
@@ -75,7 +81,12 @@ class Client:
     def report(self, id: str) -> Json | None:
         """The report as JSON (`partial` says whether more will come); None while there is not even a partial one."""
         response = self._request("GET", f"/v1/experiments/{_part(id)}/report", headers={"Accept": "application/json"})
-        return None if response.status_code == 202 else _object(response)
+        return None if response.status_code == 202 else _object(response, ())
+
+    def critics(self, id: str) -> Json | None:
+        """The cards of its critics and judges (`critics`, by name); None while there is not even a partial report."""
+        response = self._request("GET", f"/v1/experiments/{_part(id)}/critics")
+        return None if response.status_code == 202 else _object(response, ("critics",))
 
     def report_html(self, id: str) -> str | None:
         """The report as one self-contained HTML page; None while there is none."""
@@ -84,11 +95,18 @@ class Client:
 
     def cancel(self, id: str) -> Json:
         """Stop an experiment; what is committed stays."""
-        return self._json("POST", f"/v1/experiments/{_part(id)}/cancel")
+        return self._json("POST", f"/v1/experiments/{_part(id)}/cancel", EXPERIMENT)
 
-    def resume(self, id: str) -> Json:
-        """Go on with a cancelled experiment, and try failed stages again."""
-        return self._json("POST", f"/v1/experiments/{_part(id)}/resume")
+    def resume(
+        self, id: str, budget_usd: float | None = None, stage_budgets_usd: Mapping[str, float] | None = None
+    ) -> Json:
+        """Go on with a cancelled experiment, try failed stages again, or go on where the budget was spent, with a
+        higher one in US dollars."""
+        more = {"budget_usd": budget_usd, "stage_budgets_usd": dict(stage_budgets_usd or {})}
+        given = {key: value for key, value in more.items() if value not in (None, {})}
+        return self._json(
+            "POST", f"/v1/experiments/{_part(id)}/resume", EXPERIMENT, **({"json": given} if given else {})
+        )
 
     def stage_log(self, key: str) -> str:
         """A stage's log."""
@@ -106,64 +124,88 @@ class Client:
         form = {"name": name, "map": [f"{ours}={theirs}" for ours, theirs in (mapping or {}).items()]}
         form |= {key: value for key, value in (("kind", kind), ("preference", preference)) if value}
         with _open(file) as content:
-            return self._json(
-                "POST", "/v1/datasets", data=form, files=[("file", (file.name, content))], timeout=UPLOAD_TIMEOUT
-            )
+            files = [("file", (file.name, content))]
+            return self._json("POST", "/v1/datasets", DATASET, data=form, files=files, timeout=UPLOAD_TIMEOUT)
 
     def list_datasets(self) -> Iterator[Json]:
         """All datasets, by name."""
-        return self._pages("/v1/datasets")
+        return self._pages("/v1/datasets", DATASET)
 
     def add_model(self, name: str, folder: Path) -> Json:
         """Upload a model folder (safetensors or GGUF weights and the text files beside them) under a name."""
         paths = folders.model_files(folder)
         with ExitStack() as opened:
             files = [("files", (inside, opened.enter_context(_open(path)))) for inside, path in paths.items()]
-            return self._json("POST", "/v1/models", data={"name": name}, files=files, timeout=UPLOAD_TIMEOUT)
+            return self._json("POST", "/v1/models", MODEL, data={"name": name}, files=files, timeout=UPLOAD_TIMEOUT)
 
     def list_models(self) -> Iterator[Json]:
         """All models, by name."""
-        return self._pages("/v1/models")
+        return self._pages("/v1/models", MODEL)
 
-    def _send_spec(self, path: str, spec: Spec, headers: Mapping[str, str]) -> Json:
+    def add_template(self, name: str, file: Path) -> Json:
+        """Upload what critics are asked (a text with places, or MT-Bench's judge_prompts.jsonl) under a name."""
+        with _open(file) as content:
+            files = [("file", (file.name, content))]
+            return self._json("POST", "/v1/templates", TEMPLATE, data={"name": name}, files=files)
+
+    def list_templates(self) -> Iterator[Json]:
+        """All templates, by name."""
+        return self._pages("/v1/templates", TEMPLATE)
+
+    def _send_spec(self, path: str, spec: Spec, headers: Mapping[str, str], fields: Sequence[str]) -> Json:
         if isinstance(spec, Mapping):
             content, kind = json.dumps(spec).encode(), "application/json"
         else:
             content, kind = _read(spec) if isinstance(spec, Path) else spec.encode(), "application/yaml"
-        return self._json("POST", path, content=content, headers={"Content-Type": kind, **headers})
+        return self._json("POST", path, fields, content=content, headers={"Content-Type": kind, **headers})
 
-    def _pages(self, path: str) -> Iterator[Json]:
+    def _pages(self, path: str, fields: Sequence[str]) -> Iterator[Json]:
         cursor: str | None = None
         while True:
             params = {"limit": "100", **({"cursor": cursor} if cursor else {})}
-            page = self._json("GET", path, params=params)
-            yield from page["items"]
+            page = self._json("GET", path, ("items",), params=params)
+            items = page["items"] if isinstance(page["items"], list) else [page["items"]]
+            yield from (_checked(item, path, fields) for item in items)
             if not (cursor := page.get("next_cursor")):
                 return
 
-    def _json(self, method: str, path: str, **given: Any) -> Json:
-        return _object(self._request(method, path, **given))
+    def _json(self, method: str, path: str, fields: Sequence[str], **given: Any) -> Json:
+        return _object(self._request(method, path, **given), fields)
 
     def _request(self, method: str, path: str, **given: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **given)
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError) as error:
             raise InvalidInput(FieldError("url", str(error), f"Give one like {DEFAULT_URL}.")) from None
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise Unreachable(f"no answer from {self._http.base_url}: {error or type(error).__name__}") from error
         if response.is_error:
             raise problem_error(response)
         return response
 
 
-def _object(response: httpx.Response) -> Json:
+def _object(response: httpx.Response, fields: Sequence[str]) -> Json:
     try:
         data = response.json()
     except ValueError:
         data = None
+    return _checked(data, str(response.url), fields)
+
+
+def _checked(data: Any, url: str, fields: Sequence[str]) -> Json:
+    """An answer, or a part of one, if it has what a Touchstone's has."""
     if not isinstance(data, dict):
-        raise Unreachable(f"{response.url} is no Touchstone server: it did not answer with JSON")
+        raise Unreachable(f"{url} is no Touchstone server: it did not answer with JSON as one does")
+    if missing := [field for field in fields if field not in data]:
+        raise Unreachable(f"{url} is no Touchstone server: its answer has no {' and no '.join(missing)}")
     return data
+
+
+def _header(field: str, value: str) -> str:
+    """A value that an HTTP header can hold."""
+    if not (value.isascii() and value.isprintable()):
+        raise InvalidInput(FieldError(field, "holds what no header can", "Use printable ASCII characters alone."))
+    return value
 
 
 def _part(text: str) -> str:

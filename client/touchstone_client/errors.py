@@ -19,6 +19,11 @@ from typing import Any
 import httpx
 
 
+def printable(text: str) -> str:
+    """A text as one line that a terminal only shows: line breaks and control characters are written out."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
 class TouchstoneClientError(Exception):
     """Base of all of the client's errors; its text is readable as it stands, one line for each thing wrong."""
 
@@ -37,7 +42,7 @@ class FieldError:
 
     def __str__(self) -> str:
         said = f"{self.field}: {self.problem}".rstrip(".")
-        return f"{said}. {self.fix}" if self.fix else said
+        return printable(f"{said}. {self.fix}" if self.fix else said)
 
 
 class InvalidInput(TouchstoneClientError):
@@ -61,7 +66,7 @@ class Problem:
     def __str__(self) -> str:
         if self.errors:
             return "\n".join(str(error) for error in self.errors)
-        return self.detail or f"{self.status} {self.title}"
+        return printable(self.detail) or f"{self.status} {self.title}"
 
 
 class ProblemError(TouchstoneClientError):

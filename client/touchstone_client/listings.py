@@ -1,13 +1,36 @@
-"""Lists in the terminal: experiments, datasets, models, and a plan's stages."""
+"""Lists in the terminal: experiments, datasets and models."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Column:
+    """A table's column; one that `wraps` gives way where the terminal is narrow."""
+
+    title: str
+    wraps: bool = False
+    right: bool = False
+
+
+EXPERIMENTS = (
+    Column("id"),
+    Column("name", wraps=True),
+    Column("state"),
+    Column("stages", right=True),
+    Column("created"),
+)
+DATASETS = (Column("name", wraps=True), Column("kind"), Column("rows", right=True), Column("left out", wraps=True),
+            Column("sha256"))  # fmt: skip
+TEMPLATES = (Column("name", wraps=True), Column("shows"), Column("sha256"), Column("created"))
+MODELS = (Column("name", wraps=True), Column("files", right=True), Column("size", right=True), Column("sha256"))
 
 
 def print_experiments(items: Iterable[Mapping[str, Any]], console: Console) -> None:
@@ -16,7 +39,7 @@ def print_experiments(items: Iterable[Mapping[str, Any]], console: Console) -> N
         (item["id"], item["name"], item["state"], _counts(item.get("counts") or {}), _when(item.get("created")))
         for item in items
     ]
-    _print(console, ("id", "name", "state", "stages", "created"), rows, "no experiments yet: touchstone submit SPEC")
+    print_table(console, EXPERIMENTS, rows, "no experiments yet: touchstone submit SPEC")
 
 
 def print_datasets(items: Iterable[Mapping[str, Any]], console: Console) -> None:
@@ -26,7 +49,7 @@ def print_datasets(items: Iterable[Mapping[str, Any]], console: Console) -> None
         for item in items
     ]
     empty = "no datasets yet: touchstone dataset add FILE --name NAME"
-    _print(console, ("name", "kind", "rows", "left out", "sha256"), rows, empty)
+    print_table(console, DATASETS, rows, empty)
 
 
 def print_models(items: Iterable[Mapping[str, Any]], console: Console) -> None:
@@ -35,38 +58,36 @@ def print_models(items: Iterable[Mapping[str, Any]], console: Console) -> None:
         (item["name"], str(len(item["files"])), f"{sum(item['files'].values()) / 1e6:,.1f} MB", item["sha256"][:12])
         for item in items
     ]
-    _print(console, ("name", "files", "size", "sha256"), rows, "no models yet: touchstone model add NAME FOLDER")
+    print_table(console, MODELS, rows, "no models yet: touchstone model add NAME FOLDER")
 
 
-def print_plan(plan: Mapping[str, Any], console: Console) -> None:
-    """One row for each kind of stage: how many, how many are there already, and what they will ask for."""
-    kinds: dict[str, list[Mapping[str, Any]]] = {}
-    for stage in plan["stages"]:
-        kinds.setdefault(stage["kind"], []).append(stage)
+def print_templates(found: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """One row for each entry, and what was left out."""
     rows = [
-        (
-            kind,
-            str(len(stages)),
-            str(sum(bool(stage["reused"]) for stage in stages)),
-            f"{sum(stage.get('requests') or 0 for stage in stages):,}",
-        )
-        for kind, stages in kinds.items()
+        (f"template:{one['name']}/{entry}".rstrip("/"), one["sorts"][entry], sha256[:12], _when(one.get("created")))
+        for one in found
+        for entry, sha256 in one["entries"].items()
     ]
-    _print(console, ("stage", "stages", "reused", "requests"), rows, "no stages")
-    total = f"{plan['name']}: {plan['counts']['stages']} stages, {plan['counts']['reused']} reused"
-    requests = f", at most {plan.get('requests') or 0:,} requests"
-    cost = plan.get("cost_usd")
-    console.print(total + requests + (f", ${cost:.2f}" if cost else ""), highlight=False, markup=False, soft_wrap=True)
+    print_table(console, TEMPLATES, rows, "no templates yet: touchstone template add NAME FILE")
+    for one in found:
+        for entry, reason in one.get("skipped", {}).items():
+            console.print(f"left out {one['name']}/{entry}: {reason}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _print(console: Console, titles: tuple[str, ...], rows: Sequence[tuple[str, ...]], empty: str) -> None:
+def print_table(console: Console, columns: Sequence[Column], rows: Sequence[tuple[str, ...]], empty: str) -> None:
+    """A table that keeps ids, numbers and times whole on a narrow terminal: only the columns that may wrap give way."""
     if not rows:
         console.print(empty, style="dim", highlight=False)
         return
-    table = Table(box=None, pad_edge=False)
-    for title in titles:
-        # What is copied to the next command must never be cut.
-        table.add_column(title, no_wrap=title in {"id", "name", "state", "sha256", "created"}, overflow="fold")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in columns:
+        table.add_column(
+            column.title,
+            no_wrap=not column.wraps,
+            min_width=max(len(word) for word in column.title.split()),
+            overflow="fold",
+            justify="right" if column.right else "left",
+        )
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     console.print(table)

@@ -107,6 +107,14 @@ def one_line(text: str, longest: int = 300) -> str:
     return flat if len(flat) <= longest else f"{flat[: longest - 1]}…"
 
 
+def money(summary: Mapping[str, Any]) -> str:
+    """`$12.30`, or `$12.30 of $50.00` where there is a budget."""
+    budget = summary.get("budget") or {}
+    if budget.get("usd") is None:
+        return f"${summary.get('cost_usd') or 0:.2f}"
+    return f"${budget.get('spent_usd') or 0:.2f} of ${budget['usd']:.2f}"
+
+
 def closing_sentence(summary: Mapping[str, Any]) -> str:
     """What came out, in one line: `succeeded: 41 stages, 12 of them reused, in 3 min 05 s`."""
     stages = len(summary.get("stages", []))
@@ -115,6 +123,6 @@ def closing_sentence(summary: Mapping[str, Any]) -> str:
     took = seconds_between(summary.get("created"), summary.get("finished"))
     if took is not None and took >= 0:
         parts.append(f"in {duration(took)}")
-    if summary.get("cost_usd"):
-        parts.append(f"for ${summary['cost_usd']:.2f}")
+    if summary.get("cost_usd") or summary.get("budget"):
+        parts.append(f"for {money(summary)}")
     return ", ".join(parts)

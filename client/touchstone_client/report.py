@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
@@ -15,12 +16,18 @@ LEVELS = {"rl_adds_value": "green", "sft_suffices": "green", "inconclusive": "ye
 
 
 def print_report(report: Mapping[str, Any], console: Console) -> None:
-    """Print a report (the JSON of `Client.report`)."""
+    """Print a report (the JSON of `Client.report`), or that of a matrix with its cells one after the other."""
     if report.get("partial"):
         console.print("[yellow]Partial: the experiment is not finished, numbers will change.[/]")
-    console.print(_arms(report))
-    if report.get("contrasts"):
-        console.print(_contrasts(report))
+    cells: Mapping[str, Mapping[str, Any]] = report.get("cells") or {"": report}
+    for name, cell in cells.items():
+        if name:
+            console.print(Text(f"\n{name}", style="bold"))
+        console.print(_arms(cell))
+        if cell.get("contrasts"):
+            console.print(_contrasts(cell))
+    if report.get("cells"):
+        console.print(_cells(report))
     verdict = report.get("verdict") or {}
     if verdict.get("sentence"):
         level = verdict.get("level", "")
@@ -33,39 +40,69 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
         console.print(Text(f"· {note.get('text', '')}{where}", style="dim"))
 
 
+def _cells(report: Mapping[str, Any]) -> Table:
+    """The primary contrast of every cell of a matrix, and what it says."""
+    table = _table("cells: the primary contrast, and the interval that decides")
+    table.add_column("cell", overflow="fold")
+    for title in ("level", "difference", "interval"):
+        table.add_column(title, justify="left" if title == "level" else "right", no_wrap=True)
+    for name, cell in report["cells"].items():
+        verdict = cell["verdict"]
+        primary = verdict["primary"]
+        found = cell["contrasts"].get(primary["contrast"], {}).get(primary["evaluation"]) or {}
+        table.add_row(
+            escape(name),
+            Text(verdict["level"], style=LEVELS.get(verdict["level"], "")),
+            _number(found.get("estimate"), 1, sign=True),
+            _interval(found.get("decision_interval"), 1),
+        )
+    return table
+
+
 def _arms(report: Mapping[str, Any]) -> Table:
     arms: Mapping[str, Any] = report.get("arms") or {}
     names = list(dict.fromkeys(name for arm in arms.values() for name in arm.get("evaluations") or {}))
-    table = Table(title="arms: estimate ± standard error, 95% interval", title_justify="left")
-    table.add_column("arm", no_wrap=True)
-    for name in names:
-        table.add_column(escape(name), justify="right")
-    table.add_column("cost", justify="right")
-    for arm, found in arms.items():
-        evaluations = found.get("evaluations") or {}
-        table.add_row(
-            escape(arm), *(_estimate(evaluations.get(name)) for name in names), _cost(found.get("cost") or {})
-        )
+    table = _table("arms: estimate ± standard error")
+    table.add_column("arm", overflow="fold")
+    cells = {name: [_estimate((arm.get("evaluations") or {}).get(name)) for arm in arms.values()] for name in names}
+    for name, column in cells.items():
+        # A name may break after a dash where it is longer than what stands below it; numbers may not.
+        width = max(map(len, column))
+        title = name if len(name) <= width + 2 else name.replace("-", "- ")
+        table.add_column(escape(title), justify="right", min_width=width)
+    for title in ("usd", "device h"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for arm, found, *row in zip(arms, arms.values(), *cells.values(), strict=True):
+        cost = found.get("cost") or {}
+        table.add_row(escape(arm), *row, f"{cost.get('usd') or 0:.2f}", f"{cost.get('device_hours') or 0:.2f}")
     return table
 
 
 def _contrasts(report: Mapping[str, Any]) -> Table:
     primary = (report.get("verdict") or {}).get("primary")
-    table = Table(title="contrasts; all but the primary are exploratory", title_justify="left")
-    for title in ("contrast", "evaluation", "difference", "interval", "p"):
-        table.add_column(title, justify="left" if title in {"contrast", "evaluation"} else "right", no_wrap=True)
+    table = _table("contrasts; all but the primary are exploratory")
+    for name in ("contrast", "evaluation"):
+        table.add_column(name, overflow="fold")
+    for name in ("diff.", "interval", "p"):
+        table.add_column(name, justify="right", no_wrap=True)
     for contrast, evaluations in report["contrasts"].items():
-        for evaluation, found in evaluations.items():
+        for place, (evaluation, found) in enumerate(evaluations.items()):
             chosen = _is_primary(primary, contrast, evaluation)
             table.add_row(
-                escape(contrast) + (" (primary)" if chosen else ""),
-                escape(evaluation),
+                escape(contrast) if place == 0 else "",
+                escape(evaluation) + (" (primary)" if chosen else ""),
                 _number(found.get("estimate"), _digits(found), sign=True),
                 _interval(found.get("decision_interval") if chosen else found.get("interval"), _digits(found)),
-                "" if found.get("p_value") is None else f"{found['p_value']:.3f}",
+                _p(found.get("p_value")),
                 style="bold" if chosen else "",
             )
     return table
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
+    )
 
 
 def _is_primary(primary: Any, contrast: str, evaluation: str) -> bool:
@@ -79,7 +116,7 @@ def _estimate(found: Mapping[str, Any] | None) -> str:
         return "–"
     error, digits = found.get("standard_error"), _digits(found)
     spread = "" if error is None else f" ± {error:.{digits}f}"
-    return f"{_number(found['estimate'], digits)}{spread}\n[dim]{_interval(found.get('interval'), digits)}[/]"
+    return f"{_number(found['estimate'], digits)}{spread}"
 
 
 def _digits(found: Mapping[str, Any]) -> int:
@@ -94,12 +131,13 @@ def _interval(interval: Any, digits: int) -> str:
     return escape(f"[{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]")
 
 
+def _p(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if value >= 0.001 else "<.001"
+
+
 def _number(value: float | None, digits: int, sign: bool = False) -> str:
     if value is None:
         return "–"
     return f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
-
-
-def _cost(cost: Mapping[str, Any]) -> str:
-    hours = cost.get("device_hours") or 0
-    return f"${cost.get('usd') or 0:.2f}\n[dim]{hours:.2f} device h[/]"

@@ -17,7 +17,7 @@ def find_experiment(client: Client, target: str) -> str:
         NotFound: nothing fits.
         InvalidInput: several ids begin so, or the file names no experiment.
     """
-    if Path(target).is_file():
+    if _is_file(target):
         target = spec_name(Path(target))
     known = [(str(item["id"]), str(item["name"])) for item in client.list()]
     exact = [id for id, name in known if id == target] or [id for id, name in known if name == target][:1]
@@ -31,11 +31,22 @@ def find_experiment(client: Client, target: str) -> str:
     return begins[0]
 
 
+def _is_file(target: str) -> bool:
+    try:
+        return Path(target).is_file()
+    except (OSError, ValueError):
+        # Too long for a file's name, say.
+        return False
+
+
 def spec_name(path: Path) -> str:
     """The `name` in a spec's file. Raises `InvalidInput` where there is none."""
     try:
         data = yaml.safe_load(path.read_bytes())
-    except yaml.YAMLError as error:
+    except OSError as error:
+        problem = error.strerror or str(error)
+        raise InvalidInput(FieldError(str(path), problem, "Give a file that can be read, or the id.")) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = " ".join(str(error).split())
         raise InvalidInput(FieldError(str(path), f"is not YAML: {problem}", "Mend it, or give the id.")) from None
     name = data.get("name") if isinstance(data, dict) else None

@@ -22,9 +22,12 @@ from touchstone_client.report import print_report
 __all__ = ["Dashboard", "print_report", "watch"]
 
 BAR = 14
+PAUSED = "paused"
+"""Nothing happens any more before somebody resumes it with a higher budget."""
 STYLES = {
     "failed": "bold red",
     "waiting": "yellow",
+    "paused": "bold yellow",
     "running": "cyan",
     "ready": "blue",
     "cancelled": "magenta",
@@ -35,7 +38,7 @@ STYLES = {
 
 
 def watch(client: Client, id: str, console: Console) -> dict[str, Any]:
-    """Show an experiment until it ends; returns its last summary (`state` is succeeded, failed or cancelled).
+    """Show an experiment until it ends or pauses; returns its last summary (succeeded, failed, cancelled or paused).
 
     A live table on a terminal, else one line for each change of a stage's state.
     """
@@ -44,6 +47,8 @@ def watch(client: Client, id: str, console: Console) -> dict[str, Any]:
         with Live(dashboard, console=console, refresh_per_second=4, transient=False):
             for event in client.events(id):
                 dashboard.show(apply(dashboard.summary, event))
+                if dashboard.summary.get("state") == PAUSED:
+                    break
         summary = dashboard.summary
     else:
         summary = {}
@@ -51,6 +56,8 @@ def watch(client: Client, id: str, console: Console) -> dict[str, Any]:
             after = apply(summary, event)
             _print_changes(summary, after, console)
             summary = after
+            if summary.get("state") == PAUSED:
+                break
     _print_end(summary, console)
     return dict(summary)
 
@@ -93,12 +100,12 @@ class Dashboard:
             (self.summary["name"], "bold"),
             f"  {self.summary['id']}  ",
             (state, STYLES.get(state, "")),
-            f"  {done}/{len(stages)} stages  {progress.duration(took)}  ${self.summary.get('cost_usd') or 0:.2f}",
+            f"  {done}/{len(stages)} stages  {progress.duration(took)}  {progress.money(self.summary)}",
         )
 
     def _table(self, groups: list[progress.Group]) -> Table:
         table = Table(box=None, pad_edge=False)
-        for title, width in (("stage", 8), ("arms", None), ("", BAR), ("done", 5), ("state", 9), ("time", 11)):
+        for title, width in (("stage", 8), ("arms", None), ("", BAR), ("done", 7), ("state", 9), ("time", 11)):
             table.add_column(title, width=width, no_wrap=True, overflow="ellipsis")
         for group in groups:
             state = "reused" if group.reused == group.stages else group.state

@@ -82,7 +82,10 @@ def is_alive(running: Running) -> bool:
     """Whether the stack's supervisor lives (and its process id is not another program's by now)."""
     try:
         process = psutil.Process(running.supervisor_pid)
-        return process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == running.mark
+        environment = process.environ()
+        # In the moment of its exec a process has no environment yet.
+        mine = not environment or environment.get(MARK) == running.mark
+        return mine and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 

@@ -7,15 +7,18 @@ import math
 from typing import Any
 
 from services.analyst.contrasts import ContrastResult
-from services.analyst.model import ArmReport, ContrastReport, Cost, Report
+from services.analyst.critics.as_json import card_dict
+from services.analyst.model import ArmReport, ContrastReport, Cost, MatrixReport, Report
 from services.analyst.verdict import Verdict
+from shared.matrix import in_cell
 
 SCHEMA = "touchstone/report/1"
 
 
-def to_json(report: Report) -> bytes:
+def to_json(report: Report | MatrixReport) -> bytes:
     """UTF-8 JSON, indented; a number that does not exist is null."""
-    return (json.dumps(finite(as_dict(report)), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    data = as_dict(report) if isinstance(report, Report) else matrix_dict(report)
+    return (json.dumps(finite(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def as_dict(report: Report) -> dict[str, Any]:
@@ -31,12 +34,50 @@ def as_dict(report: Report) -> dict[str, Any]:
         "evaluations": {name: evaluation.model_dump() for name, evaluation in report.evaluations.items()},
         "cost": _cost(report.total),
         "scores": {"there": report.scores_there, "total": report.scores_total},
-        "notes": [{"kind": note.kind, "text": note.text, "spec": ".".join(note.path) or None} for note in report.notes],
-        "stages": [
-            {"kind": stage.kind, "key": stage.key, "finished": stage.finished, "host": stage.host, "arms": list(arms)}
-            for stage, arms in report.stages
-        ],
+        "critics": {card.name: card_dict(card) for card in report.critics},
+        "notes": _notes(report),
+        "stages": _stages(report),
     }
+
+
+def matrix_dict(report: MatrixReport) -> dict[str, Any]:
+    """The report of a matrix: every cell under `cells`, and at the top the fields that a report has without one.
+
+    There `verdict` speaks of all cells (their level where they agree, else inconclusive; `cells` has those of each
+    level), and arms and contrasts are those of all cells, called `<name> [<cell>]`.
+    """
+    cells = {name: as_dict(cell) for name, cell in report.cells.items()}
+    return {
+        "schema": SCHEMA,
+        "experiment": {"name": report.name},
+        "partial": report.partial,
+        "seeds": list(report.first.seeds),
+        "verdict": _verdict(report.verdict) | {"cells": {level: list(of) for level, of in report.levels.items()}},
+        "cells": {
+            name: {field: cell[field] for field in ("verdict", "arms", "contrasts", "evaluations", "scores")}
+            for name, cell in cells.items()
+        },
+        **{
+            field: {in_cell(name, one): value for name, cell in cells.items() for one, value in cell[field].items()}
+            for field in ("arms", "contrasts")
+        },
+        "cost": _cost(report.total),
+        "scores": {"there": report.scores_there, "total": report.scores_total},
+        "critics": {card.name: card_dict(card) for card in report.critics},
+        "notes": _notes(report),
+        "stages": _stages(report),
+    }
+
+
+def _notes(report: Report | MatrixReport) -> list[dict[str, Any]]:
+    return [{"kind": note.kind, "text": note.text, "spec": ".".join(note.path) or None} for note in report.notes]
+
+
+def _stages(report: Report | MatrixReport) -> list[dict[str, Any]]:
+    return [
+        {"kind": stage.kind, "key": stage.key, "finished": stage.finished, "host": stage.host, "arms": list(arms)}
+        for stage, arms in report.stages
+    ]
 
 
 def finite(value: Any) -> Any:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from services.analyst import verdict as verdicts
+from services.analyst.answer_notes import answer_notes
 from services.analyst.contrasts import Contrast, ContrastResult, compare, parse_contrasts
 from services.analyst.intervals import Method, crossed
 from services.analyst.model import ArmEstimate, ArmReport, ContrastReport, Cost, Report, ReportInputs, StageFacts
@@ -16,8 +17,12 @@ Scores = Mapping[tuple[str, str], ArmScores]
 """By arm and evaluation, where all seeds are there."""
 
 
-def build_report(inputs: ReportInputs, partial: bool = False, method: Method = crossed) -> Report:
+def build_report(
+    inputs: ReportInputs, partial: bool = False, method: Method = crossed, elsewhere: Sequence[ContrastResult] = ()
+) -> Report:
     """The report of an experiment; `partial` lets scores be missing, and then says no verdict.
+
+    `elsewhere` is the primary contrast as other judges saw it who are not among this report's evaluations.
 
     Raises:
         ValueError: scores are missing in a report that is not partial, or judgements or contrasts are not well formed.
@@ -27,13 +32,13 @@ def build_report(inputs: ReportInputs, partial: bool = False, method: Method = c
     expected = {(row.arm, row.evaluation) for row in params.scores}
     if not partial and (missing := sorted(expected - set(scores))):
         raise ValueError(f"no judgements of {missing[0][0]} under {missing[0][1]}")
-    alpha = verdicts.decision_alpha(params.looks)
+    alpha = verdicts.decision_alpha(params.looks, params.cells)
     contrasts = tuple(
         _contrast(contrast, params, scores, alpha, method) for contrast in parse_contrasts(params.contrasts).values()
     )
     there = sum(row.seed in inputs.scores.get((row.arm, row.evaluation), {}) for row in params.scores)
     costs = {arm: cost_of((key for _, key in stages), inputs.stages) for arm, stages in params.stages.items()}
-    found = _verdict(params, contrasts, scores, costs, alpha, there, partial)
+    found = _verdict(params, contrasts, scores, costs, alpha, there, partial, elsewhere)
     return Report(
         name=params.name,
         partial=partial,
@@ -41,15 +46,16 @@ def build_report(inputs: ReportInputs, partial: bool = False, method: Method = c
         arms=_arms(params, scores, costs, method),
         contrasts=contrasts,
         evaluations=params.evaluations,
-        notes=notes_for(params, contrasts, scores, partial),
+        notes=(*notes_for(params, contrasts, scores, partial), *answer_notes(inputs.stages.values())),
         total=cost_of((key for stages in params.stages.values() for _, key in stages), inputs.stages),
-        stages=_stages(params, inputs.stages),
+        stages=stages_with_arms({arm: [key for _, key in keys] for arm, keys in params.stages.items()}, inputs.stages),
         curves=inputs.curves,
         examples=inputs.examples,
         examples_of=inputs.examples_of,
         spec=params.spec,
         seeds=tuple(params.seeds),
         looks=params.looks,
+        cells=params.cells,
         alpha=alpha,
         scores_there=there,
         scores_total=len(params.scores),
@@ -146,6 +152,7 @@ def _verdict(
     alpha: float,
     there: int,
     partial: bool,
+    elsewhere: Sequence[ContrastResult],
 ) -> verdicts.Verdict:
     name, evaluation = params.primary.contrast, params.primary.evaluation
     primary = next((one for one in contrasts if one.contrast.name == name), None)
@@ -169,7 +176,7 @@ def _verdict(
         null_scores=_null_scores(params, primary.contrast.pair, scores),
     )
     second = [primary.results[other] for other in params.second_judges if other in primary.results]
-    return verdicts.decide(primary.results[evaluation], delta, checks, second, alpha)
+    return verdicts.decide(primary.results[evaluation], delta, checks, [*second, *elsewhere], alpha)
 
 
 def _imitation(params: ReportParams) -> str | None:
@@ -192,10 +199,12 @@ def _null_scores(params: ReportParams, pair: tuple[str, str], scores: Scores) ->
     return tuple(found)
 
 
-def _stages(params: ReportParams, facts: Mapping[str, StageFacts]) -> tuple[tuple[StageFacts, tuple[str, ...]], ...]:
+def stages_with_arms(
+    needed: Mapping[str, Iterable[str]], facts: Mapping[str, StageFacts]
+) -> tuple[tuple[StageFacts, tuple[str, ...]], ...]:
     """Every stage with the arms that need it, in the order in which arms need them."""
     users: dict[str, dict[str, None]] = {}
-    for arm, stages in params.stages.items():
-        for _, key in stages:
+    for arm, keys in needed.items():
+        for key in keys:
             users.setdefault(key, {})[arm] = None
     return tuple((facts[key], tuple(arms)) for key, arms in users.items() if key in facts)

@@ -48,7 +48,7 @@ class LogOdds:
 
 @dataclass(frozen=True)
 class ContrastResult:
-    """A contrast under one evaluation. `decision_interval` is the one that decides when several looks were declared."""
+    """A contrast under one evaluation. `decision_interval` decides where several looks or cells were declared."""
 
     contrast: Contrast
     evaluation: str

@@ -47,14 +47,14 @@ def styles(curves: Sequence[Curve]) -> dict[str, Style]:
     return {arm: Style(n % len(SERIES), (n // len(SERIES)) % len(DASHES)) for n, arm in enumerate(arms)}
 
 
-def figures(curves: Sequence[Curve], width: float, height: float) -> list[tuple[str, str]]:
-    """A title and an `<svg>` for each panel that has a curve."""
+def figures(curves: Sequence[Curve], width: float, height: float, at: str = "") -> list[tuple[str, str]]:
+    """A title and an `<svg>` for each panel that has a curve; `at` makes their ids unique within the page."""
     chosen = styles(curves)
     drawn = []
     for number, panel in enumerate(PANELS):
         members = [curve for curve in curves if curve.step == panel.step and _points(curve, panel.column)[0].size]
         if members:
-            drawn.append((panel.title, _figure(panel, members, chosen, width, height, f"curve{number}")))
+            drawn.append((panel.title, _figure(panel, members, chosen, width, height, f"{at}curve{number}")))
     return drawn
 
 

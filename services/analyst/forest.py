@@ -45,8 +45,8 @@ class Line:
     primary: bool = False
 
 
-def forest(report: Report, layout: Layout) -> str | None:
-    """The plot of all contrasts in points; None if none is there yet."""
+def forest(report: Report, layout: Layout, at: str = "") -> str | None:
+    """The plot of all contrasts in points; None if none is there yet. `at` makes its ids unique within the page."""
     lines, height = _lines(report)
     if not any(line.result for line in lines):
         return None
@@ -63,7 +63,7 @@ def forest(report: Report, layout: Layout) -> str | None:
             _heading(axes, line, layout) if line.result is None else _row(axes, line, line.result, layout, report)
 
     title = "Contrasts between arms, in points"
-    return draw(layout.width, height + AXIS, paint, f"forest-{layout.name}", title, _description(report))
+    return draw(layout.width, height + AXIS, paint, f"{at}forest-{layout.name}", title, _description(report))
 
 
 def _fitted(layout: Layout, lines: list[Line]) -> Layout:

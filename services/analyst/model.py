@@ -7,14 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from services.analyst.contrasts import Contrast, ContrastResult
+from services.analyst.critics.card import CriticCard
 from services.analyst.params import ArmParams, EvaluationParams, ReportParams
 from services.analyst.scores import SeedScores
-from services.analyst.verdict import Verdict
+from services.analyst.verdict import Level, Verdict
+from shared.matrix import in_cell
 
 
 @dataclass(frozen=True)
 class StageFacts:
-    """A committed stage, from its manifest. Times are ISO 8601 in UTC, cost in US dollars and device seconds."""
+    """A committed stage, from its manifest. Times are ISO 8601 in UTC, cost in US dollars and device seconds.
+
+    `outcomes` and `reasked` count the answers it counts with, and those that were asked again (shared.llm.outcomes).
+    """
 
     key: str
     kind: str
@@ -24,6 +29,8 @@ class StageFacts:
     usd: float = 0.0
     device_seconds: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    reasked: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -143,6 +150,49 @@ class Report:
     spec: Mapping[str, Any]
     seeds: tuple[int, ...]
     looks: int
+    cells: int
     alpha: float
     scores_there: int
     scores_total: int
+    critics: tuple[CriticCard, ...] = ()
+
+    @property
+    def primary_result(self) -> ContrastResult | None:
+        """What the verdict is made from; None where it is not there."""
+        primary = next(one for one in self.contrasts if one.contrast.name == self.verdict.contrast)
+        return primary.results.get(self.verdict.evaluation)
+
+
+@dataclass(frozen=True)
+class MatrixReport:
+    """The reports of a matrix's cells by their names, and what is said of all of them; `levels` has each one's cells.
+
+    Arms and contrasts are called `<name> [<cell>]` wherever those of several cells stand together.
+    """
+
+    name: str
+    partial: bool
+    verdict: Verdict
+    levels: Mapping[Level, tuple[str, ...]]
+    cells: Mapping[str, Report]
+    notes: tuple[Note, ...]
+    total: Cost
+    stages: tuple[tuple[StageFacts, tuple[str, ...]], ...]
+    spec: Mapping[str, Any]
+    critics: tuple[CriticCard, ...] = ()
+
+    @property
+    def first(self) -> Report:
+        return next(iter(self.cells.values()))
+
+    @property
+    def arms(self) -> dict[str, ArmReport]:
+        return {in_cell(cell, arm.name): arm for cell, report in self.cells.items() for arm in report.arms}
+
+    @property
+    def scores_there(self) -> int:
+        return sum(report.scores_there for report in self.cells.values())
+
+    @property
+    def scores_total(self) -> int:
+        return sum(report.scores_total for report in self.cells.values())

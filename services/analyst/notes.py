@@ -8,6 +8,8 @@ from services.analyst.model import ContrastReport, Note
 from services.analyst.params import EvaluationParams, ReportParams
 from services.analyst.scores import ArmScores
 from services.analyst.verdict import scope_of
+from services.analyst.wording import decisions
+from shared.matrix import cells
 from shared.spec import Spec
 from shared.specparse import parse_spec
 
@@ -21,7 +23,7 @@ def notes_for(
     partial: bool,
 ) -> tuple[Note, ...]:
     """All notes, the weightiest first."""
-    spec = parse_spec(params.spec)
+    spec = cells(parse_spec(params.spec))[params.cell]
     return (
         *_judges(params),
         *_critics(spec),
@@ -104,11 +106,11 @@ def _limits(params: ReportParams, contrasts: tuple[ContrastReport, ...]) -> Iter
             "limit",
             "The spec declares no numbers of tuning trials: whether all arms had as many was not checked.",
         )
-    if params.looks > 1:
+    if params.decisions > 1:
         yield Note(
             "limit",
-            f"{params.looks} looks were declared: the interval that decides misses in {5 / params.looks:.2g}% of "
-            "experiments, the 95% interval is drawn inside it.",
+            f"{decisions(params.looks, params.cells)}: the interval that decides misses in "
+            f"{5 / params.decisions:.2g}% of experiments, the 95% interval is drawn inside it.",
         )
     if params.delta.usd_per_point is not None:
         yield Note("limit", "Delta comes from money paid to endpoints; device hours are counted but have no price.")

@@ -14,10 +14,20 @@ from markupsafe import Markup, escape
 
 from services.analyst import curves, forest
 from services.analyst.contrasts import ContrastResult
-from services.analyst.model import ArmEstimate, ArmReport, ContrastReport, Cost, Judged, Report
+from services.analyst.critics.view import views
+from services.analyst.model import (
+    ArmEstimate,
+    ArmReport,
+    ContrastReport,
+    Cost,
+    Judged,
+    MatrixReport,
+    Report,
+    StageFacts,
+)
 from services.analyst.params import EvaluationParams
 from services.analyst.spectext import line_of, spec_yaml
-from services.analyst.wording import number
+from services.analyst.wording import decisions, number
 
 LEVELS = {
     "rl_adds_value": "RL adds value",
@@ -80,38 +90,60 @@ class Chip:
 def to_html(report: Report) -> bytes:
     """UTF-8 HTML."""
     text = spec_yaml(report.spec)
+    return render(
+        "report.html.jinja",
+        **context(report),
+        **whole(report, text),
+        skip="arms",
+        costs=[(arm.name, relation(arm), *cost_cells(arm.cost)) for arm in report.arms],
+    ).encode()
+
+
+def render(template: str, **values: Any) -> str:
+    return environment().get_template(template).render(**values)
+
+
+def context(report: Report, at: str = "", top: int = 1) -> dict[str, Any]:
+    """What the parts of a template need that show one report's numbers.
+
+    `at` begins the ids of its elements, and `top` is the level of its highest heading.
+    """
+    forests = [forest.forest(report, layout, at) for layout in (forest.WIDE, forest.NARROW)]
+    return {
+        "report": report,
+        "at": at,
+        "top": top,
+        "verdict": report.verdict,
+        "level": LEVELS[report.verdict.level],
+        "facts": facts(report),
+        "columns": columns(report),
+        "arm_rows": [(arm, relation(arm), cells(arm, report)) for arm in report.arms],
+        "contrast_rows": [row for one in report.contrasts for row in contrast_rows(one, report)],
+        "forests": [Markup(svg) for svg in forests if svg],
+        "curves": [(title, Markup(svg)) for title, svg in curves.figures(report.curves, 348, 236, at)],
+        "legend": curves.styles(report.curves),
+        "examples": [(example, example_cards(example.completions)) for example in report.examples],
+        "decisions": report.looks * report.cells,
+        "since": decisions(report.looks, report.cells),
+    }
+
+
+def whole(report: Report | MatrixReport, text: str) -> dict[str, Any]:
+    """What stands on a page once; `text` is the spec as YAML."""
     notes = [
         (title, [(note, line_of(text, note.path) if note.path else None) for note in found])
         for kind, title in NOTES.items()
         if (found := [note for note in report.notes if note.kind == kind])
     ]
-    legend = curves.styles(report.curves)
-    return (
-        environment()
-        .get_template("report.html.jinja")
-        .render(
-            report=report,
-            verdict=report.verdict,
-            level=LEVELS[report.verdict.level],
-            scope=SCOPES[report.verdict.scope],
-            facts=facts(report),
-            notes=notes,
-            columns=columns(report),
-            arm_rows=[(arm, relation(arm), cells(arm, report)) for arm in report.arms],
-            contrast_rows=[row for one in report.contrasts for row in contrast_rows(one, report)],
-            forests=[Markup(svg) for layout in (forest.WIDE, forest.NARROW) if (svg := forest.forest(report, layout))],
-            curves=[(title, Markup(svg)) for title, svg in curves.figures(report.curves, 348, 236)],
-            legend=legend,
-            examples=[(example, example_cards(example.completions)) for example in report.examples],
-            costs=[(arm.name, relation(arm), *cost_cells(arm.cost)) for arm in report.arms],
-            total=cost_cells(report.total),
-            stages=report.stages,
-            versions=versions(report),
-            spec_lines=text.rstrip("\n").split("\n"),
-            looks=report.looks,
-        )
-        .encode()
-    )
+    return {
+        "name": report.name,
+        "notes": notes,
+        "critics": views(report.critics),
+        "total": cost_cells(report.total),
+        "stages": report.stages,
+        "versions": versions(stage for stage, _ in report.stages),
+        "spec_lines": text.rstrip("\n").split("\n"),
+    }
 
 
 @cache
@@ -133,7 +165,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
     """What stands beside the verdict: terms and their values."""
     verdict = report.verdict
     primary = next(one for one in report.contrasts if one.contrast.name == verdict.contrast)
-    result = primary.results.get(verdict.evaluation)
+    result = report.primary_result
     found = [
         ("Primary contrast", f"{verdict.contrast}: {primary.contrast.formula}"),
         ("Evaluation", verdict.evaluation),
@@ -197,12 +229,12 @@ def contrast_rows(one: ContrastReport, report: Report) -> Iterable[ContrastRow]:
         primary = (one.contrast.name, name) == (report.verdict.contrast, report.verdict.evaluation)
         head = (place == 0, len(names), one.contrast.name, one.contrast.formula, name, primary)
         if name in one.results:
-            yield ContrastRow(*head, _numbers(one.results[name], report))
+            yield ContrastRow(*head, numbers(one.results[name], report))
         else:
             yield ContrastRow(*head, None, "pending" if name in one.pending else "cannot be estimated")
 
 
-def _numbers(result: ContrastResult, report: Report) -> Numbers:
+def numbers(result: ContrastResult, report: Report) -> Numbers:
     digits = _digits(report.evaluations[result.evaluation])
     odds = result.log_odds
     return Numbers(
@@ -257,10 +289,10 @@ def cost_cells(cost: Cost) -> tuple[str, str, str]:
     return usd, f"{cost.device_hours:.2f}" if cost.device_hours >= 0.1 else f"{cost.device_hours:.4f}", stages
 
 
-def versions(report: Report) -> list[tuple[str, str]]:
+def versions(stages: Iterable[StageFacts]) -> list[tuple[str, str]]:
     """Every library's version; several where stages ran under different ones."""
     found: dict[str, dict[str, None]] = {}
-    for stage, _ in report.stages:
+    for stage in stages:
         for name, version in stage.versions.items():
             found.setdefault(name, {})[version] = None
     return [(name, ", ".join(sorted(values))) for name, values in sorted(found.items())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -77,7 +78,8 @@ class ReportParams(Params):
     """All that the report must know of the experiment besides its artifacts.
 
     `stages` has, for every arm, the (kind, key) of each stage it would need if it were run alone. `null_completions`
-    names entries of `scores` that are no arms: completions that carry no answer, judged like an arm's.
+    names entries of `scores` that are no arms: completions that carry no answer, judged like an arm's. `cell` names the
+    cell of a matrix that this is, and `cells` is how many it has.
     """
 
     spec: dict[str, Any]
@@ -95,7 +97,28 @@ class ReportParams(Params):
     stages: dict[str, list[tuple[str, str]]] = {}
     near_duplicates: int = 0
     null_completions: list[str] = []
+    cell: str = ""
+    cells: int = 1
+
+    @property
+    def decisions(self) -> int:
+        """How many decisions share the 5% of misses: every look at every cell."""
+        return self.looks * self.cells
 
     @property
     def name(self) -> str:
         return str(self.spec.get("name", ""))
+
+
+def cells_of(params: Mapping[str, Any]) -> dict[str, ReportParams]:
+    """The params of every cell by its name; of a report without a matrix one, under ''.
+
+    Raises:
+        ValidationError: they are not a report's.
+    """
+    if "cells" not in params:
+        return {"": ReportParams.model_validate(params)}
+    common = {"spec": params["spec"], "cells": len(params["cells"])}
+    return {
+        name: ReportParams.model_validate({**cell, **common, "cell": name}) for name, cell in params["cells"].items()
+    }

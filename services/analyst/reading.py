@@ -70,6 +70,8 @@ def stage_facts(manifest: Manifest) -> StageFacts:
         usd=manifest.cost.usd,
         device_seconds=manifest.cost.device_seconds,
         versions=manifest.versions,
+        outcomes=manifest.metrics.get("outcomes", {}),
+        reasked=manifest.metrics.get("reasked", {}),
     )
 
 

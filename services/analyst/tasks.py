@@ -11,8 +11,12 @@ from pydantic import ValidationError
 
 from services.analyst.as_json import to_json
 from services.analyst.build import build_report
+from services.analyst.critics.joining import with_critics
+from services.analyst.critics.reading import read_labellers
+from services.analyst.matrix import build_matrix
+from services.analyst.matrix_page import matrix_to_html
 from services.analyst.page import to_html
-from services.analyst.params import ReportParams
+from services.analyst.params import cells_of
 from services.analyst.reading import read_inputs
 from shared.artifacts import Artifact, CommitRef, StageResult
 from shared.context import StageContext, cache_folder
@@ -35,7 +39,8 @@ def report(ctx: StageContext) -> StageResult:
     """
     artifacts = by_name(ctx.unit.inputs, ctx.input)
     files = make(ctx.unit.params, artifacts, partial=False)
-    return StageResult(files=dict(files), metrics={"scores": len(ctx.unit.params["scores"])})
+    scores = sum(name.startswith("judge/") for name in ctx.unit.inputs)
+    return StageResult(files=dict(files), metrics={"scores": scores})
 
 
 def by_name(refs: Mapping[str, CommitRef], load: Callable[[str], Artifact]) -> dict[str, Artifact]:
@@ -54,8 +59,12 @@ def make(params: Mapping[str, Any], artifacts: Mapping[str, Artifact], partial: 
         PermanentError: what was read is not well formed.
     """
     try:
-        inputs = read_inputs(ReportParams.model_validate(params), artifacts)
-        made = build_report(inputs, partial)
+        cells = {name: read_inputs(cell, artifacts) for name, cell in cells_of(params).items()}
+        labellers, facts = read_labellers(params.get("critics", {}), artifacts), next(iter(cells.values())).stages
+        if "cells" in params:
+            matrix = with_critics(build_matrix(cells, partial), labellers, facts)
+            return {JSON: to_json(matrix), HTML: matrix_to_html(matrix)}
+        made = with_critics(build_report(cells[""], partial), labellers, facts)
     except (ValueError, ValidationError) as error:
         raise PermanentError(f"report: {error}") from error
     return {JSON: to_json(made), HTML: to_html(made)}

@@ -170,5 +170,5 @@ def pending(contrast: str, evaluation: str, seeds: int, delta: float | None, mis
         evaluation=evaluation,
         delta=delta,
         reasons=(f"{missing} of {total} sets of judgements are still to come",),
-        sentence=f"Not decided yet: {total - missing} of {total} sets of judgements are in.",
+        sentence=wording.incomplete(total - missing, total),
     )

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from services.analyst.contrasts import ContrastResult
 from services.analyst.power import Needed
+
+LEVELS = {
+    "rl_adds_value": "RL adds value",
+    "sft_suffices": "SFT suffices",
+    "inconclusive": "inconclusive",
+    "invalid": "invalid",
+    "pending": "not decided yet",
+}
 
 
 def number(value: float, digits: int = 1) -> str:
@@ -28,6 +36,27 @@ def scoped(sentence: str, scope: str, seeds: int) -> str:
         return sentence
     runs = "one run each" if seeds == 1 else "two runs each"
     return f"For these trained models ({runs}; another seed may differ): {sentence}"
+
+
+def decisions(looks: int, cells: int) -> str:
+    """Why the interval that decides is wider than the 95% one."""
+    if cells == 1:
+        return f"{looks} looks were declared"
+    return f"{cells} cells are decided" + (f" at each of {looks} looks" if looks > 1 else "")
+
+
+def incomplete(there: int, total: int) -> str:
+    return f"Not decided yet: {there} of {total} sets of judgements are in."
+
+
+def across(counts: Mapping[str, int]) -> str:
+    """What the cells of a matrix say together; `counts` by level."""
+    total = sum(counts.values())
+    every = "both" if total == 2 else f"all {total}"
+    if len(counts) == 1:
+        return f"{LEVELS[next(iter(counts))]} in {every} cells."
+    found = ", ".join(f"{LEVELS[level]} in {count}" for level, count in counts.items())
+    return f"no one answer for {every} cells: {found}."
 
 
 def invalid(primary: ContrastResult, reasons: Sequence[str]) -> str:

@@ -9,11 +9,13 @@ import uvicorn
 from services.api.app import create_app
 from services.api.guard import refuse_open_address
 from shared.errors import BadInput
+from shared.logs import configure_logs
 from shared.settings import get_settings
 
 
 def main() -> None:
     """Serve until told to end; ends at once, with a message, where it would stand open to a network."""
+    configure_logs()
     settings = get_settings()
     try:
         refuse_open_address(settings)

@@ -13,7 +13,7 @@ from services.api import openapi, problems
 from services.api.deps import State
 from services.api.guard import BrowserGuard
 from services.api.metrics import Measure, Metrics
-from services.api.routers import datasets, events, experiments, health, models, page, reports, stages
+from services.api.routers import datasets, events, experiments, health, models, page, reports, stages, templates
 from shared.queues import redis_client
 from shared.settings import Settings
 from shared.store import ObjectStore, S3Store
@@ -40,7 +40,7 @@ def create_app(settings: Settings, store: ObjectStore | None = None) -> FastAPI:
     app.add_middleware(Measure, metrics=state.metrics)
     problems.install(app)
     openapi.install(app)
-    for module in (experiments, events, reports, stages, datasets, models, health, page):
+    for module in (experiments, events, reports, stages, datasets, models, templates, health, page):
         app.include_router(module.router)
     return app
 

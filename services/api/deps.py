@@ -14,7 +14,9 @@ from services.api.guard import COOKIE, SAFE, session_of, token_of
 from services.api.metrics import Metrics
 from services.api.problems import Problem, TooLarge, not_found
 from services.api.spectext import read_spec_text
+from shared.errors import BadInput
 from shared.experiments import read_summary
+from shared.names import NAME
 from shared.settings import Settings
 from shared.store import ObjectStore
 
@@ -102,6 +104,21 @@ IdempotencyKey = Annotated[
 ]
 Limit = Annotated[int, Query(ge=1, le=500, description="at most this many items")]
 Cursor = Annotated[str, Query(max_length=300, description="`next_cursor` of the page before")]
+
+
+def _name_cursor(cursor: Cursor = "") -> str:
+    if cursor and not NAME.fullmatch(cursor):
+        raise bad_cursor()
+    return cursor
+
+
+# Lists by name go on after a name.
+NameCursor = Annotated[str, Depends(_name_cursor)]
+
+
+def bad_cursor() -> BadInput:
+    """The error of a cursor that no page had."""
+    return BadInput("cursor", "is none that this server gave", "Use next_cursor, or leave it out.")
 
 
 def _summary(id: str, store: Store, client: Redis) -> dict[str, Any]:

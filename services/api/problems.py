@@ -144,6 +144,8 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     detail = str(error.detail)
     if error.status_code == 404:
         detail = f"nothing is at {request.url.path}; see /openapi.json"
+    if error.status_code == 405:
+        detail = f"{request.method} is not allowed at {request.url.path}; see /openapi.json"
     return problem_response(Problem(error.status_code, detail, headers=error.headers))
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.api.problems import ProblemDetails, ProblemField
+from shared.budget import PaidKind
 
 __all__ = [
     "Created",
@@ -21,6 +22,9 @@ __all__ = [
     "ProblemDetails",
     "ProblemField",
     "ReportPending",
+    "Resume",
+    "Template",
+    "TemplateList",
 ]
 
 ExperimentState = Literal["running", "paused", "succeeded", "failed", "cancelled"]
@@ -64,12 +68,31 @@ class Stage(Answer):
     cost_usd: float = 0.0
 
 
+class Money(BaseModel):
+    """An experiment's budget in US dollars; `promised_usd` is what workers may still spend of it."""
+
+    usd: float | None = Field(examples=[50.0])
+    stages_usd: dict[str, float] = Field({}, description="bounds by kind of stage", examples=[{"teach": 10.0}])
+    spent_usd: float
+    promised_usd: float
+
+
+class Resume(BaseModel):
+    """A higher budget to go on with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    budget_usd: float | None = Field(None, ge=0, allow_inf_nan=False, examples=[80.0])
+    stage_budgets_usd: dict[PaidKind, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {}
+
+
 class Experiment(Created):
     """An experiment with all of its stages."""
 
     stages: list[Stage]
     counts: dict[str, int] = Field(description="stages by state, and how many are reused")
     cost_usd: float = Field(description="what this experiment itself paid for")
+    budget: Money | None = Field(None, description="absent where the spec gives none")
     created: str
     finished: str | None = None
 
@@ -88,7 +111,33 @@ class ExperimentList(BaseModel):
     next_cursor: str | None = Field(None, description="give it as `cursor` to go on; null at the end")
 
 
-class PlannedStage(Answer):
+Range = tuple[float, float]
+"""Lowest and highest."""
+
+
+class Tokens(BaseModel):
+    input: int = Field(examples=[61000])
+    output: int = Field(examples=[8000])
+
+
+class TokensRange(BaseModel):
+    input: tuple[int, int]
+    output: tuple[int, int]
+
+
+class Estimate(Answer):
+    """Tokens and dollars of the requests that would be sent, as expected, and the range that they lie in."""
+
+    requests: int = Field(description="at most so many requests to an endpoint")
+    in_ledger: int | None = Field(None, description="answered already; null where that cannot be known yet")
+    samples: int = Field(0, description="completions that a policy would write")
+    tokens: Tokens
+    tokens_range: TokensRange
+    cost_usd: float | None = Field(description="US dollars; of a stage null where the price is not known")
+    cost_range: Range | None
+
+
+class PlannedStage(Estimate):
     """A stage that an experiment would have."""
 
     key: str = Field(examples=[SHA256])
@@ -96,16 +145,29 @@ class PlannedStage(Answer):
     arms: list[str]
     inputs: list[str]
     reused: bool = Field(description="committed already: nothing will be done for it")
-    requests: int = Field(description="at most so many requests to an endpoint")
+    provisional: bool = Field(description="its key stands on something that is only declared")
+    model: str | None = Field(None, description="the model that it asks", examples=["gpt-4"])
+    repeated: int = Field(0, description="requests that an earlier stage of this plan makes too")
+    in_ledger_unknown: str | None = Field(None, description="why in_ledger is not known")
+    tokens_from: str | None = Field(None, description="the history of so many requests, or the plan's assumption")
+    hours: float | None = Field(None, description="at the limits of the spec; null without any")
+    device_hours: float | None = Field(None, description="as like stages took; null where there were none")
 
 
-class Plan(Answer):
-    """What an experiment would do."""
+class Plan(Estimate):
+    """What an experiment would do. Dollars leave out the models whose price is not known."""
 
     name: str
     stages: list[PlannedStage]
     counts: dict[str, int] = Field(examples=[{"stages": 41, "reused": 12}])
-    requests: int
+    provisional: bool = Field(description="something in the spec is only declared: it cannot be started")
+    unknown_prices: list[str] = Field(description="models that would be asked at a price that is not known")
+    hours: dict[str, float] = Field(description="by model, at the limits of the spec")
+    device_hours: float = Field(description="of the stages whose like was run before")
+    device_unknown: int = Field(description="how many stages on a device had none like them")
+    budget_usd: float | None = None
+    over_budget: bool = Field(description="the high end of the cost passes the budget")
+    assumption: str = Field(description="how tokens are estimated where nothing like a stage was run before")
 
 
 class ReportPending(BaseModel):
@@ -144,6 +206,25 @@ class Model(BaseModel):
 
 class ModelList(BaseModel):
     items: list[Model]
+    next_cursor: str | None = None
+
+
+class Template(BaseModel):
+    """Templates of one file under its name; a text has the one entry ""."""
+
+    name: str = Field(examples=["mt-bench"])
+    entries: dict[str, str] = Field(
+        description="the content of each; experiments pin it", examples=[{"pair-v2": SHA256}]
+    )
+    sorts: dict[str, Literal["pairwise", "single"]] = Field(
+        description="whether two answers are shown or one", examples=[{"pair-v2": "pairwise"}]
+    )
+    skipped: dict[str, str] = Field({}, description="entries that cannot be used, with the reason")
+    created: str
+
+
+class TemplateList(BaseModel):
+    items: list[Template]
     next_cursor: str | None = None
 
 

@@ -130,11 +130,13 @@ def _check_keys(node: yaml.MappingNode) -> None:
 
 
 def _check_plain(value: Any, path: str, depth: int) -> None:
-    """Raise `BadInput` on what JSON cannot hold. Aliases were bounded before, so the walk is."""
+    """Raise `BadInput` on what JSON, or whoever reads it, cannot hold. Aliases were bounded before, so the walk is."""
     if depth > DEEPEST:
         raise RecursionError
     if isinstance(value, float) and not math.isfinite(value):
         raise BadInput(path, f"{value} is no number that JSON can hold", "Give a finite number.")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise BadInput(path, "is a whole number that 64 bits cannot hold", "Give a smaller one.")
     if isinstance(value, str):
         try:
             value.encode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from io import BufferedWriter
@@ -40,6 +40,14 @@ class Upload:
             raise BadInput(name, "is missing" if not values else "is given twice", f"Send the form field {name} once.")
         return values[0]
 
+    def only(self, fields: Collection[str], files: Collection[str]) -> None:
+        """Raise `BadInput` if anything else was sent: a misspelt field would be left out of account."""
+        sent = [(name, fields) for name in self.fields] + [(name, files) for name, _, _ in self.files]
+        for name, known in sent:
+            if name not in known:
+                what = "a file" if known is files else "a field"
+                raise BadInput(name or "body", f"is not {what} of this form", f"Send {', '.join([*fields, *files])}.")
+
     def maybe(self, name: str) -> str | None:
         """A field that may be there once."""
         return self.one(name) if name in self.fields else None
@@ -62,18 +70,17 @@ async def receive(request: Request, folder: Path, limit: int, setting: str) -> A
     own.mkdir(parents=True)
     writer = _Writer(own)
     try:
-        parser = MultipartParser(options[b"boundary"], writer.callbacks())
-        await _feed(request, parser, limit, setting)
-        writer.close()
+        await _feed(request, options[b"boundary"], writer, limit, setting)
         yield writer.upload
     finally:
         writer.close()
         shutil.rmtree(own, ignore_errors=True)
 
 
-async def _feed(request: Request, parser: MultipartParser, limit: int, setting: str) -> None:
+async def _feed(request: Request, boundary: bytes, writer: _Writer, limit: int, setting: str) -> None:
     received = 0
     try:
+        parser = MultipartParser(boundary, writer.callbacks())
         async for chunk in request.stream():
             received += len(chunk)
             if received > limit:
@@ -82,6 +89,9 @@ async def _feed(request: Request, parser: MultipartParser, limit: int, setting: 
         parser.finalize()
     except FormParserError as error:
         raise BadInput("body", f"the form is broken: {error}", "Send multipart/form-data.") from None
+    writer.close()
+    if not writer.ended:
+        raise BadInput("body", "the form ends in the middle: its last boundary is missing", "Send it whole.")
 
 
 class _Writer:
@@ -97,6 +107,7 @@ class _Writer:
         self._text: bytearray | None = None
         self._file: BufferedWriter | None = None
         self._parts = 0
+        self.ended = False
 
     def callbacks(self) -> MultipartCallbacks:
         return {
@@ -107,6 +118,7 @@ class _Writer:
             "on_headers_finished": self._headers_finished,
             "on_part_data": self._data,
             "on_part_end": self._end,
+            "on_end": self._finish,
         }
 
     def close(self) -> None:
@@ -154,6 +166,9 @@ class _Writer:
             self.upload.fields.setdefault(self._name, []).append(_text(self._name, bytes(self._text)))
             self._text = None
         self.close()
+
+    def _finish(self) -> None:
+        self.ended = True
 
 
 def _text(field: str, data: bytes) -> str:

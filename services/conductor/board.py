@@ -11,6 +11,8 @@ import redis
 from shared.leases import lease_name
 from shared.runner import queued_name
 
+EPOCH = "epoch"
+
 
 @dataclass
 class Seen:
@@ -34,30 +36,38 @@ class Board:
     cold: bool = True
     """Just started: units may have been attempted before, which their markers in the store tell."""
     hold_until: float = 0.0
-    """After a wiped Redis: until then, work that was running may not have announced itself yet."""
+    """At the start, and after Redis was wiped or away: until then, running work may not have announced itself yet."""
 
     def __getitem__(self, commit_key: str) -> Seen:
         if commit_key not in self.units:
             self.units[commit_key] = Seen(attempted=self.cold)
         return self.units[commit_key]
 
-    def refresh(self, client: redis.Redis, commit_keys: Iterable[str]) -> None:
-        """Ask Redis, in one round trip, who is leased and who is queued."""
+    def refresh(self, client: redis.Redis, commit_keys: Iterable[str], epoch: bytes | None) -> bool:
+        """Ask Redis, in one round trip, who is leased and who is queued.
+
+        False, with nothing taken in, if its epoch is another: then a lease that is missing may have been wiped.
+        """
         keys = list(commit_keys)
-        if not keys:
-            return
         names = [lease_name(key) for key in keys] + [queued_name(key) for key in keys]
-        found = client.mget(names)
+        now, *found = client.mget([EPOCH, *names])
+        if now != epoch:
+            return False
         for key, lease, queued in zip(keys, found[: len(keys)], found[len(keys) :], strict=True):
             seen = self[key]
             seen.leased, seen.queued = lease is not None, queued is not None
             if seen.leased:
-                seen.queued_at, seen.attempted, seen.reason = None, True, None
+                seen.queued_at, seen.attempted = None, True
+        return True
 
     def broker_lost(self, lease_seconds: float) -> None:
-        """Redis was wiped: what was last seen leased may still be running, and gets a lease's lifetime to say so."""
+        """Leases may be gone while their holders work: these get a lease's lifetime to say so.
+
+        What was on its way may have been taken meanwhile: its markers tell.
+        """
         self.hold_until = until = time.monotonic() + lease_seconds
         for seen in self.units.values():
+            seen.attempted |= seen.queued or seen.queued_at is not None
             seen.queued_at, seen.queued = None, False
             if seen.leased:
                 seen.leased = False

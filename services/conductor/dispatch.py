@@ -96,7 +96,7 @@ class Dispatcher:
             return None
         if error is None and last.outcome == "waiting" and not seen.reason:
             seen.reason = last.message
-            seen.not_before = time.monotonic() + self._settings.retry_seconds
+            seen.not_before = time.monotonic() + (last.retry_after or self._settings.retry_seconds)
         return error
 
     def _send(self, unit: Unit) -> None:

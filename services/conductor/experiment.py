@@ -8,8 +8,10 @@ from typing import Any
 
 from services.conductor.commits import Accepted, Commits
 from services.conductor.needs import Need, needs
+from shared.budget import Budget
 from shared.experiments import PREFIX, Control, read_control, read_json, read_resolved
 from shared.plan import Plan, plan
+from shared.spec import Spec
 from shared.store import ObjectStore
 
 
@@ -21,15 +23,22 @@ class Experiment:
     head: Mapping[str, Any]
     plan: Plan
     control: Control
+    spec: Spec
     summary: dict[str, Any] | None = None
     needed: dict[str, Need] = field(default_factory=dict)
     accepted: Accepted | None = None
     said_scores: int = 0
 
+    @property
+    def budget(self) -> Budget | None:
+        """What it may spend."""
+        return self.control.raised(self.spec)
+
     def derive(self, commits: Commits, shard_rows: int) -> Accepted:
         """Work out from the commits what is done and what is needed next."""
         self.accepted = Accepted(self.plan, commits)
-        found = needs(self.plan, self.accepted, self.id, self.control.generation, shard_rows)
+        bounded = self.budget is not None
+        found = needs(self.plan, self.accepted, self.id, self.control.generation, shard_rows, bounded)
         self.needed = {need.stage.key: need for need in found}
         return self.accepted
 
@@ -47,4 +56,4 @@ def load(store: ObjectStore, id: str) -> Experiment | None:
     resolved = read_resolved(store, id)
     if head is None or resolved is None or store.exists(f"{PREFIX}{id}/final.json"):
         return None
-    return Experiment(id, head, plan(resolved), read_control(store, id))
+    return Experiment(id, head, plan(resolved), read_control(store, id), resolved.parsed)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from services.conductor.commits import Accepted
 from shared.artifacts import CommitRef, Manifest
+from shared.budget import PAID_KINDS
 from shared.kinds import row_count
 from shared.plan import Plan, Stage
 from shared.units import Shard, Unit, cut, shard_key
@@ -27,22 +28,25 @@ def is_ready(stage: Stage, accepted: Accepted) -> bool:
     return all(source in accepted.refs for source in stage.inputs.values())
 
 
-def needs(plan: Plan, accepted: Accepted, experiment: str, generation: int, shard_rows: int) -> list[Need]:
-    """The uncommitted stages whose inputs are there, with their units, in the plan's order."""
+def needs(
+    plan: Plan, accepted: Accepted, experiment: str, generation: int, shard_rows: int, bounded: bool = False
+) -> list[Need]:
+    """The uncommitted stages whose inputs are there, with their units, in the plan's order. `bounded`: there is a
+    budget, which workers must keep."""
     return [
-        _need(stage, accepted, experiment, generation, shard_rows)
+        _need(stage, accepted, experiment, generation, shard_rows, bounded)
         for key, stage in plan.stages.items()
         if key not in accepted.refs and is_ready(stage, accepted)
     ]
 
 
-def _need(stage: Stage, accepted: Accepted, experiment: str, generation: int, shard_rows: int) -> Need:
+def _need(stage: Stage, accepted: Accepted, experiment: str, generation: int, shard_rows: int, bounded: bool) -> Need:
     inputs = {name: accepted.refs[source] for name, source in stage.inputs.items()}
     whole = Unit(
         key=stage.key,
         kind=stage.kind,
         params=stage.params,
-        options=stage.options,
+        options=stage.options | ({"budget": True} if bounded and stage.kind in PAID_KINDS else {}),
         inputs=inputs,
         experiment=experiment,
         generation=generation,

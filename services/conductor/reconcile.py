@@ -15,14 +15,17 @@ import redis
 import structlog
 from celery import Celery
 
-from services.conductor.board import Board
+from services.conductor.board import EPOCH, Board
 from services.conductor.commits import Commits
 from services.conductor.dispatch import Dispatcher
 from services.conductor.experiment import Experiment, load
+from services.conductor.open_batches import OpenBatches
 from services.conductor.partial import ask_partial_report
 from services.conductor.summary import delta, stage_states, summarise
+from services.conductor.treasury import Treasury
 from shared import signals
 from shared.artifacts import Manifest
+from shared.budget import Ask
 from shared.canonical import canonical_json
 from shared.context import stop_name
 from shared.errors import Outage
@@ -33,7 +36,6 @@ from shared.units import Unit
 
 log = structlog.get_logger()
 
-EPOCH = "epoch"
 HEARTBEAT = "conductor:heartbeat"
 IDLE_MS = 500
 LOOK_EVERY = 1.0
@@ -51,8 +53,11 @@ class Conductor:
         self.commits = Commits(store)
         self.board = Board()
         self.experiments: dict[str, Experiment] = {}
+        self.treasury = Treasury(store, client)
         self.dispatcher = Dispatcher(settings, store, client, app, self.board)
+        self.batches = OpenBatches(store, client, app)
         self._epoch: bytes | None = None
+        self._broker_away = False
         self._cursor = ""
         self._listed = -1e9
         self._looked = 0.0
@@ -67,6 +72,7 @@ class Conductor:
                 self.step()
             except (Outage, redis.RedisError, kombu.exceptions.OperationalError) as outage:
                 log.warning("conductor.outage", error=str(outage))
+                self._broker_away |= not isinstance(outage, Outage)
                 self._dirty = True
                 time.sleep(0.5)
 
@@ -75,9 +81,15 @@ class Conductor:
         self._check_epoch()
         self.redis.set(HEARTBEAT, 1, px=10_000)
         self._listen()
+        self._dirty |= self.treasury.answer({id: one.budget for id, one in self.experiments.items()})
         now = time.monotonic()
         if now - self._listed > self.settings.relist_seconds:
-            self._relist()
+            try:
+                self._relist()
+            except Outage:
+                # What the store has no part in is said: that stages wait for it.
+                self._publish()
+                raise
         if self._dirty or now - self._looked > LOOK_EVERY:
             self._dirty = False
             self.reconcile()
@@ -88,31 +100,44 @@ class Conductor:
         """Derive every experiment's state from the commits, queue what is ready, give up what failed."""
         self._looked = time.monotonic()
         units: dict[str, Unit] = {}
+        unpaid: set[str] = set()
         for experiment in sorted(self.experiments.values(), key=lambda one: str(one.head["created"])):
             experiment.derive(self.commits, self.settings.shard_rows)
+            self.treasury.refresh(experiment.id, experiment.budget, self.settings.relist_seconds)
+            blocked = self._blocked(experiment)
             for need in experiment.wanted():
+                if need.stage.key in blocked:
+                    # Another experiment with money may go on with it; who works on it now may end it without any.
+                    unpaid.update(unit.commit_key for unit in need.units)
+                    continue
                 for unit in need.units:
                     units.setdefault(unit.commit_key, unit)
         needed = [need for one in self.experiments.values() for need in one.needed.values()]
         watched = {unit.commit_key for need in needed for unit in need.units}
         self.board.keep(watched)
-        self.board.refresh(self.redis, watched)
-        self._stop_unwanted(watched - set(units))
+        if not self.board.refresh(self.redis, watched, self._epoch):
+            self._dirty = True
+            return
+        self._stop_unwanted(watched - set(units) - unpaid)
+        self.batches.cancel_unwanted({unit.key for unit in units.values()})
         for unit, error in self.dispatcher.dispatch(units.values()):
             self._give_up(unit, error)
         self.board.cold = False
         self._publish()
 
     def _check_epoch(self) -> None:
-        """Notice that Redis was wiped: its epoch is gone."""
+        """Notice that Redis was wiped (its epoch is gone) or away (leases may have run out unrenewed).
+
+        At its own start the conductor knows of neither, and takes both for possible.
+        """
         epoch = self.redis.get(EPOCH)
-        missing = epoch is None
-        if missing:
+        if epoch is None:
             self.redis.set(EPOCH, uuid.uuid4().hex, nx=True)
             epoch = self.redis.get(EPOCH)
+        if epoch != self._epoch or self._broker_away:
+            self.board.broker_lost(self.settings.lease_seconds)
+            self._broker_away = False
         if epoch != self._epoch:
-            if missing or self._epoch is not None:
-                self.board.broker_lost(self.settings.lease_seconds)
             log.info("conductor.epoch", known=self._epoch is not None)
             self._cursor = "" if self._epoch is None else "0"
             self._epoch = epoch
@@ -135,10 +160,15 @@ class Conductor:
     def _hear(self, type: str, data: dict[str, Any]) -> None:
         if type == "control":
             self._control(data["experiment"])
+            if data.get("verb") == "cancel":
+                self._relist_experiments()
+            return
+        if type == "purse":
+            self.treasury.hear(Ask(**data))
             return
         seen = self.board[data["unit"]]
         if type == "progress":
-            seen.done, seen.total = data["done"], data["total"]
+            seen.done, seen.total, seen.reason = data["done"], data["total"], data.get("note")
         elif type == "metrics":
             self._forward_metrics(data)
         elif type == "commit":
@@ -147,9 +177,10 @@ class Conductor:
             self._dirty = True
             seen.attempted = True
             if type == "waiting":
-                seen.reason, seen.not_before = data["reason"], time.monotonic() + self.settings.retry_seconds
+                wait = data.get("retry_after") or self.settings.retry_seconds
+                seen.reason, seen.not_before = data["reason"], time.monotonic() + wait
             elif type == "started":
-                seen.queued_at, seen.done, seen.total = None, 0, 0
+                seen.queued_at, seen.done, seen.total, seen.reason = None, 0, 0, None
 
     def _control(self, id: str) -> None:
         """An experiment was created, cancelled or resumed."""
@@ -165,6 +196,12 @@ class Conductor:
     def _relist(self) -> None:
         """List the store anew, for what was not heard of."""
         self._dirty |= self.commits.relist()
+        self._relist_experiments()
+        self._listed = time.monotonic()
+
+    def _relist_experiments(self) -> None:
+        """List batches, then experiments, so that each batch's experiment is known."""
+        self.batches.relist()
         for id in experiment_ids(self.store):
             if id in self.experiments:
                 self.experiments[id].control = read_control(self.store, id)
@@ -174,7 +211,6 @@ class Conductor:
                     self._dirty = True
                 else:
                     self._finals.add(id)
-        self._listed = time.monotonic()
 
     def _stop_unwanted(self, unwanted: set[str]) -> None:
         """Ask the holders of units that no running experiment needs to stop."""
@@ -198,11 +234,22 @@ class Conductor:
             if experiment.accepted is None:
                 continue
             created = str(experiment.head["created"])
+            blocked = self._blocked(experiment)
             rows = stage_states(
-                experiment.plan, experiment.accepted, experiment.needed, self.board, experiment.control, created
+                experiment.plan,
+                experiment.accepted,
+                experiment.needed,
+                self.board,
+                experiment.control,
+                created,
+                blocked,
             )
             report = experiment.accepted.manifests.get(experiment.plan.report)
-            summary = summarise(experiment.head, rows, experiment.control.cancelled, _report_files(report))
+            if report is not None:
+                self.treasury.refresh(experiment.id, experiment.budget, 0)
+            summary = summarise(experiment.head, rows, experiment.control.cancelled, _report_files(report), blocked)
+            if money := self.treasury.summary(experiment.id, experiment.budget):
+                summary["budget"] = money
             change = delta(experiment.summary, summary)
             if change is not None:
                 write_summary(self.redis, summary)
@@ -211,9 +258,15 @@ class Conductor:
             if summary["state"] == "succeeded":
                 self.store.put(f"{PREFIX}{experiment.id}/final.json", canonical_json(summary))
                 self._finals.add(experiment.id)
+                self.treasury.forget(experiment.id)
                 del self.experiments[experiment.id]
             elif not experiment.control.cancelled:
                 ask_partial_report(self.app, self.redis, experiment)
+
+    def _blocked(self, experiment: Experiment) -> dict[str, str]:
+        """The stages that wait for a higher budget, with the reason."""
+        found = self.treasury.blocked(experiment.id, experiment.budget)
+        return {key: reason for key, reason in found.items() if key in experiment.needed}
 
     def _forward_metrics(self, data: dict[str, Any]) -> None:
         for experiment in self.experiments.values():

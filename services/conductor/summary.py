@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from services.conductor.board import Board
@@ -16,14 +16,23 @@ from shared.units import Unit
 
 
 def stage_states(
-    plan: Plan, accepted: Accepted, needed: Mapping[str, Need], board: Board, control: Control, created: str
+    plan: Plan,
+    accepted: Accepted,
+    needed: Mapping[str, Need],
+    board: Board,
+    control: Control,
+    created: str,
+    blocked: Mapping[str, str],
 ) -> list[dict[str, Any]]:
-    """One row for each stage, in the plan's order."""
+    """One row for each stage, in the plan's order. `blocked`: those that wait for a higher budget, with the reason."""
     failures = control.failures or {}
     rows = []
     for key, stage in plan.stages.items():
         row = {"key": key, "kind": stage.kind, "arms": stage.arms, "inputs": sorted(set(stage.inputs.values()))}
-        rows.append({**row, **_state(key, stage, accepted, needed, board, control.cancelled, failures, created)})
+        found = _state(key, stage, accepted, needed, board, control.cancelled, failures, created)
+        if key in blocked and found["state"] in {"ready", "waiting"}:
+            found |= {"state": "waiting", "reason": blocked[key]}
+        rows.append({**row, **found})
     return rows
 
 
@@ -67,7 +76,8 @@ def _paid(manifest: Manifest) -> float:
 
 def _live(need: Need, board: Board) -> dict[str, Any]:
     seen = [board[unit.commit_key] for unit in need.units]
-    if any(one.leased for one in seen):
+    # Also a holder may wait: with its result for the store, or in line for an endpoint.
+    if any(one.leased and not one.reason for one in seen):
         return {"state": "running"}
     if reasons := [one.reason for one in seen if one.reason]:
         return {"state": "waiting", "reason": reasons[0]}
@@ -90,23 +100,30 @@ def _rows_done(unit: Unit, board: Board) -> float:
     return (unit.shard.stop - unit.shard.start) * seen.done / seen.total
 
 
-def experiment_state(rows: list[dict[str, Any]], cancelled: bool) -> str:
-    """running, succeeded, failed or cancelled, from the stages' states."""
-    states = {row["state"] for row in rows}
+def experiment_state(rows: list[dict[str, Any]], cancelled: bool, blocked: Collection[str] = ()) -> str:
+    """running, paused, succeeded, failed or cancelled, from the stages' states. Paused: nothing can go on before the
+    budget is raised, which `blocked` stages wait for."""
+    states = {"paused" if row["key"] in blocked and row["state"] == "waiting" else row["state"] for row in rows}
     if states == {"committed"}:
         return "succeeded"
     if cancelled:
         return "cancelled"
+    if "paused" in states and not states & {"running", "ready", "waiting"}:
+        return "paused"
     if "failed" in states and not states & {"running", "ready", "waiting"}:
         return "failed"
     return "running"
 
 
 def summarise(
-    head: Mapping[str, Any], rows: list[dict[str, Any]], cancelled: bool, report: Mapping[str, str] | None
+    head: Mapping[str, Any],
+    rows: list[dict[str, Any]],
+    cancelled: bool,
+    report: Mapping[str, str] | None,
+    blocked: Collection[str] = (),
 ) -> dict[str, Any]:
     """The JSON of GET /v1/experiments/{id}. cost_usd is what this experiment itself paid for."""
-    state = experiment_state(rows, cancelled)
+    state = experiment_state(rows, cancelled, blocked)
     ended = [row["finished"] for row in rows if row["finished"]]
     paid = sum(row["cost_usd"] for row in rows if not row["reused"])
     return {

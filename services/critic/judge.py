@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from services.critic.compare import Compared, compare
+from services.critic.compare import compare
+from services.critic.compared import Compared
+from services.critic.critics import Critic
 from services.critic.tables import input_tables
 from shared.artifacts import Cost, StageResult
 from shared.context import StageContext
@@ -14,7 +16,9 @@ def judge(ctx: StageContext) -> StageResult:
     params, tables = ctx.unit.params, input_tables(ctx)
     protocol = PROTOCOLS[params["protocol"]]
     comparisons = protocol.comparisons(tables, params)
-    compared = Compared([], {}, Cost()) if comparisons is None else compare(ctx, params["judge"], comparisons, tables)
+    compared = Compared([], {}, Cost())
+    if comparisons is not None:
+        compared = compare(ctx, Critic.of(params, "judge", ctx.unit.options), comparisons, tables)
     rows = protocol.rows(tables, params, compared.verdicts)
     valid = sum(rows["valid"].to_pylist())
     metrics = {**compared.metrics, "valid": valid, "invalid": rows.num_rows - valid}

@@ -1,9 +1,18 @@
-"""The `label` stage: preference pairs, from a policy's own samples or from recorded labels."""
+"""The `label` stage: preference pairs, of a policy's samples, against a teacher's completions, or recorded ones."""
 
 from __future__ import annotations
 
 from services.critic.compare import compare
-from services.critic.pairs import choose_recorded, count, preference_row, sample_pairs
+from services.critic.critics import Critic
+from services.critic.pairs import (
+    best_and_worst,
+    choose_recorded,
+    count,
+    given_pairs,
+    opponent_pairs,
+    preference_row,
+    sample_pairs,
+)
 from services.critic.tables import input_tables
 from shared import records
 from shared.artifacts import StageResult
@@ -18,20 +27,35 @@ def label(ctx: StageContext) -> StageResult:
     Raises:
         PermanentError: a prompt has no pair, or the critic's endpoint refused.
     """
-    return _recorded(ctx) if ctx.unit.params["pairs"] == "recorded" else _on_policy(ctx)
+    if ctx.unit.params["pairs"] == "given":
+        return _checked(ctx)
+    return _recorded(ctx) if ctx.unit.params["pairs"] == "recorded" else _asked(ctx)
 
 
-def _on_policy(ctx: StageContext) -> StageResult:
-    """A policy's own pairs, labelled by a critic; both orders' verdicts are kept."""
-    tables = input_tables(ctx)
-    pairs = sample_pairs(tables["samples"].to_pylist())
-    compared = compare(ctx, ctx.unit.params["critic"], pairs, tables)
-    rows = [
-        preference_row(pair, verdicts.preference, verdicts)
-        for pair, verdicts in zip(pairs, compared.verdicts, strict=True)
-    ]
-    table = records.from_rows(rows, records.PREFERENCES)
-    return StageResult({"preferences.parquet": table}, {**compared.metrics, **count(rows)}, compared.cost)
+def _asked(ctx: StageContext) -> StageResult:
+    """A policy's own samples in pairs, or against a teacher's completions, labelled by a critic."""
+    params, tables = ctx.unit.params, input_tables(ctx)
+    choose, samples = params.get("choose", "first_two"), tables["samples"].to_pylist()
+    if params["pairs"] == "policy_vs_teacher":
+        pairs = opponent_pairs(samples, tables["opponent"].to_pylist())
+    else:
+        pairs = sample_pairs(samples, choose)
+    compared = compare(ctx, Critic.of(params, "critic", ctx.unit.options), pairs, tables)
+    kept, verdicts = best_and_worst(pairs, compared.verdicts) if choose == "best_worst" else (pairs, compared.verdicts)
+    rows = [preference_row(pair, given.preference, given) for pair, given in zip(kept, verdicts, strict=True)]
+    missing = len({row["prompt_id"] for row in samples}) - len({row["prompt_id"] for row in rows})
+    metrics = {**compared.metrics, **count(rows), "compared": len(pairs), "missing": missing}
+    return StageResult({"preferences.parquet": records.from_rows(rows, records.PREFERENCES)}, metrics, compared.cost)
+
+
+def _checked(ctx: StageContext) -> StageResult:
+    """Recorded pairs, labelled by a critic that is to be compared with their labels."""
+    params, tables = ctx.unit.params, input_tables(ctx)
+    pairs = given_pairs(tables["preferences"])
+    compared = compare(ctx, Critic.of(params, "critic", ctx.unit.options), pairs, tables)
+    rows = [preference_row(pair, given.preference, given) for pair, given in zip(pairs, compared.verdicts, strict=True)]
+    metrics = {**compared.metrics, **count(rows)}
+    return StageResult({"preferences.parquet": records.from_rows(rows, records.PREFERENCES)}, metrics, compared.cost)
 
 
 def _recorded(ctx: StageContext) -> StageResult:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from math import isqrt
 from typing import Any
+
+import pyarrow as pa
 
 from shared.canonical import sha256_hex
 from shared.comparisons import Comparison, Verdicts
@@ -14,22 +18,92 @@ Row = dict[str, Any]
 Rows = Iterable[Mapping[str, Any]]
 
 
-def sample_pairs(samples: Rows) -> list[Comparison]:
-    """The first two samples of each prompt, in the prompts' order.
+def sample_pairs(samples: Rows, choose: str = "first_two") -> list[Comparison]:
+    """Pairs of each prompt's samples, in the prompts' order; a pair's a is the earlier sample.
+
+    first_two; random_two, by a hash of the prompt and the samples' numbers; all, which best_worst needs too.
 
     Raises:
         PermanentError: a prompt has fewer than two.
     """
+    pairs = []
+    for prompt_id, rows in _by_prompt(samples).items():
+        if len(rows) < 2:
+            raise PermanentError(f"prompt {prompt_id} has one sample, and a pair needs two: write `samples: 2` or more")
+        if choose == "random_two":
+            drawn = sorted(rows, key=lambda row: sha256_hex(f"{row['prompt_id']}/{row['sample_index']}"))[:2]
+            rows = sorted(drawn, key=_sample_index)
+        elif choose == "first_two":
+            rows = rows[:2]
+        pairs += [
+            Comparison(prompt_id, one["prompt"], one["completion"], other["completion"])
+            for one, other in combinations(rows, 2)
+        ]
+    return pairs
+
+
+def opponent_pairs(samples: Rows, opponents: Rows) -> list[Comparison]:
+    """Each sample as a, against another model's completion of the prompt as b; prompts that it lacks have no pair."""
+    other = {row["prompt_id"]: row["completion"] for row in opponents}
+    return [
+        Comparison(prompt_id, row["prompt"], row["completion"], other[prompt_id])
+        for prompt_id, rows in _by_prompt(samples).items()
+        for row in rows
+        if prompt_id in other
+    ]
+
+
+def best_and_worst(
+    pairs: Sequence[Comparison], verdicts: Sequence[Verdicts]
+) -> tuple[list[Comparison], list[Verdicts]]:
+    """Of each prompt's pairs (all of its samples', as `sample_pairs` orders them) the one of the best and the worst.
+
+    By the mean preference in a sample's comparisons, then by its margins; the earlier one of equals is the better. The
+    verdict is the critic's on that very pair.
+    """
+    of_prompt: dict[str, list[int]] = {}
+    for place, pair in enumerate(pairs):
+        of_prompt.setdefault(pair.prompt_id, []).append(place)
+    kept = [_extremes(places, [verdicts[place] for place in places]) for places in of_prompt.values()]
+    return [pairs[place] for place in kept], [verdicts[place] for place in kept]
+
+
+def _extremes(places: Sequence[int], verdicts: Sequence[Verdicts]) -> int:
+    """The place of the pair of the best and the worst of n samples, whose n (n - 1) / 2 pairs are at `places`."""
+    count = (1 + isqrt(1 + 8 * len(places))) // 2
+    both = list(combinations(range(count), 2))
+    shares: list[list[float]] = [[] for _ in range(count)]
+    margins = [0.0] * count
+    for (one, other), verdict in zip(both, verdicts, strict=True):
+        if verdict.preference is not None:
+            shares[one].append(verdict.preference)
+            shares[other].append(1 - verdict.preference)
+        margins[one] += verdict.margin or 0.0
+        margins[other] -= verdict.margin or 0.0
+
+    def rank(at: int) -> tuple[float, float, int]:
+        return (sum(shares[at]) / len(shares[at]) if shares[at] else 0.5, margins[at], -at)
+
+    ends = sorted((max(range(count), key=rank), min(range(count), key=rank)))
+    return places[both.index((ends[0], ends[1]))]
+
+
+def _by_prompt(samples: Rows) -> dict[str, list[Mapping[str, Any]]]:
+    """Each prompt's samples in their order, in the prompts' order."""
     of_prompt: dict[str, list[Mapping[str, Any]]] = {}
     for row in samples:
         of_prompt.setdefault(row["prompt_id"], []).append(row)
-    pairs = []
-    for prompt_id, rows in of_prompt.items():
-        if len(rows) < 2:
-            raise PermanentError(f"prompt {prompt_id} has one sample, and a pair needs two: write `samples: 2` or more")
-        first, second = sorted(rows, key=lambda row: int(row["sample_index"]))[:2]
-        pairs.append(Comparison(prompt_id, first["prompt"], first["completion"], second["completion"]))
-    return pairs
+    return {prompt_id: sorted(rows, key=_sample_index) for prompt_id, rows in of_prompt.items()}
+
+
+def _sample_index(row: Mapping[str, Any]) -> int:
+    return int(row["sample_index"])
+
+
+def given_pairs(preferences: pa.Table) -> list[Comparison]:
+    """The pairs of another stage's PREFERENCES, without their labels."""
+    columns = ("prompt_id", "prompt", "completion_a", "completion_b")
+    return [Comparison(*(row[name] for name in columns)) for row in preferences.select(columns).to_pylist()]
 
 
 def choose_recorded(
@@ -70,8 +144,7 @@ def preference_row(pair: Comparison, preference: float | None, verdicts: Verdict
         "dropped": drop_reason(pair, preference),
     }
     if verdicts is not None:
-        row |= {"verdict_ab": verdicts.ab, "verdict_ba": verdicts.ba}
-        row |= {"raw_ab": verdicts.raw_ab, "raw_ba": verdicts.raw_ba}
+        row |= verdicts.columns()
     if row["dropped"] is None and preference is not None:
         row["chosen"], row["rejected"] = (pair.a, pair.b) if preference > 0.5 else (pair.b, pair.a)
     return row

@@ -30,7 +30,7 @@ def serving_of(ctx: StageContext) -> Serving:
     template = params.get("chat_template")
     if template is not None:
         chat_template(template)
-    return replace(serving, folder=_folder(ctx), dtype=params.get("dtype", "float32"), chat_template=template)
+    return replace(serving, folder=model_folder(ctx), dtype=params.get("dtype", "float32"), chat_template=template)
 
 
 def own_rows(ctx: StageContext, rows: list[Row]) -> list[Row]:
@@ -39,7 +39,8 @@ def own_rows(ctx: StageContext, rows: list[Row]) -> list[Row]:
     return rows if shard is None else rows[shard.start : shard.stop]
 
 
-def _folder(ctx: StageContext) -> Path:
+def model_folder(ctx: StageContext) -> Path:
+    """A local copy of the input `checkpoint`, or of params["model"]."""
     if ctx.has_input("checkpoint"):
         return ctx.input("checkpoint").folder()
     model: dict[str, Any] = ctx.unit.params.get("model") or {}

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
 from services.simulator.completions import Refusal, complete
-from services.simulator.traffic import Traffic
-from shared.canonical import sha256_hex
+from services.simulator.traffic import Traffic, content_hash
+from services.simulator.wire import Receive, Scope, Send, left, parse, read, respond
 from shared.world import names
 from shared.world.models import CriticSettings, TeacherSettings
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-LARGEST_BODY = 4 * 1024 * 1024
 EXAMPLES = (TeacherSettings(accuracy=0.5), CriticSettings(), CriticSettings(role="judge"))
 
 
@@ -47,7 +40,7 @@ class Simulator:
             status, body = 200, self._small(method, path, scope)
         except Refusal as refusal:
             status, body = refusal.status, refusal.body
-        await _respond(send, status, body)
+        await respond(send, status, body)
 
     def _small(self, method: str, path: str, scope: Scope) -> dict[str, Any]:
         match method, path:
@@ -71,21 +64,23 @@ class Simulator:
         arrived = time.time()
         content, model, status = None, "", 200
         try:
-            raw = await _read(receive)
+            raw = await read(receive)
             if raw is None:
                 return
             self._authorise(scope)
-            request = _parse(raw)
+            request = parse(raw)
             model = str(request.get("model", "")) if isinstance(request, dict) else ""
             body = complete(request)
-            content = sha256_hex(json.dumps(request, sort_keys=True))
+            content = content_hash(request)
             self.traffic.arrived(content)
             body |= {"id": f"chatcmpl-{content[:24]}", "created": int(arrived)}
         except Refusal as refusal:
             status, body = refusal.status, refusal.body
-        written = not (self._latency and await _left(receive, self._latency))
+        written = not (self._latency and await left(receive, self._latency))
         if written:
-            await _respond(send, status, body)
+            await respond(send, status, body)
+            # uvloop writes to its sockets at the end of a turn: only then is the answer handed over.
+            await asyncio.sleep(0)
         self.traffic.ended(content, model, arrived, status, written)
 
     def _authorise(self, scope: Scope) -> None:
@@ -94,45 +89,3 @@ class Simulator:
         given = dict(scope["headers"]).get(b"authorization", b"")
         if not hmac.compare_digest(given, self._bearer):
             raise Refusal(401, "Incorrect API key provided.", code="invalid_api_key")
-
-
-async def _read(receive: Receive) -> bytes | None:
-    """The request's body; None if the client left before it was whole."""
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        part = message.get("body", b"")
-        size += len(part)
-        if size > LARGEST_BODY:
-            raise Refusal(413, f"The request's body is larger than {LARGEST_BODY} bytes.")
-        parts.append(part)
-        if not message.get("more_body"):
-            return b"".join(parts)
-
-
-def _parse(raw: bytes) -> Any:
-    try:
-        return json.loads(raw)
-    except ValueError:
-        raise Refusal(400, "We could not parse the JSON body of your request.") from None
-
-
-async def _left(receive: Receive, seconds: float) -> bool:
-    """Wait so long; True, at once, if the client closes its connection meanwhile."""
-    try:
-        async with asyncio.timeout(seconds):
-            while (await receive())["type"] != "http.disconnect":
-                pass
-    except TimeoutError:
-        return False
-    return True
-
-
-async def _respond(send: Send, status: int, body: dict[str, Any]) -> None:
-    raw = json.dumps(body).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(raw)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": raw})

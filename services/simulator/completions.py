@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.simulator.judging import judge
 from shared.errors import BadInput
-from shared.templates import split_pairwise
 from shared.world import names
-from shared.world.critic import Verdict, prefer
-from shared.world.models import CriticSettings, ModelSettings, TeacherSettings
+from shared.world.models import ModelSettings, TeacherSettings
 from shared.world.teacher import teach
 
 UNSUPPORTED = ("stream", "logprobs", "tools", "functions", "response_format", "logit_bias", "audio", "modalities")
 MOST_CHOICES = 128
-WORDS: dict[Verdict, str] = {
-    "a": "Answer A is closer to what the prompt asks for.\nVerdict: A",
-    "b": "Answer B is closer to what the prompt asks for.\nVerdict: B",
-    "tie": "Neither answer is closer to what the prompt asks for.\nVerdict: tie",
-}
 
 
 class Refusal(Exception):
@@ -69,16 +63,12 @@ def _answer(settings: ModelSettings, text: str, seed: int, index: int) -> str:
     try:
         if isinstance(settings, TeacherSettings):
             return teach(settings, text, (seed, index))
-        return WORDS[_verdict(settings, text, seed)]
+        said = judge(settings, text, seed)
     except BadInput as error:
         raise Refusal(400, str(error), "messages") from None
-
-
-def _verdict(settings: CriticSettings, text: str, seed: int) -> Verdict:
-    shown = split_pairwise(text)
-    if shown is None:
-        raise Refusal(400, "A simulated critic answers Touchstone's default pairwise template alone.", "messages")
-    return prefer(settings, *shown, seed=seed)
+    if said is None:
+        raise Refusal(400, "A simulated critic answers Touchstone's default templates alone.", "messages")
+    return said
 
 
 def _model(name: Any) -> ModelSettings:

@@ -8,6 +8,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from shared.canonical import sha256_hex
+
+
+def content_hash(request: Any) -> str:
+    """The hash that a request is counted by."""
+    return sha256_hex(json.dumps(request, sort_keys=True))
+
 
 class Traffic:
     """Counts requests by the hash of their content; `log` gets one JSON line a request that was asked.

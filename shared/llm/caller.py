@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from shared.errors import Later, PermanentError, StageError
+from shared.llm.batches import Failure
 from shared.llm.chat import Answer, ChatRequest, request_key
 from shared.llm.endpoints import Endpoint
 from shared.llm.entries import Entry, Scope
+from shared.llm.outcomes import Accept, due
+from shared.llm.purse import Purse
+from shared.llm.pursefile import Owner
 from shared.llm.sending import Sending
 from shared.llm.session import Session
 
@@ -25,11 +31,15 @@ class Watch(Protocol):
     def held(self) -> bool:
         """Whether a paid request may be sent at this moment."""
 
+    @property
+    def budget(self) -> str | None:
+        """The kind of stage whose budget pays; None where nothing bounds what may be spent."""
+
     def check(self) -> None:
         """Raise if the work must end."""
 
-    def progress(self, done: int, total: int) -> None:
-        """Say how far it is."""
+    def progress(self, done: int, total: int, note: str | None = None) -> None:
+        """Say how far it is, and what keeps it waiting."""
 
     def advanced(self) -> None:
         """Say that answers became durable."""
@@ -45,15 +55,25 @@ class Origin:
 
 @dataclass(frozen=True)
 class Answers:
-    """Entries in the order of the requests, and how many of them were sent now."""
+    """Entries in the order of the requests, and how many were sent now.
+
+    Where the model's `reask` says so, an entry is the last of several: `earlier` has the others, `reasked` counts them
+    by why they would not do.
+    """
 
     entries: list[Entry]
     sent: int
+    earlier: list[Entry] = field(default_factory=list)
+    reasked: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def distinct(self) -> list[Entry]:
+        """Every entry that was paid for, earlier ones too; equal requests count once."""
+        return list({entry.key: entry for entry in [*self.entries, *self.earlier]}.values())
 
     def usd(self, origin: Origin | None = None) -> float:
-        """What the answers cost in dollars; with an origin, that one's share alone. Equal requests count once."""
-        distinct = {entry.key: entry for entry in self.entries}.values()
-        own = (entry for entry in distinct if origin in (None, Origin(entry.experiment, entry.stage)))
+        """What the answers cost in dollars; with an origin, that one's share alone."""
+        own = (entry for entry in self.distinct if origin in (None, Origin(entry.experiment, entry.stage)))
         return sum(entry.usd or 0.0 for entry in own)
 
 
@@ -65,22 +85,38 @@ def answer_all(
     watch: Watch,
     origin: Origin,
     label: Callable[[int], str] = str,
+    accept: Accept | None = None,
 ) -> Answers:
     """The answers to `requests`; what the ledger has is not asked again. `label` names a request by its index.
+
+    `accept` says which answers will not do although nothing seems wrong with them; the identity's `reask`, what is
+    asked again.
 
     Raises:
         BadInput: the endpoint's credential may not be read.
         PermanentError: the endpoint refused a request.
+        BudgetSpent: the experiment's budget has no money for another request.
         Outage: endpoint, store, Redis or local disk are away or full; answers that came in stay in the ledger.
+        Later: what is left is in batches at the provider, which are not done.
+        StageError: requests of a batch failed; asked again, they alone are submitted anew.
         Stopped: `watch.check` said so.
     """
-    keys = [request_key(identity, request) for request in requests]
-    place: dict[str, int] = {}
-    for index, key in enumerate(keys):
-        place.setdefault(key, index)
-    call = _Call(identity, endpoint, session, watch, origin, lambda key: label(place[key]))
-    found = call.answers({key: requests[index] for key, index in place.items()})
-    return Answers([found[key] for key in keys], call.sent)
+    limits: Mapping[str, int] = identity.get("reask", {})
+    call = _Call(identity, endpoint, session, watch, origin, label)
+    entries = call.ask(dict(enumerate(requests)))
+    earlier: dict[str, tuple[str, Entry]] = {}
+    for retry in range(1, max(limits.values(), default=0) + 1):
+        again = due([entries[index].answer for index in range(len(requests))], limits, retry, accept)
+        if not again:
+            break
+        earlier |= {entries[index].key: (why, entries[index]) for index, why in again.items()}
+        entries |= call.ask({index: replace(requests[index], retry=retry) for index in again})
+    return Answers(
+        [entries[index] for index in range(len(requests))],
+        call.sent,
+        [entry for _, entry in earlier.values()],
+        Counter(why for why, _ in earlier.values()),
+    )
 
 
 class _Call:
@@ -93,7 +129,7 @@ class _Call:
         session: Session,
         watch: Watch,
         origin: Origin,
-        label: Callable[[str], str],
+        label: Callable[[int], str],
     ) -> None:
         self.sent = 0
         self._identity = identity
@@ -104,30 +140,84 @@ class _Call:
         self._watch = watch
         self._origin = origin
         self._label = label
+        self._place: dict[str, int] = {}
+        self._asked_before = 0
         self._kept: set[str] = set()
         self._advanced = 0.0
+        self._purse: Purse | None = None
 
-    def answers(self, wanted: Mapping[str, ChatRequest]) -> dict[str, Entry]:
+    def ask(self, requests: Mapping[int, ChatRequest]) -> dict[int, Entry]:
+        """The answers to requests, by the same indices."""
+        keys = {index: request_key(self._identity, request) for index, request in requests.items()}
+        self._place = {}
+        for index, key in keys.items():
+            self._place.setdefault(key, index)
+        try:
+            found = self._answers({key: requests[index] for key, index in self._place.items()})
+        finally:
+            if self._purse is not None:
+                self._session.purses.close(self._purse)
+                self._purse = None
+        self._asked_before += len(found)
+        return {index: found[key] for index, key in keys.items()}
+
+    def _answers(self, wanted: Mapping[str, ChatRequest]) -> dict[str, Entry]:
         found = self._ledger.lookup(wanted)
         while missing := [key for key in wanted if key not in found]:
             self._watch.check()
-            self._watch.progress(len(found), len(wanted))
+            self._progress(len(found), len(wanted))
             won = self._ledger.claims.claim(missing, self._watch.check)
             try:
-                # Whoever had a claim gave it back after the upload: only a look from now on is sure to see the answer.
+                # Whoever had a claim gave it back after the upload: only a look from now on is sure to see the answer;
+                # and a batch is closed after the upload of its answers: what it held is there if it is gone.
+                batches = self._session.batches.look(self._scope, missing, self._origin.stage, self._watch.check)
                 self._ledger.refresh(self._scope)
                 found |= self._ledger.lookup(missing)
-                todo = {key: wanted[key] for key in missing if key in won and key not in found}
-                if todo:
+                self._refuse({key: batches.failed[key] for key in missing if key in batches.failed})
+                todo = {key: wanted[key] for key in missing if key in won - batches.held and key not in found}
+                if todo and self._endpoint.batch:
+                    self._submit(todo)
+                elif todo:
                     self._send(todo, found, len(wanted))
             finally:
                 # The claims of new answers are given back when those are uploaded.
                 self._ledger.claims.release(won - self._kept)
-            if not won and any(key not in found for key in missing):
+            left = {key for key in missing if key not in found}
+            if left and left <= batches.held:
+                seconds = self._session.settings.batch_seconds
+                raise Later(f"{'; '.join(batches.words)}; looked at again in {seconds:g} s", seconds)
+            if not won and left:
                 time.sleep(POLL)
         self._ledger.flush()
-        self._watch.progress(len(wanted), len(wanted))
+        self._ledger.tidy(self._scope)
+        self._progress(len(wanted), len(wanted))
         return found
+
+    def _progress(self, done: int, total: int, note: str | None = None) -> None:
+        self._watch.progress(self._asked_before + done, self._asked_before + total, note)
+
+    def _submit(self, todo: Mapping[str, ChatRequest]) -> None:
+        """Submit requests whose claims are ours as batches, which hold them from then on."""
+
+        def ready() -> None:
+            while not self._watch.held:
+                self._watch.check()
+                time.sleep(POLL / 2)
+            self._watch.check()
+
+        origin = (self._origin.experiment, self._origin.stage)
+        self._session.batches.submit(todo, self._identity, self._endpoint, origin, ready)
+
+    def _refuse(self, failed: Mapping[str, Failure]) -> None:
+        """Say that requests of a batch failed; tried again, they are submitted anew, and nothing else is."""
+        worst = sorted(failed.items(), key=lambda item: not item[1].permanent)
+        if not worst:
+            return
+        key, failure = worst[0]
+        said = f"models.{self._endpoint.name}: {failure.words} ({self._label(self._place[key])}"
+        if failure.permanent:
+            raise PermanentError(f"{said})")
+        raise StageError(f"{said}; {len(worst):,} of a batch's requests failed)")
 
     def _send(self, todo: Mapping[str, ChatRequest], found: dict[str, Entry], total: int) -> None:
         """Send requests whose claims are ours, adding to `found`; report and look after the watch meanwhile."""
@@ -135,6 +225,11 @@ class _Call:
 
         async def send() -> None:
             connection = await self._session.connection(self._identity, self._endpoint)
+            if self._watch.budget and self._purse is None:
+                owner = Owner(self._origin.experiment, self._watch.budget, self._origin.stage)
+                self._purse = self._session.purses.open(owner, self._endpoint, connection.limiter.concurrency)
+            if self._purse is not None:
+                self._purse.expect(todo.values())
             holder.append(
                 Sending(
                     connection,
@@ -142,7 +237,9 @@ class _Call:
                     keep=lambda key, answer: self._keep(found, key, answer),
                     ready=lambda: self._watch.held,
                     mine=self._ledger.claims.holds,
-                    label=self._label,
+                    label=lambda key: self._label(self._place[key]),
+                    tenant=self._origin.experiment,
+                    purse=self._purse,
                 )
             )
             await holder[0].run()
@@ -152,7 +249,7 @@ class _Call:
             wait([future], timeout=POLL / 2)
             try:
                 self._watch.check()
-                self._watch.progress(len(found), total)
+                self._progress(len(found), total, holder[0].waits_for() if holder else None)
                 if holder and holder[0].answered > reported and time.monotonic() - self._advanced > ADVANCED_EVERY:
                     self._advanced, reported = time.monotonic(), holder[0].answered
                     self._watch.advanced()
@@ -172,4 +269,4 @@ class _Call:
         price = self._endpoint.price
         if price is None or answer.input_tokens is None or answer.output_tokens is None:
             return None
-        return price.usd(answer.input_tokens, answer.output_tokens)
+        return price.usd(answer.input_tokens, answer.output_tokens, answer.cached_input_tokens or 0)

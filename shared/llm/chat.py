@@ -2,17 +2,25 @@
 
 ChatError                an endpoint gave no answer; `.field` is the part of the model's spec to look at
 ├── Refused              it will not answer this request ever (400, 401, 403, 404)
-└── Unanswered           it did not answer now (429, 5xx, timeout, broken connection): ask again later
+├── Unanswered           it did not answer now (429, 5xx, timeout, broken connection): ask again later
+└── Closed               it was not asked: it is known to be down, or asked for a long pause
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
 from shared.canonical import content_key
 from shared.errors import TouchstoneError
+from shared.llm.rates import Rates
+
+RARE = ("cached_input_tokens", "reasoning_tokens", "top_logprobs")
+"""Fields of an answer that few endpoints give."""
+
+UNBILLED = (409, 425, 429, 500, 503, 529)
+"""Statuses with which an endpoint says that it did no work. Behind a gateway's 502 or 504 it may have done some."""
 
 
 class Message(TypedDict):
@@ -25,7 +33,8 @@ class Message(TypedDict):
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One request. None leaves a setting to the endpoint; `sample_index` tells apart equal requests whose answers may
-    differ (the second sample for a prompt), and is never sent."""
+    differ (the second sample for a prompt), `retry` the times that it is asked again (outcomes.py); neither is sent.
+    `top_logprobs`: for how many of the likeliest first tokens the log-probability is wanted."""
 
     messages: tuple[Message, ...]
     temperature: float | None = None
@@ -34,10 +43,12 @@ class ChatRequest:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     sample_index: int = 0
+    top_logprobs: int | None = None
+    retry: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The request as JSON, without what is not set."""
-        values = asdict(self) | {"messages": list(self.messages), "stop": list(self.stop)}
+        values = asdict(self) | {"messages": list(self.messages), "stop": list(self.stop), "retry": self.retry or None}
         return {name: value for name, value in values.items() if value not in (None, [])}
 
     @classmethod
@@ -47,22 +58,31 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an endpoint answered. Token counts are None where it did not say; `model` is what it calls itself."""
+    """What an endpoint answered. Token counts are None where it did not say; `model` is what it calls itself.
+
+    `cached_input_tokens` are part of `input_tokens`, and `reasoning_tokens` of `output_tokens`, whoever the vendor is.
+    `top_logprobs` are the log-probabilities (nats) of the likeliest first tokens, where they were asked for.
+    `finish_reason` is in OpenAI's words whoever answered, and `refusal` where the model itself refused.
+    """
 
     text: str
     finish_reason: str
     input_tokens: int | None = None
     output_tokens: int | None = None
     model: str = ""
+    cached_input_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    top_logprobs: Mapping[str, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
+        """The answer as JSON; what the last three do not say is left out."""
         return {
             "text": self.text,
             "finish_reason": self.finish_reason,
             "input_tokens": self.input_tokens,
             "output_tokens": self.output_tokens,
             "model": self.model,
-        }
+        } | {name: value for name in RARE if (value := getattr(self, name)) is not None}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Answer:
@@ -79,6 +99,13 @@ class ChatModel(Protocol):
         """Close its connections."""
 
 
+@runtime_checkable
+class TellsRates(Protocol):
+    """A chat model that hands on what its endpoint's headers say of rate limits."""
+
+    on_rates: Callable[[Rates], None] | None
+
+
 class ChatError(TouchstoneError):
     """An endpoint gave no answer. `field` names the part of the model's spec to look at (`api_key`, `base_url`)."""
 
@@ -92,12 +119,27 @@ class Refused(ChatError):
 
 
 class Unanswered(ChatError):
-    """The endpoint did not answer now. `reached`: it said so itself (429, 5xx); `retry_after`: in how many seconds."""
+    """The endpoint did not answer now. `reached`: it said so itself (429, 5xx); `throttled`: because it is asked too
+    much (429); `unbilled`: it surely costs nothing; `retry_after`: in how many seconds to ask again."""
 
-    def __init__(self, field: str, message: str, retry_after: float | None = None, reached: bool = False) -> None:
+    def __init__(
+        self,
+        field: str,
+        message: str,
+        retry_after: float | None = None,
+        reached: bool = False,
+        throttled: bool = False,
+        unbilled: bool = False,
+    ) -> None:
         super().__init__(field, message)
         self.retry_after = retry_after
         self.reached = reached
+        self.throttled = throttled
+        self.unbilled = unbilled
+
+
+class Closed(ChatError):
+    """Nothing is sent to the endpoint for now; the message says until when."""
 
 
 def chat_error(status: int, message: str, retry_after: float | None = None) -> ChatError:
@@ -109,7 +151,8 @@ def chat_error(status: int, message: str, retry_after: float | None = None) -> C
     if status == 404:
         return Refused("model", message)
     if status in {408, 409, 425, 429} or status >= 500:
-        return Unanswered("base_url", message, retry_after, reached=True)
+        throttled, unbilled = status == 429, status in UNBILLED
+        return Unanswered("base_url", message, retry_after, reached=True, throttled=throttled, unbilled=unbilled)
     return Refused("", message)
 
 
@@ -125,7 +168,7 @@ def user_request(identity: Mapping[str, Any], prompt: str, **defaults: Any) -> C
 
 def endpoint_of(identity: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a model's identity that says who answers, without what a request carries itself."""
-    return {name: value for name, value in identity.items() if name not in {"sampling", "system"}}
+    return {name: value for name, value in identity.items() if name not in {"sampling", "system", "reask"}}
 
 
 def request_key(identity: Mapping[str, Any], request: ChatRequest) -> str:

@@ -87,6 +87,17 @@ def unpack(data: bytes) -> bytes:
         raise ValueError(f"not a ledger segment: {error}") from error
 
 
+def read_whole(data: bytes) -> tuple[bytes, list[tuple[Entry, bytes]]] | None:
+    """A segment object's header line and its entries, each with its line; None if any of it cannot be read here."""
+    try:
+        header, *lines = unpack(data).splitlines(keepends=True)
+        if json.loads(header)["schema"] != SCHEMA:
+            return None
+        return header, [(Entry.from_line(line), line) for line in lines]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 def _entries(whole: bytes) -> Iterator[tuple[str, bytes]]:
     for line in whole.split(b"\n")[1:-1]:
         try:

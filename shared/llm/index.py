@@ -24,6 +24,11 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS segments (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, line BLOB NOT NULL);
 """
+# The time of an answer, so that hosts which list segments at other times agree on which one counts.
+ADD = """
+INSERT INTO answers VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET line = excluded.line
+WHERE json_extract(CAST(excluded.line AS TEXT), '$.at') < json_extract(CAST(answers.line AS TEXT), '$.at')
+"""
 IN = "IN (SELECT value FROM json_each(?))"
 BUSY_SECONDS = 30.0
 
@@ -47,12 +52,12 @@ class Index:
         return [name for name in names if name not in known]
 
     def add(self, lines: Iterable[tuple[str, bytes]], segment: str | None = None) -> None:
-        """Take `(key, line)` rows in, and with them the segment that they are all of; a key's first line counts."""
+        """Take `(key, line)` rows in, and with them the segment that they are all of; a key's oldest answer counts."""
         rows = list(lines)
 
         def write(db: sqlite3.Connection) -> None:
             with db:
-                db.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?)", rows)
+                db.executemany(ADD, rows)
                 if segment is not None:
                     db.execute("INSERT OR IGNORE INTO segments VALUES (?)", (segment,))
 

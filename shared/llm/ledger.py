@@ -1,13 +1,15 @@
 """The ledger of paid answers (design.md, "Paid answers").
 
     <data>/wal/<scope>/<ulid>.jsonl             answers of this host that are not in the store yet (wal.py)
-    ledger/<scope>/<ulid>.jsonl.gz              the same, uploaded: segments, never changed (entries.py)
+    ledger/<scope>/<ulid>.jsonl.gz              the same, uploaded: segments, never changed (entries.py); now and
+                                                then many small ones become one (compaction.py)
     <data>/ledger.sqlite                        a local index of both (index.py)
     claim:<key>                                 in Redis: who is asking what now (claims.py)
 
 `append` returns when the answer is in the write-ahead file, so a killed process loses none that was used. A thread
 uploads what has come in a few times a second. Order matters: a claim is given back only after its answer's upload, and
-who wins a claim looks into the ledger once more before it sends.
+who wins a claim looks into the ledger once more before it sends. Entries are only ever added; of equal keys the oldest
+answer counts.
 """
 
 from __future__ import annotations
@@ -25,10 +27,11 @@ from ulid import ULID
 
 from shared.errors import Outage
 from shared.llm.claims import Claims, dead_owners
+from shared.llm.compaction import compact, crowded
 from shared.llm.entries import Entry, Scope, pack, split_lines, unpack
 from shared.llm.index import Index
 from shared.llm.wal import WalFile, abandoned, local_segments
-from shared.store import NotFound, ObjectStore
+from shared.store import NotFound, ObjectInfo, ObjectStore
 
 log = structlog.get_logger()
 
@@ -37,6 +40,8 @@ UPLOAD_EVERY = 0.2
 UPLOAD_RETRY = 2.0
 FLUSH_TIMEOUT = 60.0
 FETCHERS = 8
+LISTINGS = 5
+COMPACTING_MS = 60_000
 
 
 class Ledger:
@@ -44,6 +49,7 @@ class Ledger:
 
     def __init__(self, store: ObjectStore, client: redis.Redis, data_dir: Path) -> None:
         self._store = store
+        self._redis = client
         self._wal = data_dir / "wal"
         self._index = Index(data_dir / "ledger.sqlite")
         self.claims = Claims(client, self._wal)
@@ -51,6 +57,8 @@ class Ledger:
         self._uploading = threading.Lock()
         self._open: dict[str, WalFile] = {}
         self._sealed: list[WalFile] = []
+        self._crowded: dict[str, list[list[ObjectInfo]]] = {}
+        self._compactor: threading.Thread | None = None
         self._wake = threading.Event()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._upload_loop, name="ledger", daemon=True)
@@ -87,10 +95,25 @@ class Ledger:
         self.recover()
         for data in local_segments(self._wal, scope.name):
             self._index.add(split_lines(data))
-        names = [info.name for info in self._store.list(f"{PREFIX}/{scope.name}/")]
         with ThreadPoolExecutor(FETCHERS) as pool:
-            for name, lines in pool.map(self._fetch, self._index.missing(names)):
-                self._index.add(lines, name)
+            for _ in range(LISTINGS):
+                if all(list(pool.map(self._fetch, self._missing(scope)))):
+                    return
+        raise Outage(f"object store: segments of {PREFIX}/{scope.name} are listed and cannot be read")
+
+    def tidy(self, scope: Scope) -> None:
+        """Compact the scope's segments in a thread of its own, if the last listing saw many small ones.
+
+        One process at a time, as far as Redis knows: two would do the same work, and no harm.
+        """
+        with self._lock:
+            groups = self._crowded.pop(scope.name, [])
+            if not groups or (self._compactor is not None and self._compactor.is_alive()):
+                return
+            self._compactor = threading.Thread(
+                target=self._compact, args=[scope, groups], name="compaction", daemon=True
+            )
+            self._compactor.start()
 
     def recover(self) -> None:
         """Upload what dead processes of this host left, and free what they had claimed. Raises `Outage`."""
@@ -129,6 +152,8 @@ class Ledger:
         self._closed.set()
         self._wake.set()
         self._thread.join()
+        if self._compactor is not None:
+            self._compactor.join()
         try:
             self._upload_all()
         except Outage as outage:
@@ -175,12 +200,35 @@ class Ledger:
         self.claims.release(key for key, _ in lines)
         file.remove()
 
-    def _fetch(self, name: str) -> tuple[str, list[tuple[str, bytes]]]:
+    def _missing(self, scope: Scope) -> list[str]:
+        """List the scope's segments; the names of those that the index lacks."""
+        segments = list(self._store.list(f"{PREFIX}/{scope.name}/"))
+        with self._lock:
+            self._crowded[scope.name] = crowded(segments)
+        return self._index.missing(info.name for info in segments)
+
+    def _fetch(self, name: str) -> bool:
+        """Take a segment into the index; False if it is gone: compacted since the listing, so list again.
+
+        One that cannot be read now is looked at again by the next refresh.
+        """
         try:
-            return name, split_lines(unpack(self._store.get(name)))
+            lines = split_lines(unpack(self._store.get(name)))
         except NotFound:
-            # Compacted between the listing and now: its entries are in a newer segment, seen at the next listing.
-            return name, []
+            return False
         except ValueError as error:
             log.error("ledger.segment_broken", segment=name, error=str(error))
-            return name, []
+            return True
+        self._index.add(lines, name)
+        return True
+
+    def _compact(self, scope: Scope, groups: list[list[ObjectInfo]]) -> None:
+        try:
+            if not self._redis.set(f"compacting:{scope.name}", 1, nx=True, px=COMPACTING_MS):
+                return
+            for group in groups:
+                if self._closed.is_set():
+                    return
+                compact(self._store, group)
+        except (Outage, redis.RedisError) as error:
+            log.warning("ledger.not_compacted", error=str(error))

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from shared.errors import Outage, PermanentError
-from shared.llm.chat import Answer, ChatModel, ChatRequest, Refused, Unanswered
+from shared.llm.bucket import Why
+from shared.llm.chat import Answer, ChatModel, ChatRequest, Closed, Refused, Unanswered
 from shared.llm.limits import Limiter
+from shared.llm.lines import Slot
+from shared.llm.purse import Payment, Purse
+
+T = TypeVar("T")
 
 ATTEMPTS = 3
 UNREACHABLE_SECONDS = 6.0
@@ -22,6 +28,14 @@ BUSY_SECONDS = 60.0
 LONGEST_WAIT = 30.0
 DRAIN_SECONDS = 20.0
 """How long requests in flight may still be answered after the end was called."""
+REASONS: dict[Why, str] = {
+    "requests": "rate limit",
+    "tokens": "token limit",
+    "concurrency": "concurrency limit",
+    "turn": "another experiment's turn",
+    "pause": "a pause asked for by the endpoint",
+    "circuit": "a failing endpoint",
+}
 
 
 class Connection:
@@ -35,9 +49,10 @@ class Connection:
 
 
 class Sending:
-    """Sends `requests` (by their key) and hands each answer to `keep` at once. All but `stop` runs on the event loop.
+    """Sends `requests` (by key) and hands each answer to `keep` at once. All but `waits_for` runs on the event loop.
 
-    `ready` says whether a paid request may be sent at this moment, `mine` whether this one still is ours to send.
+    `ready` says whether a paid request may be sent at this moment, `mine` whether this one still is ours to send;
+    `tenant` is the experiment, which takes turns with others, and `purse` its money, where it has a budget.
     """
 
     def __init__(
@@ -48,8 +63,13 @@ class Sending:
         ready: Callable[[], bool],
         mine: Callable[[str], bool],
         label: Callable[[str], str],
+        tenant: str = "",
+        purse: Purse | None = None,
     ) -> None:
         self.answered = 0
+        self._purse = purse
+        self._tenant = tenant
+        self._lined_up: set[asyncio.Task[Any]] = set()
         self._connection = connection
         self._queue: Iterator[tuple[str, ChatRequest]] = iter(requests.items())
         self._workers = min(len(requests), connection.limiter.concurrency)
@@ -65,13 +85,19 @@ class Sending:
 
         Raises:
             PermanentError: the endpoint refused a request, in its own words.
+            BudgetSpent: there is no money for another request.
             Outage: it cannot be reached, or keeps saying that it is busy; or an answer could not be written.
         """
         if not self._connection.proven:
             # One request goes ahead alone: a wrong key is then refused once, not once for every worker.
             await self._work(1)
         if self._failure is None:
-            tasks = [asyncio.create_task(self._work()) for _ in range(self._workers)]
+            tasks: list[asyncio.Task[None]] = []
+            for _ in range(self._workers):
+                tasks.append(asyncio.create_task(self._work()))
+                # One a turn of the loop: begun in the same turn, they would be sent, answered and handled in one burst,
+                # round after round.
+                await asyncio.sleep(0)
             await self._finish(tasks)
         if self._failure is not None:
             raise self._failure
@@ -80,6 +106,17 @@ class Sending:
         """End early for this reason: nothing new is sent. On the event loop only."""
         self._failure = self._failure or reason
         self._ended.set()
+        for task in self._lined_up:
+            task.cancel()
+
+    def waits_for(self) -> str | None:
+        """What has kept this endpoint's requests waiting for some seconds, in words. From any thread."""
+        if self._purse is not None and (note := self._purse.waits_for()):
+            return note
+        wait = self._connection.limiter.wait()
+        if wait is None:
+            return None
+        return f"{REASONS[wait.why]}, models.{self._connection.name}: next slot in {max(1, round(wait.seconds))} s"
 
     async def _finish(self, tasks: list[asyncio.Task[None]]) -> None:
         ended = asyncio.create_task(self._ended.wait())
@@ -104,6 +141,8 @@ class Sending:
                     self._keep(key, await self._ask(key, request))
                 except _Ended:
                     return
+                except _Lost:
+                    continue
                 except Exception as error:  # raised by `run`
                     self.stop(error)
                     return
@@ -115,25 +154,69 @@ class Sending:
     async def _ask(self, key: str, request: ChatRequest) -> Answer:
         name = self._connection.name
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(Unanswered), wait=_wait, stop=_give_up, sleep=self._sleep, reraise=True
+            retry=retry_if_exception_type(Unanswered), wait=_wait, stop=_Patience(), sleep=self._sleep, reraise=True
         )
         try:
-            return await retrying(self._once, request)
-        except Unanswered as error:
+            return await retrying(self._pay if self._purse else self._once, key, request)
+        except (Unanswered, Closed) as error:
             raise Outage(f"models.{name}.{error.field}: {error}") from error
         except Refused as error:
             field = f"models.{name}.{error.field}" if error.field else f"models.{name}"
             raise PermanentError(f"{field}: {error} ({self._label(key)})") from error
 
-    async def _once(self, request: ChatRequest) -> Answer:
-        while not self._ready():
-            await self._sleep(0.05)
-            self._check()
-        async with self._connection.limiter.slot(request) as slot:
-            self._check()
-            answer = await self._connection.chat.complete(request)
-            slot.settle(answer)
+    async def _pay(self, key: str, request: ChatRequest) -> Answer:
+        """Send with money from the purse, taken before there is a slot, so that nobody waits for money with one."""
+        assert self._purse is not None
+        with (await self._in_line(self._purse.take(request))).held() as payment:
+            answer = await self._once(key, request, payment)
+            payment.settle(answer)
             return answer
+
+    async def _once(self, key: str, request: ChatRequest, payment: Payment | None = None) -> Answer:
+        while True:
+            while not self._ready():
+                await self._sleep(0.05)
+                self._check()
+            slot = await self._in_line(self._connection.limiter.acquire(request, self._tenant))
+            with self._holding(slot):
+                self._check()
+                # Lease and claim may have run out in line; the slot then goes back unused.
+                if not self._mine(key):
+                    raise _Lost
+                if not self._ready():
+                    continue
+                if payment is not None:
+                    payment.begin()
+                slot.sent = True
+                slot.answer = await self._connection.chat.complete(request)
+                return slot.answer
+
+    async def _in_line(self, turn: Coroutine[Any, Any, T]) -> T:
+        """What `turn` gives (a slot, money); the line is left when the end is called."""
+        task = asyncio.current_task()
+        assert task is not None
+        if self._failure is not None:
+            turn.close()
+            raise _Ended
+        self._lined_up.add(task)
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if self._failure is None:
+                raise
+            task.uncancel()
+            raise _Ended from None
+        finally:
+            self._lined_up.discard(task)
+
+    @contextmanager
+    def _holding(self, slot: Slot) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            self._connection.limiter.release(slot, error)
+            raise
+        self._connection.limiter.release(slot, None)
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep, or less when the end is called."""
@@ -149,6 +232,10 @@ class _Ended(Exception):
     """The end was called before this request was sent."""
 
 
+class _Lost(Exception):
+    """The request is somebody else's by now."""
+
+
 _busy = wait_random_exponential(multiplier=0.5, max=20)
 _unreachable = wait_random_exponential(multiplier=0.25, max=2)
 
@@ -157,14 +244,21 @@ def _wait(state: RetryCallState) -> float:
     """Seconds before the next attempt: what the endpoint asked for, else longer and longer by chance."""
     error = _error(state)
     if error is not None and error.retry_after is not None:
-        return min(max(error.retry_after, 0.0), LONGEST_WAIT)
+        return min(max(error.retry_after, 0.0), LONGEST_WAIT) * random.uniform(1.0, 1.1)
     return float(_busy(state) if error is not None and error.reached else _unreachable(state))
 
 
-def _give_up(state: RetryCallState) -> bool:
-    error = _error(state)
-    patience = BUSY_SECONDS if error is not None and error.reached else UNREACHABLE_SECONDS
-    return state.attempt_number >= ATTEMPTS and time.monotonic() - state.start_time > patience
+class _Patience:
+    """Whether to give up: after ATTEMPTS, and so many seconds after the first failure. Time in line does not count."""
+
+    def __init__(self) -> None:
+        self._failed: float | None = None
+
+    def __call__(self, state: RetryCallState) -> bool:
+        now, error = time.monotonic(), _error(state)
+        self._failed = self._failed or now
+        patience = BUSY_SECONDS if error is not None and error.reached else UNREACHABLE_SECONDS
+        return state.attempt_number >= ATTEMPTS and now - self._failed > patience
 
 
 def _error(state: RetryCallState) -> Unanswered | None:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import redis
+from ulid import ULID
 
 from shared.canonical import canonical_json
-from shared.llm.chat import endpoint_of
+from shared.llm.batching import Batching
+from shared.llm.bucket import Bucket, bucket_name
+from shared.llm.chat import TellsRates, endpoint_of
+from shared.llm.credentials import ENV
 from shared.llm.endpoints import Endpoint
 from shared.llm.ledger import Ledger
-from shared.llm.limits import ConcurrencyLimiter, Limiter
+from shared.llm.limits import SharedLimiter
 from shared.llm.providers import PROVIDERS
+from shared.llm.providers.base import Limits
+from shared.llm.purses import Purses
 from shared.llm.sending import Connection
 from shared.settings import Settings
 from shared.store import ObjectStore
@@ -32,11 +39,14 @@ class Session:
         logging.getLogger("httpx2").setLevel(logging.WARNING)
         self.settings = settings
         self.ledger = Ledger(store, client, settings.data_dir)
+        self.batches = Batching(settings, store, self.ledger)
         self._connections: dict[tuple[bytes, Endpoint], Connection] = {}
-        self._limiters: dict[tuple[bytes, str | None, int], Limiter] = {}
+        self._redis = client
+        self._limiters: dict[tuple[str, Limits], SharedLimiter] = {}
         self._loop = _new_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="llm", daemon=True)
         self._thread.start()
+        self.purses = Purses(store, client, settings.data_dir, self._loop, self.ledger.flush)
 
     def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine on the session's loop."""
@@ -50,17 +60,28 @@ class Session:
         place = (canonical_json(identity), endpoint)
         if place not in self._connections:
             chat = PROVIDERS[identity["provider"]].connect(identity, endpoint, self.settings)
-            self._connections[place] = Connection(endpoint.name, chat, self._limiter(identity, endpoint))
+            limiter = self._limiter(identity, endpoint)
+            if isinstance(chat, TellsRates):
+                chat.on_rates = limiter.heard
+            self._connections[place] = Connection(endpoint.name, chat, limiter)
         return self._connections[place]
 
-    def _limiter(self, identity: Mapping[str, Any], endpoint: Endpoint) -> Limiter:
-        """One for each endpoint and key, whatever the model's name and sampling."""
-        concurrency = endpoint.limits.concurrency or self.settings.request_concurrency
-        place = (canonical_json(endpoint_of(identity)), endpoint.api_key, concurrency)
-        return self._limiters.setdefault(place, ConcurrencyLimiter(concurrency))
+    def _limiter(self, identity: Mapping[str, Any], endpoint: Endpoint) -> SharedLimiter:
+        """One for each endpoint, model and key, whatever the model's name in a spec and its sampling."""
+        address = identity.get("base_url", self.settings.simulator_url)
+        value = os.environ.get((endpoint.api_key or "").removeprefix(ENV), "")
+        salt = self.settings.s3_secret_key.get_secret_value()
+        name = bucket_name(endpoint_of(identity), address, endpoint.api_key, value, salt)
+        place = (name, endpoint.limits)
+        if place not in self._limiters:
+            concurrency = endpoint.limits.concurrency or self.settings.request_concurrency
+            bucket = Bucket(self._redis, name, endpoint.limits, str(ULID()))
+            self._limiters[place] = SharedLimiter(bucket, concurrency)
+        return self._limiters[place]
 
     def close(self) -> None:
         """Close connections and ledger; nothing may be in flight."""
+        self.purses.end()
         self.start(self._disconnect()).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -68,6 +89,8 @@ class Session:
         self.ledger.close()
 
     async def _disconnect(self) -> None:
+        for limiter in self._limiters.values():
+            await limiter.aclose()
         for connection in self._connections.values():
             await connection.chat.aclose()
 

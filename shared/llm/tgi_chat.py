@@ -10,6 +10,7 @@ from huggingface_hub import AsyncInferenceClient
 from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError
 
 from shared.llm.chat import Answer, ChatRequest, Unanswered, chat_error
+from shared.llm.rates import retry_after
 
 NO_KEY = "none"
 
@@ -33,10 +34,12 @@ class TGIChat:
                 max_tokens=request.max_tokens,
                 seed=request.seed,
                 stop=list(request.stop) or None,
+                logprobs=request.top_logprobs and True,
+                top_logprobs=request.top_logprobs,
             )
             return _answer(output)
         except HfHubHTTPError as error:
-            raise chat_error(error.response.status_code, _words(error), _wait(error)) from error
+            raise chat_error(error.response.status_code, _words(error), retry_after(error.response.headers)) from error
         except (InferenceTimeoutError, httpx2.TransportError) as error:
             raise Unanswered("base_url", f"{self._url} cannot be reached: {error or type(error).__name__}") from error
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
@@ -55,14 +58,15 @@ def _answer(output: Any) -> Answer:
         input_tokens=usage.prompt_tokens if usage else None,
         output_tokens=usage.completion_tokens if usage else None,
         model=output.model or "",
+        top_logprobs=_first_token(choice.logprobs),
     )
 
 
-def _wait(error: HfHubHTTPError) -> float | None:
-    try:
-        return float(error.response.headers.get("retry-after", ""))
-    except ValueError:
+def _first_token(logprobs: Any) -> dict[str, float] | None:
+    """The likeliest first tokens' log-probabilities, if the server gave any."""
+    if not logprobs or not logprobs.content:
         return None
+    return {top.token: float(top.logprob) for top in logprobs.content[0].top_logprobs or ()}
 
 
 def _words(error: HfHubHTTPError) -> str:

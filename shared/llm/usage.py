@@ -6,19 +6,24 @@ from collections import Counter
 from typing import Any
 
 from shared.llm.caller import Answers, Origin
+from shared.llm.outcomes import outcome
 
 
 def usage(answers: Answers, origin: Origin) -> dict[str, Any]:
-    """Requests, tokens, why answers ended, and dollars paid on this stage's own behalf; equal requests count once.
+    """Requests, tokens, what became of them, and dollars paid on this stage's own behalf; equal requests count once.
 
     A stage's `cost` is what its answers cost, whoever paid; `usd_paid` leaves out what another stage had asked before.
+    `outcomes` are those of the answers that count (outcomes.py), `reasked` why others before them did not.
     """
-    distinct = list({entry.key: entry for entry in answers.entries}.values())
+    distinct = answers.distinct
+    kept = {entry.key: entry.answer for entry in answers.entries}.values()
     return {
         "requests": len(distinct),
         "requests_paid": sum(origin == Origin(entry.experiment, entry.stage) for entry in distinct),
         "input_tokens": sum(entry.answer.input_tokens or 0 for entry in distinct),
         "output_tokens": sum(entry.answer.output_tokens or 0 for entry in distinct),
         "finish_reasons": dict(Counter(entry.answer.finish_reason for entry in distinct)),
+        "outcomes": dict(Counter(outcome(answer) for answer in kept)),
+        "reasked": dict(answers.reasked),
         "usd_paid": answers.usd(origin),
     }

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
-from pydantic import Field
+from pydantic import AfterValidator, Field, Tag
 
 from shared import records
 from shared.comparisons import Comparison, Verdicts
 from shared.protocols.base import Builder, Evaluation, TrainedArm
+from shared.specbase import BY_SHAPE, LIST, PLAIN
+
+
+def _each_once(values: list[float]) -> list[float]:
+    if len(set(values)) < len(values):
+        raise ValueError("the same temperature stands there twice; give each once")
+    return values
+
+
+Temperature = Annotated[float, Field(ge=0, le=100)]
+Temperatures = Annotated[list[Temperature], Field(min_length=1), AfterValidator(_each_once)]
 
 
 class Pairwise(Evaluation):
@@ -19,7 +30,9 @@ class Pairwise(Evaluation):
     protocol: Literal["pairwise"]
     judge: str = Field(description="a name under `models` that can compare")
     reference: str = Field(description="a name under `models` whose completions the arms are judged against")
-    temperature: float | list[float] = Field(0.7, description="sampling temperature, or several side by side")
+    temperature: Annotated[Annotated[Temperature, Tag(PLAIN)] | Annotated[Temperatures, Tag(LIST)], BY_SHAPE] = Field(
+        0.7, description="sampling temperature, or several side by side"
+    )
 
     def temperatures(self) -> Sequence[float]:
         given = self.temperature if isinstance(self.temperature, list) else [self.temperature]
@@ -65,8 +78,5 @@ def _row(comparison: Comparison, verdicts: Verdicts) -> dict[str, Any]:
         "valid": share is not None,
         "completion": comparison.a,
         "reference": comparison.b,
-        "verdict_ab": verdicts.ab,
-        "verdict_ba": verdicts.ba,
-        "raw_ab": verdicts.raw_ab,
-        "raw_ba": verdicts.raw_ba,
+        **verdicts.columns(),
     }

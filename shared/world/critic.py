@@ -32,3 +32,14 @@ def prefer(settings: CriticSettings, prompt: str, answer_a: str, answer_b: str, 
         return "tie"
     errs = settings.error_rate > 0 and uniform("error", *who, *pair) < settings.error_rate
     return "a" if (difference > 0) != errs else "b"
+
+
+def rate(settings: CriticSettings, prompt: str, answer: str, seed: int = 0) -> float:
+    """How good the critic says that one answer is, 0 to 1: its true reward, or with chance `error_rate` one minus it.
+
+    An answer shown alone has no place and none to be longer than. Raises `BadInput` for a prompt of another world.
+    """
+    errs = settings.error_rate > 0
+    errs = errs and uniform("rating", settings.role, settings.seed, seed, prompt, answer) < settings.error_rate
+    true = reward(prompt, answer)
+    return 1 - true if errs else true

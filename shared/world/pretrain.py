@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class PretrainSettings(BaseModel):
     """First right answers, for ability; then a teacher's of `accuracy`, for the mixed behaviour of a base model."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     steps: int = Field(800, ge=1, description="training steps in all")
     mixed_steps: int = Field(200, ge=0, description="the last steps, on answers of a teacher of `accuracy`")
@@ -22,5 +22,7 @@ class PretrainSettings(BaseModel):
     @model_validator(mode="after")
     def _mixed_within_steps(self) -> PretrainSettings:
         if self.mixed_steps > self.steps:
-            raise ValueError(f"mixed_steps ({self.mixed_steps}) must not exceed steps ({self.steps})")
+            raise ValueError(
+                f"mixed_steps ({self.mixed_steps}) must not exceed steps ({self.steps}); lower mixed_steps"
+            )
         return self

@@ -116,6 +116,9 @@ def test_the_demo_ends_in_a_verdict_resumes_and_reuses(local: Local, tmp_path: P
     report = json.loads((second.reports / "quickstart" / "report.json").read_text())
     assert not report["partial"] and report["verdict"]["sentence"]
     assert {"sft-weak", "sft-strong", "rlaif-weak", "rlaif-strong"} <= set(report["arms"])
+    critic, judge = (report["critics"][name]["position"]["flip_rate"] for name in ("critic", "judge"))
+    # The quickstart's critic has no position bias, its judge one of .05: so often a pair flips, unless it is even.
+    assert critic["estimate"] == 0 and judge["estimate"] > 0 and judge["interval"][0] <= 0.05
     assert "<html" in (second.reports / "quickstart" / "report.html").read_text()
     assert "report.html" in second.said
     assert local.home.running() is None

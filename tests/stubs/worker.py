@@ -41,11 +41,11 @@ def work(ctx: StageContext) -> StageResult:
         ctx.check()
         ctx.progress(step, steps)
         time.sleep(SECONDS / steps)
+    read = sorted(ref.sha256 for name in ctx.unit.inputs for ref in ctx.input(name).manifest.files.values())
     if os.environ.get("STUB_HOLD") == ctx.unit.kind:
         note("holding", ctx)
         while not Path(os.environ["STUB_HOLD_UNTIL"]).exists():
             time.sleep(0.02)
-    read = sorted(ref.sha256 for name in ctx.unit.inputs for ref in ctx.input(name).manifest.files.values())
     table = pa.table({"key": [ctx.unit.commit_key], "read": ["".join(read)[:4000]]})
     metrics = {"train": 100, "dev": 10, "eval": 40, "near_duplicates": 0} if ctx.unit.kind == "prompts" else {}
     return StageResult({"rows.parquet": table}, metrics)

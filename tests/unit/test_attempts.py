@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from shared.attempts import Marker, verdict
+from shared.attempts import Attempt, Marker, read_markers, verdict
+from shared.store import MemoryStore
+from shared.units import Unit
 
 
 def marker(number: int, **fields: Any) -> Marker:
@@ -21,6 +23,7 @@ def attempts(*kinds: str) -> list[Marker]:
         "error": {"outcome": "error", "message": "boom"},
         "permanent": {"outcome": "error", "message": "wrong key", "permanent": True},
         "waiting": {"outcome": "waiting", "message": "away"},
+        "looked": {"outcome": "waiting", "message": "not yet", "retry_after": 30.0},
         "stopped": {"outcome": "stopped"},
     }
     return [marker(number, **made[kind]) for number, kind in enumerate(kinds)]
@@ -39,6 +42,8 @@ def attempts(*kinds: str) -> list[Marker]:
         (["lost", "lost", "lost after progress", "lost", "lost"], False),
         (["lost", "lost", "stopped", "waiting", "lost", "lost", "lost"], True),
         (["waiting"] * 50, False),
+        (["lost", "lost", "lost", "looked", "lost", "lost"], False),
+        (["looked", "lost", "lost", "lost", "lost", "lost"], True),
         (["stopped"] * 50, False),
     ],
 )
@@ -51,3 +56,18 @@ def test_another_experiment_s_errors_and_an_earlier_generation_s_do_not_count() 
     assert verdict(markers, "another", 0) is None
     assert verdict(markers, "e", 1) is None
     assert verdict(markers, "e", 0) == "wrong key"
+
+
+def test_of_many_attempts_that_waited_for_a_known_time_only_the_last_is_remembered() -> None:
+    store, unit = MemoryStore(), Unit(key="ab" * 32, kind="teach", params={})
+    failed = Attempt(unit)
+    failed.end(store, "error", "boom")
+    for number in range(5):
+        attempt = Attempt(unit)
+        attempt.start(store)
+        attempt.later(store, f"look {number}", 30.0)
+    found = read_markers(store, unit.attempts_prefix)
+    assert sorted((marker.outcome, marker.message, marker.retry_after) for marker in found) == [
+        ("error", "boom", None),
+        ("waiting", "look 4", 30.0),
+    ]

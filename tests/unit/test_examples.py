@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from shared.declared import declared_fields
+from shared.estimate import Known, preview
+from shared.estimate.answered import asked_of
+from shared.matrix import cells
 from shared.plan import plan
-from shared.resolve import Resolved
-from shared.specparse import parse_spec
+from shared.resolve import Resolved, resolve
+from shared.settings import Settings
+from shared.specparse import parse_spec, start_arms
+from shared.store import MemoryStore
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "examples").glob("*.yaml"))
 PINNED = "0" * 64
+RESULTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "paper_results.json"
 
 
 def resolved_as_if_the_data_were_there(path: Path) -> Resolved:
@@ -22,18 +31,20 @@ def resolved_as_if_the_data_were_there(path: Path) -> Resolved:
     for name, model in spec.models.items():
         if model.dataset is not None:
             data["models"][name]["pinned"] = PINNED
-    source = data["prompts"]["source"]
+    source = spec.prompts.source
     sizes = {"train": spec.prompts.train, "dev": spec.prompts.dev, "eval": spec.prompts.eval}
     return Resolved(
         spec=data,
         datasets={source.removeprefix("dataset:"): PINNED} if isinstance(source, str) else {},
-        policies={name: {"uploaded": PINNED} for name, policy in spec.policies.items() if policy.model},
+        policies={name: {"uploaded": PINNED} for name, policy in spec.policies.items() if policy.base is None},
         counts={**sizes, "near_duplicates": 0},
     )
 
 
 def test_there_are_examples() -> None:
-    assert {path.stem for path in EXAMPLES} >= {"quickstart", "quickstart-seeds", "alpaca-eval-smollm2"}
+    assert {path.stem for path in EXAMPLES} >= {
+        "quickstart", "quickstart-seeds", "alpaca-eval-smollm2", *(f"paper-figure-{n}" for n in (2, 3, 4, 5)),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -47,6 +58,40 @@ def test_its_header_says_what_it_shows_and_costs(path: Path) -> None:
     header = "\n".join(line for line in path.read_text().splitlines() if line.startswith("#"))
     assert "Shows" in header
     assert "Costs" in header
+
+
+@pytest.mark.parametrize("figure", [2, 3, 4, 5])
+def test_a_paper_s_figure_is_priced_as_its_header_says_and_cannot_be_started(figure: int) -> None:
+    path = EXAMPLES[0].parent / f"paper-figure-{figure}.yaml"
+    spec = parse_spec(yaml.safe_load(path.read_text()))
+    assert list(declared_fields(spec))
+    resolved = resolve(spec, MemoryStore(), Settings())
+    made = plan(resolved)
+    todo = asked_of(made, made.stages.values(), resolved.counts, {})
+    shown = preview(spec.name, made, resolved.counts, (), Known(asked=todo))
+    assert shown["provisional"] and not shown["unknown_prices"]
+    said = re.search(r"about \$([\d,]+) \(([\d,]+) to ([\d,]+)\)", path.read_text())
+    assert said is not None
+    numbers = [float(number.replace(",", "")) for number in said.groups()]
+    assert numbers == pytest.approx([shown["cost_usd"], *shown["cost_range"]], rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("figure", "name", "arms"),
+    [
+        (2, "figure_2_gpt4_as_strong_teacher_critic_and_judge", 4),
+        (4, "figure_4_claude_as_strong_teacher_critic_and_judge", 4),
+        (5, "figure_5_gpt4_as_sft_teacher_and_critic", 3),
+    ],
+)
+def test_a_paper_s_figure_has_the_base_models_and_arms_of_the_paper(figure: int, name: str, arms: int) -> None:
+    if not RESULTS.exists():
+        pytest.skip(f"the paper's numbers are not at {RESULTS}")
+    spec = parse_spec(yaml.safe_load((EXAMPLES[0].parent / f"paper-figure-{figure}.yaml").read_text()))
+    found = json.loads(RESULTS.read_text())[name]
+    assert set(spec.policies) == set(found)
+    cell = next(iter(cells(spec).values()))
+    assert {len(one) for one in found.values()} == {arms} == {len(cell.arms) + len(set(start_arms(cell).values()))}
 
 
 def test_the_seeds_example_differs_from_the_quickstart_in_name_and_seeds_alone() -> None:

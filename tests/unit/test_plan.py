@@ -38,6 +38,27 @@ def test_four_arms_and_their_two_starts() -> None:
     }  # fmt: skip
 
 
+def test_a_policy_against_its_own_teacher_or_another_model() -> None:
+    rl = {"critic": "critic", "pairs": "policy_vs_teacher"}
+    made = plan(
+        resolved(spec_with(**{"arms__rlaif-weak__rl": rl, "arms__rlaif-strong__rl": rl | {"opponent": "weak"}}))
+    )
+    labels = of_kind(made, "label")
+    assert len({stage.inputs["opponent"] for stage in labels}) == 1
+    opponent = made.stages[labels[0].inputs["opponent"]]
+    assert (opponent.params["split"], opponent.params["start"]) == ("train", 0.1), "only the prompts of the RL step"
+    assert {made.stages[stage.inputs["samples"]].params["n"] for stage in labels} == {1}
+
+
+def test_how_pairs_are_chosen_is_in_the_labels_key() -> None:
+    def label_keys(**rl: Any) -> set[str]:
+        return {one.key for one in of_kind(plan(resolved(spec_with(**{"arms__rlaif-weak__rl": rl}))), "label")}
+
+    plain = label_keys(critic="critic")
+    assert plain == label_keys(critic="critic", choose="first_two", samples=2)
+    assert len(plain & label_keys(critic="critic", choose="all")) == 1
+
+
 def test_inputs_come_before_what_needs_them() -> None:
     seen: set[str] = set()
     for key, stage in plan(resolved()).stages.items():

@@ -7,11 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx2
+import huggingface_hub
 import pytest
 
 from shared.datasets import add_dataset
-from shared.errors import BadInput
-from shared.resolve import Resolved, resolve
+from shared.errors import BadInput, Outage
+from shared.models import add_model
+from shared.plan import plan
+from shared.resolve import Resolved, prompt_splits, resolve
 from shared.settings import Settings
 from shared.specparse import parse_spec
 from shared.store import MemoryStore
@@ -72,6 +76,39 @@ def refused(store: MemoryStore, **changes: Any) -> BadInput:
     with pytest.raises(BadInput) as caught:
         resolved(store, **changes)
     return caught.value
+
+
+def test_a_reward_model_is_pinned_to_its_content(store: MemoryStore, write: Write, tmp_path: Path) -> None:
+    write("prompts", PROMPTS)
+    write("weak", completions())
+    critic = {"provider": "reward_model", "model": "model:tiny"}
+    error = refused(store, models__critic=critic)
+    assert error.field == "models.critic.model" and "touchstone model add tiny" in error.fix
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).write_text(name)
+    sha256 = add_model(store, "tiny", folder)
+    found = resolved(store, models__critic=critic)
+    assert found.spec["models"]["critic"]["pinned"] == {"uploaded": sha256}
+    rewards = [stage for stage in plan(found).stages.values() if stage.kind == "reward"]
+    assert rewards and all(stage.params["model"] == {"uploaded": sha256} for stage in rewards)
+
+
+def test_right_answers_must_cover_what_is_checked(store: MemoryStore, write: Write) -> None:
+    write("prompts", PROMPTS)
+    write("weak", completions())
+    critic = {"provider": "verifiable", "check": "exact", "answers": "dataset:gold"}
+    assert refused(store, models__critic=critic).field == "models.critic.answers"
+    write("gold", completions())
+    assert resolved(store, models__critic=critic).spec["models"]["critic"]["pinned"]
+    write("gold", completions(PROMPTS[:50]))
+    error = refused(store, models__critic=critic)
+    assert error.field == "models.critic.answers" and "missing: drop" in error.fix
+    both = {"provider": "ensemble", "members": ["critic", "checked"]}
+    given = {"models__both": both, "models__checked": critic, "evaluations__win-rate__judge": "both"}
+    assert refused(store, **given).field == "models.checked.answers"
+    assert resolved(store, models__critic=critic | {"missing": "drop"})
 
 
 def test_an_unknown_dataset_says_how_to_add_it(store: MemoryStore, write: Write) -> None:
@@ -143,7 +180,46 @@ def test_an_uploaded_base_model_must_be_there(store: MemoryStore, write: Write) 
     assert "touchstone model add" in error.fix
 
 
+@pytest.mark.parametrize(
+    "name", ["", "/etc/passwd", "../../etc", "https://hub.example/a/b", "model:../../etc", "model:"]
+)
+def test_an_unsafe_name_of_a_base_model_is_refused(store: MemoryStore, write: Write, name: str) -> None:
+    write("prompts", PROMPTS)
+    write("weak", completions())
+    error = refused(store, policies__toy={"model": name})
+    assert error.field == "policies.toy.model" and error.fix
+
+
+def test_a_model_hub_that_is_away_is_no_bad_input(
+    store: MemoryStore, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise httpx2.ConnectError("no route")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", away)
+    write("prompts", PROMPTS)
+    write("weak", completions())
+    with pytest.raises(Outage, match=r"policies\.toy\.model: the model hub cannot be reached"):
+        resolved(store, policies__toy={"model": "org/name"})
+
+
 def test_a_credential_that_the_operator_does_not_list_is_refused(store: MemoryStore, write: Write) -> None:
     write("prompts", PROMPTS)
     endpoint = {"provider": "openai", "model": "gpt-4", "api_key": "env:HOME"}
     assert refused(store, models__weak=endpoint).field == "models.weak.api_key"
+
+
+def test_every_cell_of_a_matrix_must_be_covered(store: MemoryStore, write: Write) -> None:
+    write("prompts", PROMPTS)
+    write("weak", completions())
+    short = {"models__half": {"provider": "recorded", "completions": "dataset:half"}}
+    arm = {"sft": {"teacher": "half", "fraction": 0.1}, "rl": {"critic": "critic"}}
+    changes = {**short, "arms__rlaif-half": arm}
+    whole = resolved(store, **changes | {"models__half": {"provider": "recorded", "completions": "dataset:weak"}})
+    assert whole.datasets
+    splits = prompt_splits(whole.parsed, whole.datasets, store)
+    train = [prompt.prompt_id for prompt in splits.prompts if prompt.split == "train" and prompt.rank < 10]
+    write("half", [{"prompt_id": prompt_id, "completion": "words"} for prompt_id in train])
+    assert resolved(store, **changes, matrix={"fractions": [0.1, 0.25]}).datasets
+    with pytest.raises(BadInput, match=r"models.half.completions: dataset 'half' has no completion for 10 prompts"):
+        resolved(store, **changes, matrix={"fractions": [0.1, 0.5]})

@@ -39,14 +39,15 @@ def train(ctx: StageContext) -> StageResult:
     """
     folder = ctx.workdir.resolve() / "job"
     folder.mkdir(parents=True)
-    with held(ctx.workdir):
-        checkpoints = Checkpoints(ctx.store, ctx.scratch)
-        resumed = checkpoints.download_newest(folder / RESUME)
-        job = prepare(ctx, folder, resumed is not None)
-        if resumed is not None:
-            ctx.log(f"going on from the checkpoint of step {resumed.step}")
-        followed = _Followed(ctx, folder, checkpoints, resumed.device_seconds if resumed is not None else 0.0)
-        done = followed.run(job)
+    # Beyond this function: the weights are uploaded after it, and wait here while the store is away.
+    ctx.keep(held(ctx.workdir))
+    checkpoints = Checkpoints(ctx.store, ctx.scratch)
+    resumed = checkpoints.download_newest(folder / RESUME)
+    job = prepare(ctx, folder, resumed is not None)
+    if resumed is not None:
+        ctx.log(f"going on from the checkpoint of step {resumed.step}")
+    followed = _Followed(ctx, folder, checkpoints, resumed.device_seconds if resumed is not None else 0.0)
+    done = followed.run(job)
     return StageResult(_files(folder / OUT), done.metrics, Cost(device_seconds=round(followed.device_seconds, 3)))
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, cast, get_args
+from typing import Any, cast, get_args
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 
-from services.api.deps import Caller, Limit, SettingsDep, Store, caller
+from services.api.deps import Caller, Limit, NameCursor, SettingsDep, Store, caller
 from services.api.openapi import form
 from services.api.problems import responses
 from services.api.schemas import Dataset, DatasetList
@@ -51,15 +51,14 @@ async def add_dataset(request: Request, store: Store, settings: SettingsDep, who
 
 
 @router.get("", responses=responses(422))
-def list_datasets(
-    store: Store, limit: Limit = 50, cursor: Annotated[str, Query(description="`next_cursor` of the page before")] = ""
-) -> DatasetList:
+def list_datasets(store: Store, limit: Limit = 50, cursor: NameCursor = "") -> DatasetList:
     """Datasets by name."""
     found, more = datasets.list_datasets(store, limit, cursor)
     return DatasetList(items=[Dataset(**asdict(info)) for info in found], next_cursor=more)
 
 
 def _add(upload: Upload, store: ObjectStore, settings: Settings) -> datasets.DatasetInfo:
+    upload.only(["name", "map", "kind", "preference"], ["file"])
     name = check_name(upload.one("name"))
     filename, path = _file(upload)
     prepared = datasets.prepare(

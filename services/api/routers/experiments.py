@@ -9,8 +9,8 @@ from typing import Any
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 
-from services.api.committed import committed_keys
 from services.api.deps import (
+    ID,
     Caller,
     Cursor,
     IdempotencyKey,
@@ -20,16 +20,19 @@ from services.api.deps import (
     SpecBodyDep,
     Store,
     Summary,
+    bad_cursor,
     caller,
 )
+from services.api.estimate import estimate
 from services.api.idempotency import already_created, keyed_id, one_at_a_time
 from services.api.openapi import SPEC_BODY
 from services.api.problems import Problem, responses
-from services.api.schemas import Created, Experiment, ExperimentList, Plan
+from services.api.schemas import Created, Experiment, ExperimentList, Plan, Resume
 from shared import experiments as stored
-from shared.errors import BadInput
+from shared.budget import NANO, counted, dollars, grants_folder, nano, read_accounts
+from shared.declared import declared_fields
+from shared.errors import BadInput, BadInputs
 from shared.plan import plan
-from shared.preview import preview
 from shared.resolve import Resolved, resolve
 from shared.settings import Settings
 from shared.specparse import parse_spec
@@ -81,11 +84,8 @@ def list_experiments(store: Store, client: Redis, limit: Limit = 50, cursor: Cur
 
 @router.post("/plan", openapi_extra=SPEC_BODY, responses=responses(413, 422))
 def plan_experiment(body: SpecBodyDep, store: Store, settings: SettingsDep) -> Plan:
-    """What an experiment would do, without doing it: stages, those that are committed already, requests."""
-    resolved = _resolved(body.data, store, settings)
-    planned = plan(resolved)
-    done = committed_keys(store, planned.stages)
-    return Plan.model_validate(preview(str(resolved.spec["name"]), planned, resolved.counts, done))
+    """What an experiment would do, without doing it: stages, those committed already, requests, tokens, dollars."""
+    return Plan.model_validate(estimate(resolve(parse_spec(body.data), store, settings), store, settings))
 
 
 @router.get("/{id}", response_model=Experiment, responses=responses(404))
@@ -105,24 +105,67 @@ def cancel_experiment(summary: Summary, store: Store, client: Redis) -> Created:
     return Created(id=summary["id"], name=summary["name"], state="cancelled")
 
 
-@router.post("/{id}/resume", responses=responses(404, 409))
-def resume_experiment(summary: Summary, store: Store, client: Redis) -> Created:
-    """Go on with a cancelled experiment, and try failed stages again. Of a running one nothing changes."""
-    control = stored.read_control(store, summary["id"])
+@router.post("/{id}/resume", responses=responses(404, 409, 422))
+def resume_experiment(summary: Summary, store: Store, client: Redis, more: Resume | None = None) -> Created:
+    """Go on with a cancelled experiment, try failed stages again, and go on where the budget was spent, with a higher
+    one. Of one that runs nothing changes but the budget."""
+    id = summary["id"]
+    control = stored.read_control(store, id)
     if summary["state"] == "succeeded":
-        raise Problem(409, f"experiment {summary['id']} has succeeded: there is nothing to resume")
-    if control.cancelled or control.failures:
-        stored.write_control(store, client, summary["id"], "resume", control.generation)
+        raise Problem(409, f"experiment {id} has succeeded: there is nothing to resume")
+    if summary["state"] == "paused" and more is None:
+        raise BadInput("budget_usd", "the budget is spent", f"Give a higher one: touchstone resume {id} --budget N")
+    raised = {} if more is None else _raised(id, more, control, store)
+    if control.cancelled or control.failures or raised:
+        stored.write_control(store, client, id, "resume", control.generation, **raised)
         # Whoever asks before the conductor has looked must not be told that it has ended.
         running = {**summary, "state": "running"}
         stored.write_summary(client, running)
-        stored.add_event(client, summary["id"], "update", {**running, "stages": []})
-    return Created(id=summary["id"], name=summary["name"], state="running")
+        stored.add_event(client, id, "update", {**running, "stages": []})
+    return Created(id=id, name=summary["name"], state="running")
+
+
+def _raised(id: str, more: Resume, control: stored.Control, store: ObjectStore) -> dict[str, Any]:
+    """What a resume adds to the budget, as its record keeps it. A budget never falls: what is promised may be spent."""
+    resolved = stored.read_resolved(store, id)
+    now = None if resolved is None else control.raised(resolved.parsed)
+    if now is None:
+        raise BadInput("budget_usd", "this experiment has no budget to raise", "Leave it out.")
+    accounts = read_accounts(info.name for info in store.list(grants_folder(id)))
+    if more.budget_usd is not None:
+        _check_raise("budget_usd", more.budget_usd, now.total, counted(accounts.values()))
+    for kind, usd in more.stage_budgets_usd.items():
+        spent = counted(accounts.values(), kind)
+        _check_raise(f"stage_budgets_usd.{kind}", usd, now.kinds.get(kind), spent)
+    given = more.model_dump(exclude_none=True, exclude_defaults=True)
+    same = (more.budget_usd is None or nano(more.budget_usd) == now.total) and all(
+        nano(usd) == now.kinds[kind] for kind, usd in more.stage_budgets_usd.items()
+    )
+    return {} if same else given
+
+
+def _check_raise(field: str, usd: float, now: int | None, spent: int) -> None:
+    if now is None:
+        raise BadInput(field, "this experiment has no such budget to raise", "Leave it out.")
+    if nano(usd) < now:
+        raise BadInput(
+            field,
+            f"{dollars(nano(usd))} is less than the budget of {dollars(now)}, of which {dollars(spent)} are spent or "
+            "promised to workers",
+            f"Write more than {now / NANO:g}, or cancel the experiment to stop it from spending.",
+        )
 
 
 def _resolved(data: Any, store: ObjectStore, settings: Settings) -> Resolved:
-    """The spec, checked and pinned, and planned once: what cannot be planned must not be started."""
-    resolved = resolve(parse_spec(data), store, settings)
+    """The spec, checked and pinned, and planned once: what cannot be planned must not be started.
+
+    Raises:
+        BadInput: the spec is wrong, or something in it is only declared.
+    """
+    spec = parse_spec(data)
+    if declared := list(declared_fields(spec)):
+        raise BadInputs(declared)
+    resolved = resolve(spec, store, settings)
     plan(resolved)
     return resolved
 
@@ -136,5 +179,7 @@ def _after(found: list[dict[str, Any]], cursor: str) -> int:
     try:
         created, _, id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
     except (binascii.Error, UnicodeError):
-        raise BadInput("cursor", "is none that this server gave", "Use next_cursor, or leave it out.") from None
+        raise bad_cursor() from None
+    if not ID.fullmatch(id):
+        raise bad_cursor()
     return sum((summary["created"], summary["id"]) >= (created, id) for summary in found)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 
-from services.api.deps import Caller, Limit, SettingsDep, Store, caller
+from services.api.deps import Caller, Limit, NameCursor, SettingsDep, Store, caller
 from services.api.openapi import form
 from services.api.problems import responses
 from services.api.schemas import Model, ModelList
@@ -44,9 +42,7 @@ async def add_model(request: Request, store: Store, settings: SettingsDep, who: 
 
 
 @router.get("", responses=responses(422))
-def list_models(
-    store: Store, limit: Limit = 50, cursor: Annotated[str, Query(description="`next_cursor` of the page before")] = ""
-) -> ModelList:
+def list_models(store: Store, limit: Limit = 50, cursor: NameCursor = "") -> ModelList:
     """Base models by name."""
     found, more = models.list_models(store, limit, cursor)
     items = [Model(name=info.name, sha256=info.sha256, files=info.files, created=info.created) for info in found]
@@ -54,11 +50,10 @@ def list_models(
 
 
 def _add(upload: Upload, store: ObjectStore) -> models.ModelInfo:
+    upload.only(["name"], ["files"])
     name = check_name(upload.one("name"))
     files = {}
-    for field, inside, path in upload.files:
-        if field != "files":
-            raise BadInput(field, "is no field of this form", "Send the files as `files`.")
+    for _, inside, path in upload.files:
         if inside in files:
             raise BadInput(f"files.{inside}", "is given twice", "Send each file once.")
         files[models.check_file(inside)] = path

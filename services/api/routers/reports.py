@@ -1,13 +1,15 @@
-"""/v1/experiments/{id}/report: the verdict, as JSON or as a page of its own."""
+"""/v1/experiments/{id}/report: the verdict, as JSON or as a page of its own; …/critics: the critics' cards in it."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from services.api.accept import prefers_html
+from services.api.critic_cards import CriticCards
 from services.api.deps import Store, Summary, caller
 from services.api.problems import Problem, responses
 from services.api.schemas import ReportPending
@@ -70,6 +72,25 @@ def get_report(request: Request, summary: Summary, store: Store) -> Response:
     if html:
         return Response(data, media_type="text/html", headers={**headers, "Content-Security-Policy": SANDBOX})
     return Response(data, media_type="application/json", headers=headers)
+
+
+@router.get(
+    "/{id}/critics",
+    response_model=CriticCards,
+    responses={
+        202: {"model": ReportPending, "description": "There is no report yet, not even a partial one."},
+        **responses(401, 404, 503),
+    },
+)
+def get_critics(summary: Summary, store: Store) -> Response:
+    """The cards of the experiment's critics and judges, from the newest report: position and length bias, agreement,
+    errors against gold labels, self-preference, cost of a label."""
+    data = find_report(store, summary, JSON)
+    if data is None:
+        return _pending(summary)
+    report = json.loads(data)
+    body = {"id": summary["id"], "partial": report["partial"], "critics": report.get("critics", {})}
+    return JSONResponse(body, headers={"Cache-Control": "no-cache"})
 
 
 def find_report(store: ObjectStore, summary: dict[str, Any], file: str) -> bytes | None:

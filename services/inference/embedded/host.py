@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
 import signal
 import socket
 import sys
-import threading
 from pathlib import Path
 
 import structlog
 
 from services.inference.embedded.messages import Ended, Failed, Ready, Start, Started, send
+from services.inference.lifeline import end_with_worker
 from services.inference.lock import hold
 from shared.errors import BadInput, PermanentError
 from shared.logs import configure_logs
@@ -60,7 +59,7 @@ def _reap(out: int) -> None:
 def _engine(start: Start, out: int) -> None:
     """The forked process: an engine until SIGTERM, or until the worker is gone. Never returns."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    threading.Thread(target=_watch, name="lifeline", daemon=True).start()
+    end_with_worker()
     try:
         _serve(start, out)
     except (BadInput, PermanentError) as error:
@@ -81,15 +80,6 @@ def _serve(start: Start, out: int) -> None:
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(serve(start.options(), listener, lambda url: send(out, Ready(id=start.id, url=url))))
     os.close(lock)
-
-
-def _watch() -> None:
-    """End at once when the other end of standard input is closed. Its bytes are the host's: none is read here."""
-    pipe = select.poll()
-    pipe.register(0, 0)
-    while not any(event & (select.POLLHUP | select.POLLERR) for _, event in pipe.poll()):
-        continue
-    os._exit(1)
 
 
 if __name__ == "__main__":

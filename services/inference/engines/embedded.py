@@ -69,7 +69,7 @@ class EmbeddedEngines:
         assert serving.folder is not None
         if self._host is None or not self._host.alive:
             self.close()
-            self._host = Host(_environment(self.settings.torch_threads))
+            self._host = Host(child_environment(self.settings.torch_threads))
         return self._host.start(
             check,
             folder=str(serving.folder.resolve()),
@@ -214,8 +214,8 @@ def _how(status: int | None) -> str:
     return f"exit status {status}"
 
 
-def _environment(threads: int) -> dict[str, str]:
-    """The engines' environment: this process's, less Touchstone's settings (an engine needs no credentials)."""
+def child_environment(threads: int) -> dict[str, str]:
+    """The children's environment: this process's, less Touchstone's settings (an engine needs no credentials)."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TOUCHSTONE_")}
     return kept | {
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),

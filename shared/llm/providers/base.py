@@ -3,37 +3,53 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, StringConstraints, model_validator
 
+from shared.asking import DEFAULT, AnyAsk, Ask
 from shared.errors import BadInput
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from shared.comparisons import Comparison, Verdicts
+    from shared.comparisons import Candidate
+    from shared.llm.batches import BatchAPI
     from shared.llm.chat import ChatModel
     from shared.llm.endpoints import Endpoint
     from shared.settings import Settings
 
 HIDDEN = "(not shown)"
+UNKNOWN_PRICE = "unknown"
 DATASET = "dataset:"
+URL = re.compile(r"https?://[^/\s@?#]+(/[^\s?#]*)?")
 KEY_NAME = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")
 
 
 def _check_key_name(value: str) -> str:
     if not KEY_NAME.fullmatch(value):
-        raise ValueError("write env:NAME, the environment variable that holds the key; a spec never holds a key itself")
+        raise ValueError("a spec never holds a key itself; write env:NAME, the environment variable that holds it")
     return value
 
 
 ApiKeyName = Annotated[str, AfterValidator(_check_key_name)]
-DatasetName = Annotated[str, StringConstraints(pattern=r"^dataset:.+$")]
-BaseUrl = Annotated[
-    str, StringConstraints(pattern=r"^https?://[^/\s@?#]+(/[^\s?#]*)?$"), AfterValidator(lambda url: url.rstrip("/"))
-]
+
+
+def _check_url(url: str) -> str:
+    fix = "write an http(s) URL without user, password or query, such as https://api.example.com/v1"
+    try:
+        # Reading the port is what finds a wrong one.
+        whole = bool(urlsplit(url).hostname) and urlsplit(url).port != 0
+    except ValueError:
+        whole = False
+    if not whole or not URL.fullmatch(url) or not url.isprintable():
+        raise ValueError(f"is no URL that can be asked; {fix}")
+    return url.rstrip("/")
+
+
+BaseUrl = Annotated[str, AfterValidator(_check_url)]
 """An http(s) URL without user, password or query; a slash at its end makes no difference."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
@@ -41,14 +57,14 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 class Strict(BaseModel):
     """A part of the spec: unknown fields are refused, and errors never repeat what was given."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
 class Limits(Strict):
-    """What an endpoint may be asked for. None: no limit of ours."""
+    """What an endpoint may be asked for, by all replicas together. None: no limit but what its headers teach."""
 
-    requests_per_minute: float | None = Field(None, gt=0, description="requests a minute, all replicas together")
-    tokens_per_minute: float | None = Field(None, gt=0, description="tokens a minute, in and out")
+    requests_per_minute: float | None = Field(None, gt=0, allow_inf_nan=False, description="requests a minute")
+    tokens_per_minute: float | None = Field(None, gt=0, allow_inf_nan=False, description="tokens a minute, in and out")
     concurrency: int | None = Field(None, gt=0, description="requests in flight")
 
 
@@ -56,10 +72,33 @@ class Price(Strict):
     """US dollars per million tokens."""
 
     input: float = Field(ge=0, description="per million tokens in")
-    output: float = Field(ge=0, description="per million tokens out")
+    output: float = Field(ge=0, description="per million tokens out, reasoning included")
+    cached_input: float | None = Field(None, ge=0, description="per million cached tokens in; None: as `input`")
+    batch: float = Field(0.5, ge=0, le=1, description="what a token costs in `mode: batch`, as a share of the above")
 
-    def usd(self, input_tokens: int, output_tokens: int) -> float:
-        return (input_tokens * self.input + output_tokens * self.output) / 1e6
+    @property
+    def free(self) -> bool:
+        return not self.input and not self.output
+
+    def usd(self, input_tokens: int, output_tokens: int, cached_input_tokens: int = 0) -> float:
+        """Dollars; the cached tokens are part of the input tokens."""
+        cached = self.input if self.cached_input is None else self.cached_input
+        fresh = input_tokens - cached_input_tokens
+        return (fresh * self.input + cached_input_tokens * cached + output_tokens * self.output) / 1e6
+
+
+class Reask(Strict):
+    """How many further times, at most, a request is asked whose answer is none. Without it such answers are kept."""
+
+    refused: int = Field(0, ge=0, le=10, description="the model refused")
+    truncated: int = Field(0, ge=0, le=10, description="max_tokens ended it")
+    filtered: int = Field(0, ge=0, le=10, description="the provider's filter ended it")
+    empty: int = Field(0, ge=0, le=10, description="it says nothing")
+    unparsable: int = Field(0, ge=0, le=10, description="critic or judge: no verdict can be read in it")
+
+    def limits(self) -> dict[str, int]:
+        """The reasons for which anything is asked again."""
+        return {reason: times for reason, times in self.model_dump().items() if times}
 
 
 class ModelSpec(Strict):
@@ -69,6 +108,9 @@ class ModelSpec(Strict):
     """
 
     provider: str
+
+    measure: ClassVar[str] = ""
+    """What an offline critic's scores are called."""
 
     @classmethod
     def provider_name(cls) -> str:
@@ -102,19 +144,60 @@ class ModelSpec(Strict):
         return False
 
     @property
+    def is_gold(self) -> bool:
+        """Whether its labels are taken as right, so that other critics' errors can be counted against them."""
+        return False
+
+    @property
     def dataset(self) -> str | None:
         """The name of the dataset that it reads, to be pinned by `resolve`; None if it reads none."""
         return None
 
     @property
-    def towards_model(self) -> str | None:
-        """The name of another model of the spec whose completions it needs."""
+    def dataset_field(self) -> str:
+        """The field that names the dataset."""
+        return "preferences" if self.records_preferences else "completions"
+
+    @property
+    def asks(self) -> Ask | None:
+        """How it is asked as a critic or judge; None for one that nobody asks over HTTP."""
+        return None
+
+    @property
+    def gives_logprobs(self) -> bool:
+        """Whether its endpoint may give log-probabilities. The first answer tells whether it does."""
+        return self.asks is not None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the models that it is made of."""
+        return ()
+
+    @property
+    def base_model(self) -> str | None:
+        """A hub's or uploaded model that it runs, to be pinned by `resolve`; None if it runs none."""
+        return None
+
+    def needs(self) -> Mapping[str, str]:
+        """The names of other models of the spec whose completions it needs, by the field that names them."""
+        return {} if self.asks is None else {f"ask.{field}": model for field, model in self.asks.models().items()}
+
+    @property
+    def given_price(self) -> Price | Literal["unknown"] | None:
+        """What the spec says of its price."""
+        return getattr(self, "price", None)
+
+    @property
+    def listed_at(self) -> tuple[str, str] | None:
+        """The host and the model's name under which `shared/prices.csv` may have its price; None: it costs nothing
+        unless the spec gives a price."""
         return None
 
     def identity(self) -> dict[str, Any]:
         """All that changes its answers and nothing else (no key, limit, price or address of a managed process).
 
-        `dataset` in it is the content hash of recorded answers; `sampling` and `system` are what requests carry.
+        `dataset` in it is the content hash of recorded answers; `sampling` and `system` are what requests carry, and
+        `reask` says which answers are asked for again.
         """
         raise NotImplementedError
 
@@ -132,10 +215,23 @@ class ModelSpec(Strict):
         raise BadInput(f"models.{endpoint.name}.provider", f"{identity['provider']} answers no requests", "")
 
     @classmethod
-    def compare_offline(
-        cls, comparisons: Sequence[Comparison], tables: Mapping[str, pa.Table]
-    ) -> list[Verdicts] | None:
-        """The verdicts of a critic that needs no endpoint; `tables` are its stage's inputs. None: it must be asked."""
+    def connect_batches(cls, identity: Mapping[str, Any], endpoint: Endpoint, settings: Settings) -> BatchAPI:
+        """The Batch API of the model of this identity, for any thread.
+
+        Raises:
+            BadInput: the credential may not be read, or this provider has no Batch API.
+        """
+        raise BadInput(f"models.{endpoint.name}.mode", f"{identity['provider']} has no Batch API", "")
+
+    @classmethod
+    def scorer(
+        cls, identity: Mapping[str, Any], tables: Mapping[str, pa.Table]
+    ) -> Callable[[Candidate], float | None] | None:
+        """What a critic without an endpoint scores a completion with; the higher one of a pair wins.
+
+        `tables` are its stage's inputs, and `dataset` the rows of the identity's. A score is None where there is
+        nothing to score by. None instead of a function: such a model must be asked.
+        """
         return None
 
 
@@ -144,13 +240,17 @@ class EndpointSpec(ModelSpec):
 
     api_key: ApiKeyName | None = Field(None, description="env:NAME, one of the operator's TOUCHSTONE_API_KEYS")
     limits: Limits = Limits()
-    price: Price | None = Field(None, description="US dollars per million tokens")
+    price: Price | Literal["unknown"] | None = Field(
+        None, description="US dollars per million tokens; None: the list price, where there is one"
+    )
     system: str | None = Field(None, description="a system prompt before every request")
     temperature: float | None = Field(
         None, ge=0, le=2, description="None: 0 for a critic or judge, else the endpoint's default"
     )
     top_p: float | None = Field(None, gt=0, le=1, description="None: the endpoint's default")
     max_tokens: int = Field(1024, gt=0, description="the longest answer, in tokens")
+    reask: Reask = Field(Reask(), description="which answers that are none are asked for again; none by default")
+    ask: SerializeAsAny[AnyAsk] | None = Field(None, description="as a critic or judge: how it is asked")
 
     @model_validator(mode="before")
     @classmethod
@@ -169,6 +269,10 @@ class EndpointSpec(ModelSpec):
     def can_compare(self) -> bool:
         return True
 
+    @property
+    def asks(self) -> Ask:
+        return self.ask or DEFAULT
+
     def sampling(self) -> dict[str, Any]:
         """The sampling parameters that are set."""
         return {
@@ -179,13 +283,14 @@ class EndpointSpec(ModelSpec):
         values: dict[str, Any] = {"limits": self.limits.model_dump(exclude_none=True)}
         if self.api_key:
             values["api_key"] = self.api_key
-        if self.price:
-            values["price"] = self.price.model_dump()
+        if isinstance(self.price, Price):
+            values["price"] = self.price.model_dump(exclude_none=True)
         return values
 
     def _asked(self) -> dict[str, Any]:
-        """The part of the identity that requests carry."""
-        return {"sampling": self.sampling()} | ({"system": self.system} if self.system else {})
+        """The part of the identity that says how it is asked."""
+        given = {"system": self.system, "reask": self.reask.limits()}
+        return {"sampling": self.sampling()} | {name: value for name, value in given.items() if value}
 
 
 def dataset_name(reference: str) -> str:

@@ -6,24 +6,30 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from shared.llm.providers.base import DatasetName, ModelSpec, Sha256, dataset_name
+from shared.llm.providers.base import ModelSpec, Sha256, dataset_name
+from shared.specbase import Dataset, DeclaredDataset
 
 
 class RecordedModel(ModelSpec):
     """A teacher (`completions`) or a critic (`preferences`) that is a dataset."""
 
     provider: Literal["recorded"]
-    completions: DatasetName | None = Field(None, description="dataset:NAME with columns prompt_id, completion")
-    preferences: DatasetName | None = Field(
+    completions: Dataset | None = Field(None, description="dataset:NAME with columns prompt_id, completion")
+    preferences: Dataset | None = Field(
         None, description="dataset:NAME with columns prompt_id, completion_a, completion_b, preference (1: a is better)"
     )
     missing: Literal["error", "drop"] = Field("error", description="what to do about prompts without a recorded row")
+    gold: bool = Field(
+        False, description="preferences: they are right (people gave them), so that critics' errors are counted by them"
+    )
     pinned: Sha256 | None = Field(None, description="the dataset's content hash; filled in when the spec is resolved")
 
     @model_validator(mode="after")
     def _one_dataset(self) -> Self:
         if (self.completions is None) == (self.preferences is None):
-            raise ValueError("give either completions or preferences: a recorded model is one dataset")
+            raise ValueError("a recorded model is one dataset; give either completions or preferences")
+        if self.gold and self.preferences is None:
+            raise ValueError("gold says that labels are right, and completions are none; remove it")
         return self
 
     @property
@@ -39,17 +45,29 @@ class RecordedModel(ModelSpec):
         return self.preferences is not None
 
     @property
+    def is_gold(self) -> bool:
+        return self.gold
+
+    @property
     def offline(self) -> bool:
         return True
 
     @property
     def dataset(self) -> str | None:
-        return dataset_name(self.completions or self.preferences or "")
+        given = self._given
+        return dataset_name(given) if isinstance(given, str) else None
+
+    @property
+    def _given(self) -> str | DeclaredDataset:
+        given = self.completions or self.preferences
+        assert given is not None
+        return given
 
     def identity(self) -> dict[str, Any]:
+        given = self._given
         return {
             "provider": "recorded",
             "rows": "completions" if self.completions else "preferences",
-            "dataset": self.pinned or self.completions or self.preferences,
+            "dataset": self.pinned or (given if isinstance(given, str) else given.model_dump()),
             "missing": self.missing,
         }

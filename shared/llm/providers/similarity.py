@@ -6,16 +6,17 @@ chrF: Popović 2015, "chrF: character n-gram F-score for automatic MT evaluation
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from shared.comparisons import Comparison, Verdict, Verdicts
 from shared.llm.providers.base import ModelSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from shared.comparisons import Candidate
 
 
 class SimilarityModel(ModelSpec):
@@ -23,6 +24,7 @@ class SimilarityModel(ModelSpec):
 
     provider: Literal["similarity"]
     towards: str = Field(description="the model of this spec whose completions are taken as good")
+    measure: ClassVar[str] = "chrF2"
 
     @property
     def can_compare(self) -> bool:
@@ -36,25 +38,19 @@ class SimilarityModel(ModelSpec):
     def imitation(self) -> bool:
         return True
 
-    @property
-    def towards_model(self) -> str | None:
-        return self.towards
+    def needs(self) -> Mapping[str, str]:
+        return {"towards": self.towards}
 
     def identity(self) -> dict[str, Any]:
         """Without `towards`, which is a name: the stage that wrote those completions is an input."""
         return {"provider": "similarity", "metric": "chrF2"}
 
     @classmethod
-    def compare_offline(cls, comparisons: Sequence[Comparison], tables: Mapping[str, pa.Table]) -> list[Verdicts]:
-        """A prompt for which the named model has no completion gets no verdict."""
+    def scorer(cls, identity: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> Callable[[Candidate], float | None]:
+        """A prompt for which the named model has no completion gets no score."""
         targets = dict(zip(*(tables["towards"][name].to_pylist() for name in ("prompt_id", "completion")), strict=True))
         score = chrf_scorer()
-        return [
-            _closer(comparison, targets[comparison.prompt_id], score)
-            if comparison.prompt_id in targets
-            else Verdicts(None, None, raw_ab="nothing to compare with")
-            for comparison in comparisons
-        ]
+        return lambda one: score(one.completion, targets[one.prompt_id]) if one.prompt_id in targets else None
 
 
 def chrf_scorer() -> Callable[[str, str], float]:
@@ -63,10 +59,3 @@ def chrf_scorer() -> Callable[[str, str], float]:
 
     metric = CHRF()
     return lambda completion, target: float(metric.sentence_score(completion, [target]).score)
-
-
-def _closer(comparison: Comparison, target: str, score: Callable[[str, str], float]) -> Verdicts:
-    """One verdict: this critic knows no order."""
-    a, b = score(comparison.a, target), score(comparison.b, target)
-    verdict: Verdict = "tie" if a == b else "a" if a > b else "b"
-    return Verdicts(ab=verdict, ba=None, raw_ab=f"chrF2 {a:.4f} for a, {b:.4f} for b")

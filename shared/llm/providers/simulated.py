@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializeAsAny, model_validator
 
+from shared.asking import DEFAULT, AnyAsk, Ask
 from shared.llm.providers.base import Limits, ModelSpec, Price
 from shared.world import names
 from shared.world.models import CriticSettings, ModelSettings, TeacherSettings
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from shared.llm.endpoints import Endpoint
     from shared.settings import Settings
 
+LONGEST_ANSWER = 64
+"""Words that a simulated model answers at most."""
 CRITIC_FIELDS = ("error_rate", "length_bias", "position_bias")
 
 
@@ -33,12 +36,15 @@ class SimulatedModel(ModelSpec):
     seed: int = Field(0, ge=0)
     limits: Limits = Limits()
     price: Price | None = Field(None, description="US dollars per million tokens, as if it cost something")
+    ask: SerializeAsAny[AnyAsk] | None = Field(None, description="critic: how it is asked")
 
     @model_validator(mode="after")
     def _one_role(self) -> Self:
         given = [name for name in CRITIC_FIELDS if getattr(self, name) is not None]
         if self.accuracy is not None and given:
-            raise ValueError(f"accuracy makes it a teacher and {given[0]} a critic: give one, and name a second model")
+            raise ValueError(f"accuracy makes it a teacher and {given[0]} a critic; give one, and name a second model")
+        if self.accuracy is not None and self.ask is not None:
+            raise ValueError("accuracy makes it a teacher, which is asked for no verdict; remove `ask`")
         return self
 
     @property
@@ -48,6 +54,10 @@ class SimulatedModel(ModelSpec):
     @property
     def can_compare(self) -> bool:
         return self.accuracy is None
+
+    @property
+    def asks(self) -> Ask | None:
+        return (self.ask or DEFAULT) if self.can_compare else None
 
     def settings(self) -> ModelSettings:
         """What the simulator is told to be."""
@@ -60,8 +70,8 @@ class SimulatedModel(ModelSpec):
         return {"provider": "simulated", "model": names.encode(self.settings())}
 
     def options(self) -> dict[str, Any]:
-        values: dict[str, Any] = {"limits": self.limits.model_dump(exclude_none=True)}
-        return values | ({"price": self.price.model_dump()} if self.price else {})
+        values: dict[str, Any] = {"limits": self.limits.model_dump(exclude_none=True), "max_tokens": LONGEST_ANSWER}
+        return values | ({"price": self.price.model_dump(exclude_none=True)} if self.price else {})
 
     @classmethod
     def connect(cls, identity: Mapping[str, Any], endpoint: Endpoint, settings: Settings) -> ChatModel:

@@ -59,6 +59,7 @@ def command_for(url: str, **environment: str) -> Run:
             env={**os.environ, "COLUMNS": "120", "TOUCHSTONE_URL": url, **environment},
             capture_output=True,
             text=True,
+            errors="surrogateescape",
             timeout=60,
             input=given.get("input"),
         )

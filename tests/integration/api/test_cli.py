@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -69,6 +70,71 @@ def test_plan_and_standard_input(touchstone: Run, spec: Path) -> None:
     assert f"{plan['counts']['stages']} stages, 0 reused, at most {plan['requests']:,} requests" in shown.stdout
 
 
+GPT = {"provider": "openai", "model": "m", "base_url": "http://127.0.0.1:1/v1", "price": {"input": 30, "output": 60}}
+
+
+@pytest.fixture
+def dear(spec: Path) -> Path:
+    """A spec that would cost some dollars."""
+    spec.write_text(yaml.safe_dump(spec_with(name=spec.parent.name[:60], models__strong=GPT)))
+    return spec
+
+
+def test_what_would_cost_much_asks_for_a_yes(touchstone: Run, dear: Path) -> None:
+    plan = as_json(touchstone("plan", str(dear), "--json"))
+    low, high = plan["cost_range"]
+    assert plan["cost_usd"] > 1.0 and low < plan["cost_usd"] < high
+    asked = [stage for stage in plan["stages"] if stage["model"] == "strong"]
+    assert [stage["in_ledger"] for stage in asked] == [0, 0] and sum(stage["repeated"] for stage in asked) == 10
+    before = len(as_json(touchstone("ls", "--json")))
+    for words, given in ((("submit", str(dear)), {}), (("submit", "-"), {"input": dear.read_text()})):
+        done = touchstone(*words, **given)
+        assert done.returncode == 2 and done.stdout == ""
+        assert "error: --yes: this would cost about $" in done.stderr and "TOUCHSTONE_CONFIRM_USD" in done.stderr
+        assert f"at most {plan['requests']:,} requests" in done.stderr
+    assert len(as_json(touchstone("ls", "--json"))) == before
+    assert as_json(touchstone("submit", str(dear), "--yes", "--json"))["state"] == "running"
+    assert touchstone("submit", str(dear), "--confirm-usd", "1000").returncode == 0
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1)])
+def test_at_a_terminal_the_question_is_asked(place: Stack, dear: Path, answer: str, code: int) -> None:
+    keyboard, terminal = pty.openpty()
+    try:
+        os.write(keyboard, f"{answer}\n".encode())
+        done = subprocess.run(
+            [sys.executable, "-m", "touchstone_client", "submit", str(dear)],
+            env={**os.environ, "TOUCHSTONE_URL": place.api_url},
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+    assert done.returncode == code, done.stderr
+    assert "Start it?" in done.stderr and ("running" in done.stdout) is (answer == "y")
+
+
+def test_a_declared_spec_is_planned_and_not_started(touchstone: Run, spec: Path) -> None:
+    policy = {"declared": {"model": "hub/llama", "revision": "main"}}
+    spec.write_text(yaml.safe_dump(spec_with(policies__toy=policy)))
+    shown = touchstone("plan", str(spec))
+    assert shown.returncode == 0 and "provisional: something in the spec is only declared" in shown.stdout
+    refused(touchstone("submit", str(spec)), 2, "policies.toy.declared", "touchstone model add toy FOLDER")
+
+
+def test_a_matrix_has_readable_arms(touchstone: Run, spec: Path) -> None:
+    other = {"provider": "simulated", "error_rate": 0.3}
+    spec.write_text(yaml.safe_dump(spec_with(models__other=other, matrix={"critics": ["critic", "other"]})))
+    plan = as_json(touchstone("plan", str(spec), "--json"))
+    labels = {arm for stage in plan["stages"] if stage["kind"] == "label" for arm in stage["arms"]}
+    assert "rlaif-weak [critic=other]" in labels and len(labels) == 4
+    spec.write_text(yaml.safe_dump(spec_with(matrix={"critics": ["critic"]})))
+    refused(touchstone("plan", str(spec)), 2, "matrix: has one cell")
+
+
 def test_a_key_submits_once(touchstone: Run, spec: Path) -> None:
     ids = {as_json(touchstone("submit", str(spec), "--idempotency-key", "k", "--json"))["id"] for _ in range(2)}
     assert len(ids) == 1
@@ -82,13 +148,19 @@ def test_wrong_input_is_exit_2_and_names_field_and_fix(touchstone: Run, spec: Pa
     spec.write_text("name: [\n")
     refused(touchstone("plan", str(spec)), 2, "not YAML", "line 2")
     refused(touchstone("plan", str(tmp_path / "nowhere.yaml")), 2, "No such file")
+    refused(touchstone("report", str(tmp_path / ("x" * 300))), 4, "touchstone ls")
+    refused(touchstone("ls", "--token", "tök"), 2, "token")
+    spec.write_bytes(b"name: \xff\n")
+    refused(touchstone("submit", str(spec)), 2, "not UTF-8")
+    refused(touchstone("report", str(spec)), 2, "not YAML")
+    refused(touchstone("submit", "-", input="name: \udcff"), 2, "not UTF-8")
     assert touchstone("submit").returncode == 2
     assert touchstone("no-such-command").returncode == 2
 
 
 def test_unreachable_is_3_and_not_found_is_4(touchstone: Run) -> None:
     refused(command_for(f"http://127.0.0.1:{free_port()}")("ls"), 3, "no answer from http://127.0.0.1")
-    for command in ("watch", "report", "cancel", "resume"):
+    for command in ("watch", "report", "critics", "cancel", "resume"):
         refused(touchstone(command, "no-such-experiment"), 4, "no-such-experiment", "touchstone ls")
 
 
@@ -103,17 +175,21 @@ def test_watch_to_success_and_report(stack: Stack, spec: Path, tmp_path: Path) -
     for queue in QUEUES:
         stack.start(queue, ["-m", "tests.stubs.worker", queue, "2"], STUB_SECONDS="0.1")
     touchstone = command_for(stack.api_url)
+    other = {"provider": "simulated", "error_rate": 0.3}
+    spec.write_text(yaml.safe_dump(spec_with(models__other=other, matrix={"critics": ["critic", "other"]})))
     done = touchstone("submit", str(spec), "--watch")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert any("rl       running   rlaif-weak" in line for line in lines)
+    assert any("rl       running   rlaif-weak [critic=other]" in line for line in lines)
     assert lines[-1].startswith("succeeded: ")
     id = lines[0].split()[0]
     # Stub workers make no report; let one lie where a partial one would.
     report = {"partial": True, "arms": {}, "contrasts": {}, "verdict": {"sentence": "So it is.", "level": "invalid"}}
-    refused(touchstone("report", id), 1, "no report yet")
+    for command in ("report", "critics"):
+        refused(touchstone(command, id), 1, "no report yet")
     stack.store.put(partial_report_name(id, "report.json"), json.dumps(report).encode())
     stack.store.put(partial_report_name(id, "report.html"), b"<p>So it is.</p>")
+    assert "no critic or judge has labelled anything yet" in touchstone("critics", id).stdout
     shown = touchstone("report", id, "--out", str(tmp_path / "out"))
     assert shown.returncode == 0 and "So it is." in shown.stdout and "Partial" in shown.stdout
     assert json.loads((tmp_path / "out/report.json").read_text()) == report
@@ -138,14 +214,15 @@ def test_ctrl_c_is_130_and_the_experiment_goes_on(touchstone: Run, place: Stack,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell lets what it starts in the background ignore SIGINT, and that is handed on to children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    assert watching.stdout is not None and watching.stderr is not None
+    assert watching.stdout is not None
     assert json.loads(watching.stdout.readline())["event"] == "snapshot"
     watching.send_signal(signal.SIGINT)
-    assert watching.wait(10) == 130
-    assert "Traceback" not in watching.stderr.read()
-    watching.stdout.close()
-    watching.stderr.close()
+    # Read on: a process cannot end while it has more to say than a full pipe takes.
+    _, errors = watching.communicate(timeout=60)
+    assert watching.returncode == 130 and "Traceback" not in errors
     states = {item["id"]: item["state"] for item in as_json(touchstone("ls", "--json"))}
     assert states[id] == "running"
 
@@ -164,6 +241,17 @@ def test_datasets(touchstone: Run, place: Stack, tmp_path: Path) -> None:
     assert "mine" in [item["name"] for item in as_json(touchstone("dataset", "ls", "--json"))]
     file.write_text("x" * 200_001)
     refused(touchstone("dataset", "add", str(file), "--name", "mine"), 2, "larger", "TOUCHSTONE_MAX_DATASET_BYTES")
+
+
+def test_templates(touchstone: Run, tmp_path: Path) -> None:
+    file = tmp_path / "critic.txt"
+    file.write_text("{prompt} {answer_a}")
+    refused(touchstone("template", "add", "mine", str(file)), 2, "{answer_b}", "Write {prompt} with")
+    refused(touchstone("template", "add", "mine", str(tmp_path)), 2, str(tmp_path))
+    file.write_text("{prompt} {answer_a} {answer_b}")
+    added = as_json(touchstone("template", "add", "mine", str(file), "--json"))
+    assert added["sorts"] == {"": "pairwise"}
+    assert "template:mine" in touchstone("template", "ls").stdout
 
 
 def test_models(touchstone: Run, place: Stack, tmp_path: Path) -> None:

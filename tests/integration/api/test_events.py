@@ -70,7 +70,9 @@ def test_last_event_id_resumes_without_a_gap(running: Client, stack: Stack) -> N
             events.append(event)
             if seen == 4:
                 break
-    assert [event.name for event in events].count("snapshot") == 1
+    # Whoever comes back when all is over may be told the end as a snapshot.
+    snapshots = [event for event in events[1:] if event.name == "snapshot"]
+    assert all(event.data["state"] == "succeeded" for event in snapshots)
     assert add_up(events) == running.get(id)
 
 

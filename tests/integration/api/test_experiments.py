@@ -115,7 +115,14 @@ def test_lists_go_page_by_page_newest_first(client: Client, http: httpx.Client) 
 
 @pytest.mark.parametrize("id", ["nope", "../x", "01m850x8g8jht6c6q8jc05tkb4", "x" * 200, "experiment.json"])
 def test_what_is_not_there_is_a_404(client: Client, id: str) -> None:
-    for ask in (client.get, client.report, client.cancel, client.resume, lambda id: list(client.events(id))):
+    for ask in (
+        client.get,
+        client.report,
+        client.critics,
+        client.cancel,
+        client.resume,
+        lambda id: list(client.events(id)),
+    ):
         with pytest.raises(NotFound):
             ask(id)
 
@@ -142,6 +149,8 @@ def test_cancel_and_resume(client: Client) -> None:
 
 def finish(place: Stack, id: str, report: dict[str, str] | None) -> None:
     """Let an experiment have ended, as the conductor writes it."""
+    # Not before it has published its own first summary, which would come on top.
+    wait_until(lambda: (read_summary(place.redis, place.store, id) or {}).get("stages"), 30, "the conductor's summary")
     summary = read_summary(place.redis, place.store, id)
     assert summary is not None
     final = {**summary, "state": "succeeded", "report": report}
@@ -152,10 +161,12 @@ def finish(place: Stack, id: str, report: dict[str, str] | None) -> None:
 def test_reports_json_html_partial_and_none(http: httpx.Client, place: Stack) -> None:
     id = http.post("/v1/experiments", content=body(name="reported")).json()["id"]
     none = http.get(f"/v1/experiments/{id}/report")
+    assert http.get(f"/v1/experiments/{id}/critics").status_code == 202
     assert none.status_code == 202 and none.json()["state"] == "running" and none.headers["retry-after"]
     for file, data in (("report.json", b'{"partial": true}'), ("report.html", b"<p>partial</p>")):
         place.store.put(partial_report_name(id, file), data)
     assert http.get(f"/v1/experiments/{id}/report").json() == {"partial": True}
+    assert http.get(f"/v1/experiments/{id}/critics").json() == {"id": id, "partial": True, "critics": {}}
     place.store.put("stages/report/x/a.json", b'{"partial": false}')
     place.store.put("stages/report/x/a.html", b"<p>whole</p>")
     finish(place, id, {"report.json": "stages/report/x/a.json", "report.html": "stages/report/x/a.html"})

@@ -11,36 +11,17 @@ from shared import records
 from shared.datasets import add_dataset
 from shared.llm.providers.recorded import RecordedModel
 from shared.llm.providers.similarity import SimilarityModel
-from shared.llm.providers.simulated import SimulatedModel
-from shared.world.prompts import make_prompts
 from shared.world.reward import reward
+from tests.integration.critic.rows import CRITIC, PROMPTS, completions, words
 from tests.integration.llm.traffic import start_simulator, traffic
 from tests.integration.llm.units import artifact, made, run, shards, unit
 from tests.stack import Stack
-
-PROMPTS = make_prompts(30, seed=0)
-CRITIC = SimulatedModel(provider="simulated", error_rate=0.0)
 
 
 @pytest.fixture
 def critic(stack: Stack) -> Stack:
     stack.start("critic")
     return stack
-
-
-def completions(*texts: list[str]) -> pa.Table:
-    """The n-th text of each list is the n-th prompt's; one list a sample."""
-    rows = [
-        {"prompt_id": prompt.prompt_id, "sample_index": index, "prompt": prompt.text, "completion": sample[place]}
-        for place, prompt in enumerate(PROMPTS)
-        for index, sample in enumerate(texts)
-    ]
-    return records.from_rows(rows, records.COMPLETIONS)
-
-
-def words(first: int) -> list[str]:
-    """Answers that are wrong in many ways: parts of the prompts themselves."""
-    return [" ".join(prompt.text.split()[first : first + 3]) for prompt in PROMPTS]
 
 
 def test_on_policy_pairs_are_labelled_in_both_orders(critic: Stack) -> None:

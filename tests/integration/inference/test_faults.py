@@ -81,7 +81,7 @@ def test_a_killed_engine_is_started_again_and_the_texts_are_the_same(place: Plac
 def test_a_killed_host_costs_the_running_stage_nothing(place: Place, model_folder: Path) -> None:
     checkpoint, prompts = place.checkpoint(model_folder), place.prompts(400)
     unit = place.unit("sample", MANY, checkpoint=checkpoint, prompts=prompts)
-    before = started(place.keeper, place.artifact_folder(checkpoint))
+    before = started(place.keeper, place.load(checkpoint).folder())
     killer = kill_in_the_middle(place, lambda engine: engine.host_pid)
     rows = place.rows(unit)
     killer.join()

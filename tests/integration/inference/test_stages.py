@@ -43,9 +43,10 @@ def test_samples_are_written_by_rank_with_their_counts(place: Place, checkpoint:
 
 def test_a_shard_and_another_concurrency_give_the_same_texts(place: Place, checkpoint: CommitRef) -> None:
     prompts = place.prompts(24)
-    whole = place.rows(place.unit("sample", SAMPLING, checkpoint=checkpoint, prompts=prompts))
+    unit = place.unit("sample", SAMPLING, checkpoint=checkpoint, prompts=prompts)
+    whole = place.rows(unit)
     place.settings.request_concurrency = 3
-    shard = place.unit("sample", SAMPLING, Shard(start=5, stop=11), checkpoint=checkpoint, prompts=prompts)
+    shard = unit.model_copy(update={"shard": Shard(start=5, stop=11)})
     assert place.rows(shard) == whole[5:11]
     other = place.rows(place.unit("sample", {**SAMPLING, "seed": 1}, checkpoint=checkpoint, prompts=prompts))
     assert [row["completion"] for row in other] != [row["completion"] for row in whole]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from dataclasses import dataclass, field
 
 from shared.llm.caller import Answers, Origin, answer_all
 from shared.llm.chat import ChatRequest
 from shared.llm.endpoints import Endpoint
+from shared.llm.providers.base import Limits
 from shared.llm.providers.openai import OpenAIModel
 from shared.llm.providers.simulated import SimulatedModel
 from shared.llm.session import Session
@@ -24,15 +26,19 @@ class Watcher:
     """A watch that lets everything be done until it is told otherwise."""
 
     held: bool = True
+    budget: str | None = None
     reason: Exception | None = None
     seen: list[tuple[int, int]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def check(self) -> None:
         if self.reason is not None:
             raise self.reason
 
-    def progress(self, done: int, total: int) -> None:
+    def progress(self, done: int, total: int, note: str | None = None) -> None:
         self.seen.append((done, total))
+        if note:
+            self.notes.append(note)
 
     def advanced(self) -> None:
         """Nothing counts lost attempts here."""
@@ -57,12 +63,19 @@ def ask(
 
 def main() -> None:
     """`python -m tests.integration.llm.asking COUNT`, in the environment of a worker: asks a simulated teacher."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("count", type=int)
+    parser.add_argument("--seed", type=int, default=0, help="other prompts")
+    parser.add_argument("--experiment", default=ORIGIN.experiment)
+    parser.add_argument("--limits", default="{}", help="as JSON")
+    options = parser.parse_args()
     settings = get_settings()
     session = Session(settings, S3Store.from_settings(settings), redis_client(settings))
-    prompts = make_prompts(int(sys.argv[1]), seed=0)
+    prompts = make_prompts(options.count, seed=options.seed)
     asked = [ChatRequest(({"role": "user", "content": prompt.text},)) for prompt in prompts]
     identity = SimulatedModel(provider="simulated", accuracy=0.5).identity()
-    answers = answer_all(asked, identity, Endpoint("teacher"), session, Watcher(), ORIGIN)
+    endpoint = Endpoint("teacher", limits=Limits.model_validate_json(options.limits))
+    answers = answer_all(asked, identity, endpoint, session, Watcher(), Origin(options.experiment, "stage"))
     sys.stdout.write(f"sent {answers.sent} of {len(answers.entries)}\n")
     session.close()
 

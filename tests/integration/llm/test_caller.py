@@ -18,10 +18,12 @@ from shared.llm import sending
 from shared.llm.caller import Origin, answer_all
 from shared.llm.chat import ChatRequest, user_request
 from shared.llm.endpoints import Endpoint
+from shared.llm.entries import Scope
 from shared.llm.providers.base import Limits, Price
 from shared.llm.providers.openai import OpenAIModel
 from shared.llm.providers.tgi import TGIModel
 from shared.llm.session import Session
+from shared.store import S3Store
 from tests.integration.llm.asking import ORIGIN, Watcher, ask, requests
 from tests.integration.llm.standin import StandIn, completion, refusal
 from tests.waiting import wait_until
@@ -52,6 +54,21 @@ def test_what_the_ledger_has_is_not_asked_again_here_or_on_another_host(
     answers = ask(other_host, stand_in.url, requests(31))
     assert answers.sent == 1
     assert set(stand_in.asked.values()) == {1}
+
+
+def test_a_segment_that_cannot_be_read_now_is_read_later(
+    session: Session, new_session: NewSession, stand_in: StandIn, store: S3Store, tmp_path: Path
+) -> None:
+    ask(session, stand_in.url, requests(30))
+    segments = {info.name: store.get(info.name) for info in store.list("ledger/")}
+    for name, data in segments.items():
+        store.put(name, data[: len(data) // 2])
+    other_host = new_session(tmp_path / "other")
+    identity = OpenAIModel(provider="openai", model="m", base_url=stand_in.url).identity()
+    other_host.ledger.refresh(Scope.of(identity))
+    for name, data in segments.items():
+        store.put(name, data)
+    assert ask(other_host, stand_in.url, requests(30)).sent == 0
 
 
 def test_samples_of_one_prompt_are_asked_one_by_one(session: Session, stand_in: StandIn) -> None:

@@ -32,7 +32,7 @@ def _healthy(url: str, process: subprocess.Popen[bytes]) -> bool:
 
 
 @contextmanager
-def _running(*options: str) -> Iterator[str]:
+def running(*options: str) -> Iterator[str]:
     port = _free_port()
     command = [sys.executable, "-m", "services.simulator", "--port", str(port), *options]
     process = subprocess.Popen(command)
@@ -50,7 +50,7 @@ def _running(*options: str) -> Iterator[str]:
 def start() -> Iterator[Start]:
     """Starts simulators with the given options and returns their URLs; they end with the module."""
     with ExitStack() as stack:
-        yield lambda *options: stack.enter_context(_running(*options))
+        yield lambda *options: stack.enter_context(running(*options))
 
 
 @pytest.fixture(scope="module")

@@ -98,7 +98,7 @@ def test_an_unknown_model_is_not_found(url: str, model: str) -> None:
     ("model", "text", "words"),
     [
         (TEACHER, "Who are you?", "no prompt of the simulated world"),
-        (CRITIC, "Which is better?", "default pairwise template"),
+        (CRITIC, "Which is better?", "default templates"),
         (CRITIC, render_pairwise("Who are you?", "a", "b"), "no prompt of the simulated world"),
     ],
 )

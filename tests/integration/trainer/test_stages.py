@@ -74,6 +74,7 @@ def test_sft_then_dpo(place: Place, base: CommitRef, demonstrations: CommitRef, 
     assert {"rewards/accuracies", "rewards/chosen"} <= set(curve.column_names)
 
 
+@pytest.mark.slow
 def test_the_same_training_gives_the_same_bytes(place: Place, base: CommitRef, demonstrations: CommitRef) -> None:
     hashes = []
     for extra in ({}, {"again": True}):

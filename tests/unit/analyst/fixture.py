@@ -149,11 +149,12 @@ def experiment(folder: Path, spec: dict[str, Any] | None = None, shift: float = 
         plan(Resolved(spec=data, counts={**sizes, "near_duplicates": 15}, **hashes)), MemoryStore(), {}, folder
     )
     report = made.plan.stages[made.plan.report]
-    scored = {report.inputs[row["input"]]: row for row in report.params["scores"]}
+    tables = list(report.params.get("cells", {"": report.params}).values())
+    scored = {report.inputs[row["input"]]: row for table in tables for row in table["scores"]}
     for place, (key, stage) in enumerate(made.plan.stages.items()):
         if stage.kind != "report":
             row = scored.get(key)
-            what = stage.kind if row is None else "/".join(str(row[name]) for name in ("arm", "seed", "evaluation"))
+            what = stage.kind if row is None else row["input"].removeprefix("judge/")
             files = _files(stage, row, parsed.prompts.eval, shift, np.random.default_rng([len(what), *what.encode()]))
             made.refs[key] = _commit(made.store, key, stage, files, place, usd)
     return made

@@ -61,7 +61,7 @@ def fields(response: Any, status: int = 422) -> list[str]:
 
 def test_every_kind_of_error_is_a_problem(api: TestClient) -> None:
     problem(api.get("/nowhere"), 404)
-    problem(api.put("/v1/experiments"), 405)
+    assert "PUT is not allowed" in problem(api.put("/v1/experiments"), 405)["detail"]
     problem(api.get("/v1/stages/short/log"), 404)
     problem(api.get(f"/v1/stages/{'0' * 64}/log"), 404)
     assert fields(api.get("/v1/datasets?limit=0")) == ["limit"]
@@ -136,6 +136,8 @@ def test_the_cookie_reads_and_never_writes(guarded: TestClient) -> None:
 def test_foreign_pages_are_refused(api: TestClient, guarded: TestClient) -> None:
     problem(api.post("/v1/experiments/plan", content=b"x", headers={"Origin": "https://evil.example"}), 403)
     problem(api.get("/v1/datasets", headers={"Host": "evil.example:8000"}), 403)
+    problem(api.get("/v1/datasets", headers={"Host": "[::1"}), 403)
+    problem(api.post("/v1/experiments/plan", content=b"x", headers={"Origin": "http://["}), 403)
     assert api.get("/v1/datasets", headers={"Host": "localhost:8000"}).status_code == 200
     assert api.get("/v1/datasets", headers={"Host": "[::1]:8000"}).status_code == 200
     # A page of the API's own, and with tokens any name that leads here.
@@ -209,12 +211,45 @@ def test_a_dataset_over_the_limit(guarded: TestClient, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"--b\r\n", b"garbage", b'--b\r\nContent-Disposition: form-data; name="\xff"\r\n\r\nx\r\n--b--\r\n']
+    "body",
+    [
+        b"",
+        b"--b\r\n",
+        b"garbage",
+        b'--b\r\nContent-Disposition: form-data; name="\xff"\r\n\r\nx\r\n--b--\r\n',
+    ],
 )
 def test_broken_forms(guarded: TestClient, body: bytes) -> None:
     auth = {"Authorization": "Bearer first-secret", "Content-Type": "multipart/form-data; boundary=b"}
     problem(guarded.post("/v1/datasets", content=body, headers=auth), 422)
     problem(guarded.post("/v1/models", content=body, headers=auth), 422)
+
+
+def test_half_a_form_stores_nothing(api: TestClient) -> None:
+    name = b'--b\r\nContent-Disposition: form-data; name="name"\r\n\r\nd\r\n'
+    file = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n'
+    rows = b'{"prompt_id": "1", "prompt": "x"}\n'
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    body = problem(api.post("/v1/datasets", content=name + file + rows, headers=kind), 422)
+    assert "ends in the middle" in body["detail"]
+    assert list(api.app.state.touchstone.store.list("")) == []  # type: ignore[attr-defined]
+    whole = api.post("/v1/datasets", content=name + file + rows + b"\r\n--b--\r\n", headers=kind)
+    assert whole.status_code == 201
+
+
+def test_a_misspelt_form_field_and_a_boundary_without_end(api: TestClient) -> None:
+    files = {"file": ("a.jsonl", b'{"prompt_id": "1", "prompt": "x"}\n')}
+    assert fields(api.post("/v1/datasets", data={"name": "d", "knd": "prompts"}, files=files)) == ["knd"]
+    assert fields(api.post("/v1/datasets", data={"name": "d"}, files={**files, "fil": ("b", b"")})) == ["fil"]
+    assert fields(api.post("/v1/models", data={"name": "m", "x": "y"}, files=files)) == ["x"]
+    kind = {"Content-Type": f"multipart/form-data; boundary={'b' * 500}"}
+    assert fields(api.post("/v1/datasets", content=b"x", headers=kind)) == ["body"]
+
+
+def test_a_cursor_that_no_page_had(api: TestClient) -> None:
+    for path in ("/v1/datasets", "/v1/models"):
+        for cursor in ("../../x", "a b", "%00", "x" * 400):
+            assert fields(api.get(f"{path}?cursor={cursor}")) == ["cursor"]
 
 
 def test_a_model_is_added_and_pickles_are_refused(api: TestClient) -> None:
@@ -230,6 +265,17 @@ def test_a_model_is_added_and_pickles_are_refused(api: TestClient) -> None:
     assert fields(api.post("/v1/models", data={"name": "tiny"}, files=files[:1])) == ["files"]
 
 
+def test_a_template_is_added_listed_and_checked(api: TestClient) -> None:
+    text = b"{prompt} {answer_a} {answer_b}"
+    answer = api.post("/v1/templates", data={"name": "mine"}, files=[("file", ("critic.txt", text))])
+    assert answer.status_code == 201 and answer.json()["sorts"] == {"": "pairwise"}
+    assert api.get("/v1/templates").json()["items"] == [answer.json()]
+    wrong = [("file", ("critic.txt", b"Which is better?"))]
+    assert fields(api.post("/v1/templates", data={"name": "mine"}, files=wrong)) == ["file"]
+    assert fields(api.post("/v1/templates", data={"name": "../x"}, files=wrong)) == ["name"]
+    assert fields(api.post("/v1/templates", data={"name": "mine"}, files=wrong * 2)) == ["file"]
+
+
 def test_the_description_is_complete(api: TestClient) -> None:
     document = api.get("/openapi.json").json()
     paths = document["paths"]
@@ -238,12 +284,14 @@ def test_the_description_is_complete(api: TestClient) -> None:
         "/v1/experiments/plan",
         "/v1/experiments/{id}",
         "/v1/experiments/{id}/cancel",
+        "/v1/experiments/{id}/critics",
         "/v1/experiments/{id}/events",
         "/v1/experiments/{id}/report",
         "/v1/experiments/{id}/resume",
         "/v1/stages/{key}/log",
         "/v1/datasets",
         "/v1/models",
+        "/v1/templates",
         "/healthz",
         "/readyz",
         "/metrics",

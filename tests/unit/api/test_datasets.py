@@ -126,6 +126,29 @@ def test_files_that_are_not_what_their_ending_says(tmp_path: Path) -> None:
     assert "JSONL" in refused(tmp_path / "a.xlsx").fix
 
 
+def test_columns_that_cannot_be_told_apart_or_read(tmp_path: Path) -> None:
+    twice = pa.Table.from_arrays([pa.array(["1"]), pa.array(["x"]), pa.array(["y"])], ["prompt_id", "prompt", "prompt"])
+    pq.write_table(twice, tmp_path / "a.parquet")
+    (tmp_path / "a.csv").write_text("prompt_id,prompt,prompt\n1,x,y\n")
+    for file in ("a.parquet", "a.csv"):
+        error = refused(tmp_path / file)
+        assert error.field == "file.prompt" and "two columns" in error.problem
+    (tmp_path / "b.csv").write_bytes(b"prompt_id,\xff\n1,x\n")
+    assert "UTF-8" in refused(tmp_path / "b.csv").problem
+
+
+def test_parquet_texts_that_are_not_utf8(tmp_path: Path) -> None:
+    broken = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff\xfe"]).buffers())
+    pq.write_table(pa.table({"prompt_id": ["1"], "prompt": broken}), tmp_path / "a.parquet")
+    error = refused(tmp_path / "a.parquet")
+    assert error.field == "file" and "UTF8" in error.problem
+
+
+def test_a_quote_that_is_never_closed_loses_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('prompt_id,prompt\n1,"x\n2,y\n3,z\n')
+    assert "never closed" in refused(tmp_path / "a.csv").problem
+
+
 def test_parquet_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
     table = pa.table({"prompt_id": [str(i) for i in range(5000)], "prompt": ["x" * 10_000] * 5000})
     pq.write_table(table, tmp_path / "a.parquet", compression="zstd")

@@ -98,6 +98,9 @@ def test_endless_nesting() -> None:
         ('{"x": "\\ud800"}', JSON),
         ("x: !!int foo", YAML),
         ("x: *nowhere", YAML),
+        ("x: 9223372036854775808", YAML),
+        (f"x: 0x{'f' * 4400}", YAML),
+        (f'{{"x": {"9" * 400}}}', JSON),
     ],
 )
 def test_what_is_not_plain_data_is_refused(text: str, content_type: str) -> None:
@@ -110,7 +113,11 @@ def test_bytes_that_are_not_utf8() -> None:
 
 
 plain: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4),
     max_leaves=12,
 )

@@ -93,7 +93,34 @@ def test_no_server_and_another_server() -> None:
         client(httpx.Response(200, text="<html>")).get("x")
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "", "http://x:port"])
+@pytest.mark.parametrize("answer", [{}, {"items": None}, {"items": [{"a": 1}]}, {"items": ["x"]}, [1]])
+def test_json_of_another_server(answer: object) -> None:
+    asked = client(httpx.Response(200, json=answer))
+    for ask in (lambda: list(asked.list()), lambda: list(asked.list_datasets()), lambda: asked.submit("name: x")):
+        with pytest.raises(Unreachable, match="no Touchstone server"):
+            ask()
+
+
+def test_an_answer_that_cannot_be_decoded() -> None:
+    with pytest.raises(Unreachable):
+        client(httpx.DecodingError("incorrect header check")).get("x")
+
+
+@pytest.mark.parametrize("value", ["tök", "a\nb", "\x1b[31m"])
+def test_what_no_header_can_hold(value: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        Client(token=value)
+    assert caught.value.errors[0].field == "token" and value not in str(caught.value)
+    with pytest.raises(InvalidInput) as caught:
+        client(httpx.Response(200)).submit("name: x", value)
+    assert caught.value.errors[0].field == "Idempotency-Key"
+
+
+def test_an_error_is_one_line_that_a_terminal_only_shows() -> None:
+    assert str(FieldError("a\nb", "is \x1b[31mred", "Mend é.")) == r"a\nb: is \x1b[31mred. Mend é."
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "", "http://x:port", f"http://{'x' * 300}"])
 def test_a_url_that_is_none(url: str) -> None:
     with pytest.raises(InvalidInput) as caught, Client(url) as made:
         made.get("x")

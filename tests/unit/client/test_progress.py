@@ -167,7 +167,7 @@ def test_a_report_in_the_terminal() -> None:
     out = io.StringIO()
     print_report(REPORT, Console(file=out, width=120))
     text = out.getvalue()
-    for words in ("Partial", "62.8 ± 1.4", "[60.0, 65.6]", "$1.50", "-3.0", "[-5.5, -0.5]", "(primary)", "0.004"):
+    for words in ("Partial", "62.8 ± 1.4", "1.50", "-3.0", "[-5.5, -0.5]", "(primary)", "0.004"):
         assert words in text, words
     assert "SFT suffices [here]." in text and "one seed" in text and "sft_suffices" in text
     assert "The judge is a stand-in. (spec: models.judge)" in text

@@ -9,16 +9,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.critic.compare import rates, read
-from services.critic.pairs import choose_recorded, count, preference_row, sample_pairs
+from services.critic.compared import rates
+from services.critic.pairs import (
+    best_and_worst,
+    choose_recorded,
+    count,
+    opponent_pairs,
+    preference_row,
+    sample_pairs,
+)
 from services.critic.tables import prompts_between
 from shared import records
-from shared.comparisons import Comparison, Verdicts
+from shared.asking import DEFAULT
+from shared.comparisons import Candidate, Comparison, Verdicts, by_score
 from shared.errors import PermanentError
+from shared.llm.chat import Answer
 from shared.llm.providers.similarity import SimilarityModel
 from shared.units import Shard, cut
 
 PAIR = Comparison("p1", "Say hi.", "hi", "hello")
+
+
+def read(ab: str, ba: str) -> Verdicts:
+    """What the default way of asking reads in both orders' words."""
+    return DEFAULT.read(PAIR, [Answer(ab, "stop"), Answer(ba, "stop")], DEFAULT.own_template())
 
 
 @pytest.mark.parametrize(
@@ -100,6 +114,46 @@ def test_a_pair_is_the_first_two_samples() -> None:
     assert [(pair.prompt_id, pair.a, pair.b) for pair in sample_pairs(rows)] == [("p2", "a", "b"), ("p1", "x", "y")]
 
 
+def four() -> list[dict[str, Any]]:
+    return [sample(name, index, f"{name}{index}") for name in ("p1", "p2") for index in (3, 1, 0, 2)]
+
+
+def test_all_pairs_and_two_by_chance() -> None:
+    pairs = [(pair.a, pair.b) for pair in sample_pairs(four(), "all") if pair.prompt_id == "p1"]
+    assert pairs == [("p10", "p11"), ("p10", "p12"), ("p10", "p13"), ("p11", "p12"), ("p11", "p13"), ("p12", "p13")]
+    assert sample_pairs(four(), "best_worst") == sample_pairs(four(), "all")
+    drawn = [sample_pairs([sample(f"p{n}", index, str(index)) for index in range(4)], "random_two") for n in range(60)]
+    assert all(len(pairs) == 1 and pairs[0].a < pairs[0].b for pairs in drawn)
+    assert len({(pairs[0].a, pairs[0].b) for pairs in drawn}) == 6
+
+
+@given(st.permutations(range(5)), st.booleans())
+def test_the_best_is_kept_against_the_worst(worth: list[int], scored: bool) -> None:
+    pairs = sample_pairs([sample("p1", index, str(value)) for index, value in enumerate(worth)], "best_worst")
+
+    def verdict(pair: Comparison) -> Verdicts:
+        a, b = int(pair.a), int(pair.b)
+        return by_score(a, b, "") if scored else Verdicts("a" if a > b else "b", "a" if a > b else "b")
+
+    ((pair,), (verdicts,)) = best_and_worst(pairs, [verdict(pair) for pair in pairs])
+    row = preference_row(pair, verdicts.preference, verdicts)
+    assert (row["chosen"], row["rejected"]) == ("4", "0")
+
+
+def test_best_and_worst_with_answers_that_cannot_be_read() -> None:
+    pairs = sample_pairs(four(), "best_worst")
+    nothing = [Verdicts("unparsable", "unparsable") for _ in pairs]
+    kept, verdicts = best_and_worst(pairs, nothing)
+    assert [pair.prompt_id for pair in kept] == ["p1", "p2"] and all(one.preference is None for one in verdicts)
+
+
+def test_a_policy_against_a_teacher() -> None:
+    samples = [sample("p1", 0, "mine"), sample("p2", 1, "second"), sample("p2", 0, "first"), sample("p3", 0, "alone")]
+    teacher = [sample("p2", 0, "theirs 2"), sample("p1", 0, "theirs 1")]
+    pairs = [(pair.a, pair.b) for pair in opponent_pairs(samples, teacher)]
+    assert pairs == [("mine", "theirs 1"), ("first", "theirs 2"), ("second", "theirs 2")]
+
+
 def test_a_single_sample_is_no_pair() -> None:
     with pytest.raises(PermanentError, match="prompt p1 has one sample"):
         sample_pairs([sample("p1", 0, "a")])
@@ -144,16 +198,17 @@ def test_shards_cover_every_sample_once_and_never_part_a_prompt(prompt_numbers: 
     assert prompts_between(table, Shard(start=0, stop=prompts)).num_rows == len(prompt_numbers)
 
 
-def test_similarity_prefers_the_completion_closer_to_the_named_models() -> None:
+def test_similarity_scores_likeness_to_the_named_models() -> None:
     towards = pa.table({"prompt_id": ["p1", "p2"], "completion": ["the cat sat on the mat", "blue"]})
-    pairs = [
-        Comparison("p1", "q", "the cat sat on a mat", "a dog"),
-        Comparison("p1", "q", "nothing", "the cat sat on the mat"),
-        Comparison("p2", "q", "blue", "blue"),
-        Comparison("p2", "q", "", "blue"),
-        Comparison("p9", "q", "x", "y"),
+    texts = [
+        ("p1", "the cat sat on the mat"),
+        ("p1", "the cat sat on a mat"),
+        ("p1", "a dog"),
+        ("p2", "blue"),
+        ("p2", ""),
+        ("p9", "x"),
     ]
-    verdicts = SimilarityModel.compare_offline(pairs, {"towards": towards})
-    assert [verdict.ab for verdict in verdicts] == ["a", "b", "tie", "b", None]
-    assert [verdict.preference for verdict in verdicts] == [1.0, 0.0, 0.5, 0.0, None]
-    assert all(verdict.ba is None for verdict in verdicts)
+    candidates = [Candidate(prompt_id, "q", text) for prompt_id, text in texts]
+    score = SimilarityModel.scorer({}, {"towards": towards})
+    exact, close, far, same, empty, unknown = map(score, candidates)
+    assert exact == same == 100.0 and exact > (close or 0) > (far or 0) and empty == 0.0 and unknown is None

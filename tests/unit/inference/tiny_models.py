@@ -7,7 +7,14 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlamaForSequenceClassification,
+    PreTrainedTokenizerFast,
+)
 
 TEMPLATE = (
     "{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}"
@@ -47,6 +54,14 @@ def tiny_llama(tokenizer: Any, seed: int = 0, **changes: Any) -> Any:
         "initializer_range": 0.3,
     }
     return LlamaForCausalLM(LlamaConfig(**{**settings, **changes})).eval()
+
+
+def tiny_reward(tokenizer: Any, outputs: int = 1) -> Any:
+    """A random Llama with one output for a sequence."""
+    config = tiny_llama(tokenizer).config
+    config.num_labels = outputs
+    torch.manual_seed(2)
+    return LlamaForSequenceClassification(config).eval()
 
 
 def tiny_gpt2(tokenizer: Any) -> Any:

@@ -15,10 +15,14 @@ SECRET = "sk-very-secret-0123456789"
 
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "openai": [{"model": "gpt-4-0613", "api_key": "env:OPENAI_API_KEY", "price": {"input": 30.0, "output": 60.0}}],
+    "anthropic": [{"model": "claude-1", "api_key": "env:ANTHROPIC_API_KEY", "reask": {"refused": 1}}],
     "tgi": [{"base_url": "http://tgi:8080"}],
     "recorded": [{"completions": "dataset:gpt-3.5"}, {"preferences": "dataset:labels"}],
     "simulated": [{"accuracy": 0.5}, {"error_rate": 0.1}, {}],
     "similarity": [{"towards": "gpt-4"}],
+    "verifiable": [{"check": "exact", "answers": "dataset:gold"}, {"check": "regex", "pattern": "yes"}],
+    "reward_model": [{"model": "model:tiny"}],
+    "ensemble": [{"members": ["gpt-4", "claude"]}],
 }
 ALL = [(provider, fields) for provider, rows in EXAMPLES.items() for fields in rows]
 
@@ -35,7 +39,7 @@ def test_every_provider_has_an_example_here() -> None:
 def test_an_identity_holds_no_key_limit_or_price(provider: str, fields: dict[str, Any]) -> None:
     text = str(make(provider, **fields).identity())
     assert provider in text
-    for word in ("api_key", "OPENAI_API_KEY", "limits", "price", "127.0.0.1"):
+    for word in ("api_key", "_API_KEY", "limits", "price", "127.0.0.1"):
         assert word not in text
 
 
@@ -51,7 +55,7 @@ def test_an_unknown_field_is_refused(provider: str, fields: dict[str, Any]) -> N
         make(provider, **fields, colour="red")
 
 
-@pytest.mark.parametrize("provider", ["openai", "tgi"])
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "tgi"])
 @pytest.mark.parametrize("key", [SECRET, f"ENV:{SECRET}", f"env: {SECRET}"])
 def test_a_literal_key_is_refused_and_never_repeated(provider: str, key: str) -> None:
     fields = EXAMPLES[provider][0] | {"api_key": key}
@@ -122,7 +126,7 @@ def test_simulated_roles_are_told_apart_by_their_settings() -> None:
 
 def test_only_what_is_built_from_a_teacher_is_imitation() -> None:
     assert [provider for provider, fields in ALL if make(provider, **fields).imitation] == ["similarity"]
-    assert make("similarity", towards="gpt-4").towards_model == "gpt-4"
+    assert make("similarity", towards="gpt-4").needs() == {"towards": "gpt-4"}
 
 
 def test_a_provider_is_added_by_one_class_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +148,8 @@ def test_a_provider_is_added_by_one_class_and_one_line(monkeypatch: pytest.Monke
 def test_reading_a_spec_needs_no_client_library() -> None:
     code = (
         "import sys, shared.llm.providers; "
-        "print([name for name in ('openai', 'huggingface_hub', 'sacrebleu', 'torch', 'transformers') "
+        "names = ('openai', 'anthropic', 'huggingface_hub', 'sacrebleu', 'regex', 'torch', 'transformers'); "
+        "print([name for name in names "
         "if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.templates import parse_verdict, render_pairwise, split_pairwise
-from shared.templates.pairwise import PAIRWISE
+from shared.templates.defaults import PAIRWISE
 
 HOSTILE = st.sampled_from(
     [
@@ -22,7 +22,7 @@ HOSTILE = st.sampled_from(
         "#####",
         "\r\n",
         "",
-        PAIRWISE,
+        PAIRWISE.text,
     ]
 )
 TEXTS = st.lists(st.one_of(HOSTILE, st.text(max_size=20)), max_size=4).map("".join)
@@ -47,7 +47,7 @@ def test_the_template_treats_the_two_places_alike() -> None:
 
 
 def test_a_verdict_is_asked_for_in_the_form_that_is_read() -> None:
-    assert PAIRWISE.endswith("Verdict: A\nVerdict: B\nVerdict: tie")
+    assert PAIRWISE.text.endswith("Verdict: A\nVerdict: B\nVerdict: tie")
 
 
 @pytest.mark.parametrize(

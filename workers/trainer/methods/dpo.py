@@ -14,10 +14,11 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared import records
 from shared.errors import PermanentError
 from workers.trainer.job import Job
 from workers.trainer.methods.base import Method, turn
+
+USED = ["prompt_id", "prompt", "chosen", "rejected", "dropped"]
 
 
 class Dpo(Method):
@@ -33,7 +34,7 @@ class Dpo(Method):
     )
 
     def rows(self, tables: Sequence[pa.Table]) -> pa.Table:
-        table = pa.concat_tables([table.select(records.PREFERENCES.names) for table in tables])
+        table = pa.concat_tables([table.select(USED) for table in tables])
         pairs = table.filter(pc.is_valid(table["chosen"]))
         if not pairs.num_rows:
             why = Counter(table["dropped"].to_pylist()).most_common(3)

@@ -1,0 +1,108 @@
+"""Agreement of two labellers on the same pairs (Cohen's kappa, 1960), and errors where one is taken as right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from statsmodels.stats.inter_rater import cohens_kappa
+
+from services.analyst.critics.estimates import Estimate, absent, share
+from services.analyst.critics.labels import Label, Labels
+
+Codes = NDArray[np.int64]
+"""[pairs, 2]: what each of the two said."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far a critic agrees with another labeller, over three labels: the one, the other, a tie.
+
+    `agree` is the share of equal labels, `kappa` what of it chance does not explain.
+    """
+
+    other: str
+    gold: bool
+    recorded: bool
+    agree: Estimate
+    kappa: Estimate
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Against gold labels: `rate` of wrong winners among pairs where both name one, `ties` the share of gold's decided
+    pairs that the critic leaves undecided. Both are absent where there are no gold labels."""
+
+    rate: Estimate
+    ties: Estimate
+    against: str | None = None
+
+
+_NONE = absent("no gold labels: flips measure inconsistency, not error")
+NO_GOLD = Errors(_NONE, _NONE)
+
+
+def matched(one: Labels, other: Labels) -> list[tuple[Label, Label]]:
+    """The pairs that both labelled, in either order."""
+    found = ((label, other.by_pair.get(key)) for key, label in one.by_pair.items())
+    return [
+        (mine, theirs)
+        for mine, theirs in found
+        if theirs is not None and mine.preference is not None and theirs.preference is not None
+    ]
+
+
+def agreement(one: Labels, other: Labels, name: str, gold: bool, recorded: bool) -> Agreement | None:
+    """Agreement on the pairs that both labelled; None where there are none."""
+    pairs = matched(one, other)
+    if not pairs:
+        return None
+    ids = [mine.prompt_id for mine, _ in pairs]
+    codes = np.array([[_code(mine), _code(theirs)] for mine, theirs in pairs])
+    equal = (codes[:, 0] == codes[:, 1]).astype(np.float64)
+    agree = share(equal, np.ones(len(pairs)), ids, "pairs that both labelled")
+    return Agreement(name, gold, recorded, agree, kappa(codes, agree))
+
+
+def kappa(codes: Codes, agree: Estimate) -> Estimate:
+    """Cohen's kappa of two columns of labels 0, 1, 2, and its interval.
+
+    The interval is that of the observed agreement, with the agreement by chance held at its estimate. The asymptotic
+    one (Fleiss, Cohen and Everitt 1969) holds the truth in 82% of tables of 150 pairs at a kappa of .96, and knows no
+    prompts with several pairs.
+    """
+    if agree.value is None or agree.interval is None:
+        return agree
+    table = np.zeros((3, 3))
+    np.add.at(table, (codes[:, 0], codes[:, 1]), 1.0)
+    shares = table / table.sum()
+    chance = float(shares.sum(axis=0) @ shares.sum(axis=1))
+    if np.isclose(chance, 1.0):
+        why = "each of the two always said the same: kappa is not defined"
+        return absent(why, agree.n, agree.prompts)
+    low, high = ((end - chance) / (1 - chance) for end in agree.interval)
+    return Estimate(float(cohens_kappa(table, return_results=False)), (low, high), agree.n, agree.prompts)
+
+
+def errors(one: Labels, gold: Labels, name: str) -> Errors:
+    """A critic's errors against gold labels of the same pairs."""
+    settled = [(mine, right) for mine, right in matched(one, gold) if right.decided]
+    decided = [(mine, right) for mine, right in settled if mine.decided]
+    wrong = np.array([mine.winner != right.winner for mine, right in decided], dtype=np.float64)
+    tied = np.array([not mine.decided for mine, _ in settled], dtype=np.float64)
+    return Errors(
+        share(wrong, np.ones(len(decided)), _ids(decided), "pairs where both name a winner"),
+        share(tied, np.ones(len(settled)), _ids(settled), "pairs with a gold winner"),
+        name,
+    )
+
+
+def _ids(pairs: Sequence[tuple[Label, Label]]) -> list[str]:
+    return [mine.prompt_id for mine, _ in pairs]
+
+
+def _code(label: Label) -> int:
+    """0: the smaller text won, 1: a tie, 2: the other one won. The same whatever order a pair has."""
+    return 1 if label.winner is None else 0 if label.winner == min(label.a, label.b) else 2

@@ -1,0 +1,84 @@
+"""A card as plain data, for report.json and the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.analyst.critics.card import CriticCard
+from services.analyst.critics.concerns import concerns_of
+from services.analyst.critics.estimates import Estimate
+
+
+def card_dict(card: CriticCard) -> dict[str, Any]:
+    """Rates are shares in [0, 1]; an estimate that cannot be made is null, and `why` says so."""
+    length, own, spent = card.length, card.self_preference, card.spent
+    return {
+        "provider": card.provider,
+        "roles": list(card.stages),
+        "gold": card.gold,
+        "recorded": card.recorded,
+        "stages": {role: list(keys) for role, keys in card.stages.items()},
+        "missing": card.missing,
+        "pairs": {"distinct": card.pairs, "repeated": card.repeated, "identical": card.identical},
+        "ties": _estimate(card.ties),
+        "unparsable": _estimate(card.unparsable),
+        "position": {
+            "flip_rate": _estimate(card.position.flip_rate),
+            "first_place_rate": _estimate(card.position.first_place_rate),
+        },
+        "length": {
+            "unit": "characters",
+            "win_rate_longer": _estimate(length.win_rate),
+            "ties": length.ties,
+            "slope_per_doubling": _estimate(length.slope),
+            "others_win_rate_longer": _estimate(length.others),
+            "bins": [
+                {
+                    "low": one.low,
+                    "high": one.high,
+                    "pairs": one.pairs,
+                    "ties": one.ties,
+                    "win_rate_longer": _estimate(one.win_rate),
+                }
+                for one in length.bins
+            ],
+        },
+        "agreement": [
+            {
+                "with": one.other,
+                "gold": one.gold,
+                "recorded": one.recorded,
+                "agree": _estimate(one.agree),
+                "kappa": _estimate(one.kappa),
+            }
+            for one in card.agreement
+        ],
+        "error": {
+            "against": card.errors.against,
+            "rate": _estimate(card.errors.rate),
+            "ties": _estimate(card.errors.ties),
+        },
+        "self_preference": {
+            "own_wins": _estimate(own.own_wins),
+            "against": own.against,
+            "excess": _estimate(own.excess),
+        },
+        "cost": {
+            "labels": card.labels,
+            "usd": spent.usd,
+            "usd_per_label": card.per_label(spent.usd),
+            "input_tokens_per_label": card.per_label(spent.input_tokens),
+            "output_tokens_per_label": card.per_label(spent.output_tokens),
+        },
+        "warnings": concerns_of(card),
+    }
+
+
+def _estimate(one: Estimate) -> dict[str, Any]:
+    return {
+        "estimate": one.value,
+        "interval": None if one.interval is None else list(one.interval),
+        "n": one.n,
+        "prompts": one.prompts,
+        "why": one.why or None,
+    }

@@ -1,0 +1,112 @@
+"""A critic's labels as this folder's statistics want them: each pair once, whatever stages it occurs in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pyarrow as pa
+
+Asked = Literal["both", "ab", "ba", ""]
+Key = tuple[str, str, str]
+"""A pair whatever its order: the prompt's id and the two texts, the smaller one first."""
+
+COLUMNS = ("prompt_id", "verdict_ab", "verdict_ba", "order_asked")
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a critic said of one pair. Verdicts are by content: `a` means that completion a is better.
+
+    `preference` is how much a is preferred, in [0, 1]; None where an answer could not be read. `asked` says in which
+    orders the critic saw the pair; '' where it knows no order (a score, a recorded label). `versus` is true where a is
+    a policy's and b a reference's, so that sides have a meaning.
+    """
+
+    prompt_id: str
+    a: str
+    b: str
+    preference: float | None
+    ab: str | None = None
+    ba: str | None = None
+    asked: Asked = ""
+    versus: bool = False
+
+    @property
+    def key(self) -> Key:
+        return (self.prompt_id, *sorted((self.a, self.b)))  # type: ignore[return-value]
+
+    @property
+    def decided(self) -> bool:
+        return self.preference is not None and self.preference != 0.5
+
+    @property
+    def winner(self) -> str | None:
+        """The preferred text; None for a tie or an answer that could not be read."""
+        if self.preference is None or self.preference == 0.5:
+            return None
+        return self.a if self.preference > 0.5 else self.b
+
+    @property
+    def flipped(self) -> bool:
+        """Whether the two orders contradict each other."""
+        return {self.ab, self.ba} == {"a", "b"}
+
+    def for_text(self, text: str) -> float | None:
+        """How much one of its two texts is preferred."""
+        return None if self.preference is None else self.preference if text == self.a else 1 - self.preference
+
+
+@dataclass
+class Labels:
+    """Distinct pairs by their key; `identical` pairs were not asked about, `repeated` ones occurred before."""
+
+    by_pair: dict[Key, Label] = field(default_factory=dict)
+    identical: int = 0
+    repeated: int = 0
+
+    def add(self, labels: Iterable[Label]) -> None:
+        for label in labels:
+            if label.a == label.b:
+                self.identical += 1
+            elif label.key in self.by_pair:
+                self.repeated += 1
+            else:
+                self.by_pair[label.key] = label
+
+    @property
+    def all(self) -> list[Label]:
+        return list(self.by_pair.values())
+
+    @property
+    def usable(self) -> list[Label]:
+        return [label for label in self.by_pair.values() if label.preference is not None]
+
+
+def from_preferences(table: pa.Table) -> list[Label]:
+    """The labels of PREFERENCES rows; those about which nobody could be asked are left out."""
+    columns = (*COLUMNS, "completion_a", "completion_b", "preference")
+    rows = table.select([name for name in columns if name in table.column_names]).to_pylist()
+    found = [_label(row, row["completion_a"], row["completion_b"], row["preference"], False) for row in rows]
+    return [label for label in found if label is not None]
+
+
+def from_judgements(table: pa.Table) -> list[Label]:
+    """The labels of a pairwise judge's JUDGEMENTS rows: a is the policy's completion, b the reference's."""
+    columns = (*COLUMNS, "completion", "reference", "score", "valid")
+    rows = table.select([name for name in columns if name in table.column_names]).to_pylist()
+    found = [
+        _label(row, row["completion"], row["reference"], row["score"] / 100 if row["valid"] else None, True)
+        for row in rows
+        if row["completion"] is not None and row["reference"] is not None
+    ]
+    return [label for label in found if label is not None]
+
+
+def _label(row: Mapping[str, Any], a: str, b: str, preference: float | None, versus: bool) -> Label | None:
+    ab, ba = row["verdict_ab"], row["verdict_ba"]
+    if preference is None and ab is None and ba is None:
+        return None
+    asked: Asked = row.get("order_asked") or ("" if ab is None or ba is None else "both")
+    return Label(row["prompt_id"], a, b, preference, ab, ba, asked, versus)

@@ -1,0 +1,114 @@
+"""Asking a critic over HTTP: each question once, what the ledger has not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+
+from services.critic.critics import Critic
+from shared.comparisons import Comparison, Verdicts
+from shared.context import StageContext
+from shared.errors import PermanentError
+from shared.llm.caller import Answers, answer_all
+from shared.llm.chat import Answer, ChatRequest, Refused
+from shared.llm.endpoints import Endpoint
+from shared.llm.usage import usage
+from shared.llm.worker import origin_of, session_of
+from shared.templates import Template
+from shared.uploaded_templates import read_template
+
+IDENTICAL = Verdicts("tie", "tie")
+"""What identical completions get; nobody is asked."""
+NO_REFERENCE = Verdicts(None, None, raw_ab="no reference answer")
+
+
+@dataclass(frozen=True)
+class Questioned:
+    """A pair and what is asked about it; nothing where its verdict is known before."""
+
+    pair: Comparison
+    template: Template
+    requests: list[ChatRequest]
+    known: Verdicts | None = None
+
+
+def ask_critic(
+    ctx: StageContext, critic: Critic, comparisons: Sequence[Comparison], references: pa.Table | None
+) -> tuple[list[Verdicts], dict[str, Any], float]:
+    """The verdicts in the order of the comparisons, counts, and dollars. `references`: COMPLETIONS to show with them.
+
+    Raises:
+        PermanentError: the endpoint refused, or gives no log-probabilities where they are needed.
+        Outage: it cannot be reached.
+    """
+    pinned = critic.ask.pinned
+    uploaded = None if pinned is None else read_template(ctx.store, pinned)
+    of_prompt: dict[str, str] = {}
+    if references is not None:
+        of_prompt = dict(zip(*(references[name].to_pylist() for name in ("prompt_id", "completion")), strict=True))
+    asked = [question(critic, pair, uploaded, of_prompt.get(pair.prompt_id)) for pair in comparisons]
+    if critic.ask.logprobs:
+        _probe(ctx, critic, asked)
+    answers = _answers(ctx, critic, asked, critic.endpoint)
+    given = iter([entry.answer for entry in answers.entries])
+    verdicts = [
+        one.known or critic.ask.read(one.pair, list(islice(given, len(one.requests))), one.template) for one in asked
+    ]
+    return verdicts, usage(answers, origin_of(ctx)), answers.usd()
+
+
+def question(critic: Critic, pair: Comparison, uploaded: Template | None, reference: str | None) -> Questioned:
+    """What a critic is asked about one pair."""
+    template = uploaded or critic.ask.own_template(reference)
+    if pair.a == pair.b:
+        return Questioned(pair, template, [], IDENTICAL)
+    if reference is None and "reference" in template.places:
+        return Questioned(pair, template, [], NO_REFERENCE)
+    values = critic.ask.questions(pair, reference)
+    return Questioned(pair, template, [critic.ask.request(critic.identity, template, one) for one in values])
+
+
+def _answers(ctx: StageContext, critic: Critic, asked: Sequence[Questioned], endpoint: Endpoint) -> Answers:
+    of = [(one, request) for one in asked for request in one.requests]
+
+    def accept(index: int, answer: Answer) -> str | None:
+        return None if critic.ask.readable(answer, of[index][0].template) else "unparsable"
+
+    return answer_all(
+        [request for _, request in of],
+        critic.identity,
+        endpoint,
+        session_of(ctx),
+        ctx,
+        origin_of(ctx),
+        label=lambda index: f"prompt {of[index][0].pair.prompt_id}",
+        accept=accept,
+    )
+
+
+def _probe(ctx: StageContext, critic: Critic, asked: Sequence[Questioned]) -> None:
+    """One request ahead of all others shows whether the endpoint gives log-probabilities.
+
+    Raises:
+        PermanentError: it does not.
+    """
+    first = next((one for one in asked if one.requests), None)
+    if first is None:
+        return
+    fix = "write `verdict: label`, or use an endpoint that gives them"
+    field = f"models.{critic.endpoint.name}.ask.verdict"
+    one = Questioned(first.pair, first.template, first.requests[:1])
+    try:
+        # Never in a batch, which may take a day to say no.
+        (entry,) = _answers(ctx, critic, [one], replace(critic.endpoint, batch=False)).entries
+    except PermanentError as error:
+        refused = error.__cause__
+        if isinstance(refused, Refused) and not refused.field:
+            raise PermanentError(f"{field}: the endpoint refuses log-probabilities ({refused}); {fix}") from error
+        raise
+    if entry.answer.top_logprobs is None:
+        raise PermanentError(f"{field}: the endpoint answers without log-probabilities; {fix}")

@@ -1,0 +1,38 @@
+"""The ways to ask a critic. Adding one is one file beside these and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, TypeAdapter
+
+from shared.asking.base import Ask
+from shared.asking.checklist import ChecklistAsk
+from shared.asking.pairwise import PairwiseAsk
+from shared.asking.rubric import RubricAsk
+from shared.asking.score import ScoreAsk
+
+ASKS: dict[str, type[Ask]] = {
+    "pairwise": PairwiseAsk,
+    "score": ScoreAsk,
+    "rubric": RubricAsk,
+    "checklist": ChecklistAsk,
+}
+DEFAULT: Ask = PairwiseAsk(kind="pairwise")
+
+if TYPE_CHECKING:
+    AnyAsk = Ask
+else:
+    AnyAsk = Annotated[reduce(or_, ASKS.values()), Field(discriminator="kind")]
+
+
+def read_ask(params: Mapping[str, Any]) -> Ask:
+    """The way of asking that a stage's params hold; the default where they hold none."""
+    ask: Ask = DEFAULT if "ask" not in params else TypeAdapter(AnyAsk).validate_python(params["ask"])
+    return ask
+
+
+__all__ = ["ASKS", "DEFAULT", "AnyAsk", "Ask", "read_ask"]

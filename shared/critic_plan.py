@@ -1,0 +1,73 @@
+"""What the report must know of an experiment's critics: who labelled which stage, and what their models wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from shared.llm.providers import ModelSpec
+from shared.matrix import cells
+from shared.spec import Spec
+
+if TYPE_CHECKING:
+    from shared.plan import Stage
+
+FIELDS = {"label": "critic", "judge": "judge"}
+"""The kinds of stages that label pairs, and the param that says who does."""
+WHO = ("provider", "base_url", "model")
+"""The parts of an identity that say which model it is, however it is asked."""
+
+
+def critics_of(spec: Spec) -> list[str]:
+    """The names of all critics and judges that can be asked about a given pair, each once, in all cells of a matrix.
+
+    Recorded labels cannot, and a reward model scores whole stages of completions.
+    """
+    names: dict[str, None] = {}
+    for cell in cells(spec).values():
+        names |= {arm.rl.critic: None for arm in cell.arms.values() if arm.rl is not None}
+        names |= {judge: None for one in cell.evaluations.values() if (judge := one.models().get("judge")) is not None}
+    return [
+        name for name in names if not any(_of_stages(spec.models[part]) for part in (name, *spec.models[name].parts))
+    ]
+
+
+def _of_stages(model: ModelSpec) -> bool:
+    return model.records_preferences or model.base_model is not None
+
+
+def critic_params(spec: Spec, stages: Mapping[str, Stage]) -> dict[str, Any]:
+    """Every critic, judge and recorded labeller by its name in the spec, with its stages by role."""
+    found: dict[str, Any] = {}
+    for stage in stages.values():
+        who = stage.params.get(FIELDS.get(stage.kind, ""))
+        if who is None:
+            continue
+        name = stage.options["name"]
+        entry = spec.models[name]
+        one = found.setdefault(
+            name,
+            {
+                "provider": entry.provider,
+                "gold": entry.is_gold,
+                "recorded": entry.records_preferences,
+                "stages": {},
+                "own": [key for key, other in stages.items() if _wrote(who, other)],
+            },
+        )
+        one["stages"].setdefault(_role(stage), []).append(stage.key)
+    return found
+
+
+def _role(stage: Stage) -> str:
+    if stage.kind == "judge":
+        return "judge"
+    return {"recorded": "labels", "given": "check"}.get(stage.params["pairs"], "critic")
+
+
+def _wrote(who: Mapping[str, Any], stage: Stage) -> bool:
+    """Whether a stage has completions by the model of this identity."""
+    if stage.kind != "teach" or "model" not in who:
+        return False
+    writer = stage.params["model"]
+    return all(writer.get(part) == who.get(part) for part in WHO)

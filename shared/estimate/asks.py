@@ -1,0 +1,79 @@
+"""Which stages ask an endpoint, of how many rows, with how many requests at most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from shared.asking import read_ask
+from shared.plan import Plan, Stage
+from shared.splits import rows_between
+
+ASKED = {"teach": "model", "label": "critic", "judge": "judge"}
+"""The kinds that may ask a model, and the param that says which."""
+
+
+def asked_model(stage: Stage) -> Mapping[str, Any] | None:
+    """The identity of the model that a stage asks over HTTP; None where it asks none, or several (an ensemble's)."""
+    if stage.kind not in ASKED or "limits" not in stage.options:
+        return None
+    model: Mapping[str, Any] | None = stage.params.get(ASKED[stage.kind])
+    return model
+
+
+def stage_rows(stage: Stage, plan: Plan, counts: Mapping[str, int]) -> int:
+    """How many prompts a stage works on. `counts` are prompts by split."""
+    if stage.kind == "prompts":
+        return sum(counts[split] for split in ("train", "dev", "eval"))
+    if (found := prompt_range(stage, counts)) is not None:
+        return found[1] - found[0]
+    for source in ("samples", "preferences", "demonstrations", "likelihoods", "completions"):
+        if source in stage.inputs:
+            return stage_rows(plan.stages[stage.inputs[source]], plan, counts)
+    return 0
+
+
+def prompt_range(stage: Stage, counts: Mapping[str, int]) -> tuple[int, int] | None:
+    """The ranks [first, last) of its split that a stage works on, where its params say."""
+    if stage.kind == "prompts" or "split" not in stage.params:
+        return None
+    return rows_between(counts[stage.params["split"]], stage.params.get("start", 0.0), stage.params.get("stop", 1.0))
+
+
+def requests_a_row(stage: Stage, plan: Plan) -> int:
+    """For each prompt one of a teacher; of a critic or judge one for each order, or each completion that it scores.
+
+    About identical completions nobody is asked.
+    """
+    if asked_model(stage) is None:
+        return 0
+    if stage.kind == "teach":
+        return 1
+    pairs, completions = _compared_a_row(stage, plan)
+    if read_ask(stage.params).sort == "single":
+        return completions
+    return pairs * (2 if stage.params.get("order", "both") == "both" else 1)
+
+
+def members(stage: Stage) -> list[Stage]:
+    """What the members of an ensemble do in a stage, each as a stage of its own; nothing where no ensemble is asked."""
+    role = ASKED.get(stage.kind, "")
+    given = (stage.params.get(role) or {}).get("members", [])
+    rest = {name: value for name, value in stage.params.items() if name != "ask"}
+    return [
+        replace(stage, params={**rest, **params, role: params["critic"]}, options=options)
+        for params, options in zip(given, stage.options.get("members", []), strict=False)
+    ]
+
+
+def _compared_a_row(stage: Stage, plan: Plan) -> tuple[int, int]:
+    """Pairs that are compared for each prompt, and the completions in them."""
+    if stage.kind != "label":
+        return 1, 2
+    samples = int(plan.stages[stage.inputs["samples"]].params["n"])
+    if stage.params["pairs"] == "policy_vs_teacher":
+        return samples, samples + 1
+    if stage.params.get("choose") in {"all", "best_worst"}:
+        return samples * (samples - 1) // 2, samples
+    return 1, 2

@@ -1,0 +1,85 @@
+"""`verifiable`: an offline critic that checks: the right one of two completions wins, and two right ones are a tie."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from shared.checks import CHECKS
+from shared.checks.base import Checked
+from shared.llm.providers.base import ModelSpec, Sha256, dataset_name
+from shared.specbase import DatasetName
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from shared.comparisons import Candidate
+
+
+class VerifiableModel(ModelSpec):
+    """A critic or judge made of a registered check (`shared/checks`)."""
+
+    provider: Literal["verifiable"]
+    check: str = Field(description=f"one of {', '.join(CHECKS)}")
+    answers: DatasetName | None = Field(
+        None, description="dataset:NAME with columns prompt_id, completion: the right answers"
+    )
+    pattern: str | None = Field(None, description="regex: what must be found; {answer} stands for the right answer")
+    missing: Literal["error", "drop"] = Field("error", description="what to do about prompts without a right answer")
+    pinned: Sha256 | None = Field(None, description="the dataset's content hash; filled in when the spec is resolved")
+    measure: ClassVar[str] = "check"
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        check = CHECKS.get(self.check)
+        if check is None:
+            raise ValueError(f"check {self.check[:80]!r} is unknown; use one of: {', '.join(CHECKS)}")
+        by_answer = self.pattern is not None and "{answer}" in self.pattern
+        if (check.needs_answer or by_answer) and self.answers is None:
+            raise ValueError("the check needs the right answers; write `answers: dataset:NAME`")
+        if check.needs_pattern != (self.pattern is not None):
+            fix = f"write one that {self.check} looks for" if check.needs_pattern else "remove `pattern`"
+            raise ValueError(f"check {self.check} takes {'a' if check.needs_pattern else 'no'} pattern; {fix}")
+        try:
+            re.compile((self.pattern or "").replace("{answer}", "x"))
+        except re.error as error:
+            raise ValueError(f"pattern is no regular expression ({error}); correct it") from None
+        return self
+
+    @property
+    def can_compare(self) -> bool:
+        return True
+
+    @property
+    def offline(self) -> bool:
+        return True
+
+    @property
+    def dataset(self) -> str | None:
+        return None if self.answers is None else dataset_name(self.answers)
+
+    @property
+    def dataset_field(self) -> str:
+        return "answers"
+
+    def identity(self) -> dict[str, Any]:
+        rows = {} if self.answers is None else {"dataset": self.pinned or self.answers}
+        pattern = {} if self.pattern is None else {"pattern": self.pattern}
+        return {"provider": "verifiable", "check": self.check, **rows, **pattern}
+
+    @classmethod
+    def scorer(cls, identity: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> Callable[[Candidate], float | None]:
+        """A prompt without a right answer gets no score, where there are answers."""
+        check, pattern = CHECKS[identity["check"]], identity.get("pattern")
+        if "dataset" not in tables:
+            return lambda one: check.score(Checked(one.prompt, one.completion, None, pattern))
+        answers = dict(zip(*(tables["dataset"][name].to_pylist() for name in ("prompt_id", "completion")), strict=True))
+
+        def score(one: Candidate) -> float | None:
+            answer = answers.get(one.prompt_id)
+            return None if answer is None else check.score(Checked(one.prompt, one.completion, answer, pattern))
+
+        return score

@@ -1,0 +1,56 @@
+"""What a spec may say of TRL's own arguments: their names and types, from a generated file: TRL is not needed."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from shared.errors import FieldError
+
+PLAIN: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "dict": (dict,),
+    "list": (list,),
+    "None": (type(None),),
+}
+
+
+@cache
+def trl_arguments() -> dict[str, Any]:
+    """TRL's methods and arguments, from the generated file (`python -m workers.trainer.arguments`)."""
+    data: dict[str, Any] = json.loads(resources.files("shared").joinpath("trl_arguments.json").read_text())
+    return data
+
+
+def check_arguments(field: str, method: str, args: Mapping[str, Any]) -> Iterator[FieldError]:
+    """What is wrong with a method's arguments, given under `field` of a spec."""
+    known = trl_arguments()
+    entry = known["methods"][method]
+    for name, value in args.items():
+        if name in entry["owned"]:
+            yield FieldError(f"{field}.{name}", "is set by Touchstone itself", "Remove it.")
+        elif name not in entry["arguments"]:
+            near = difflib.get_close_matches(name, entry["arguments"], n=1)
+            fix = f"Did you mean {near[0]}?" if near else f"See TRL {known['trl']}'s {entry['config']}."
+            yield FieldError(f"{field}.{name}", f"TRL's {entry['config']} has no such argument", fix)
+        elif not fits(value, entry["arguments"][name]):
+            fix = f"Write a value of type {entry['arguments'][name].replace(' | ', ' or ')}."
+            yield FieldError(f"{field}.{name}", f"{value!r:.60} is not what TRL takes", fix)
+
+
+def fits(value: Any, wanted: str) -> bool:
+    """Whether a JSON value is of a type as the generated file writes it (`float | None`, `list[str]`).
+
+    What a list or mapping holds is left to TRL, and so is a type of its own.
+    """
+    names = [part.partition("[")[0] for part in wanted.split(" | ")]
+    if isinstance(value, bool):
+        return "bool" in names
+    return any(isinstance(value, PLAIN[name]) for name in names if name in PLAIN)

@@ -1,0 +1,61 @@
+"""What an answer is, and which are asked again."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.llm.chat import Answer, ChatRequest, endpoint_of, request_key
+from shared.llm.openai_chat import read_answer
+from shared.llm.outcomes import due, outcome
+from shared.llm.providers.openai import OpenAIModel
+
+IDENTITY = {"provider": "openai", "base_url": "https://api.openai.com/v1", "model": "gpt-4"}
+
+
+@pytest.mark.parametrize(
+    ("text", "finish_reason", "expected"),
+    [
+        ("yes", "stop", "answered"),
+        ("yes", "unknown", "answered"),
+        (" \n", "stop", "empty"),
+        ("half of", "length", "truncated"),
+        ("", "length", "truncated"),
+        ("", "content_filter", "filtered"),
+        ("I can't help with that.", "refusal", "refused"),
+    ],
+)
+def test_what_an_answer_is(text: str, finish_reason: str, expected: str) -> None:
+    assert outcome(Answer(text, finish_reason)) == expected
+
+
+def test_a_refusal_in_openai_s_own_field_is_one() -> None:
+    body = {"choices": [{"message": {"content": None, "refusal": "No."}, "finish_reason": "stop"}]}
+    assert outcome(read_answer(body)) == "refused"
+
+
+def test_only_what_the_spec_names_is_due_and_only_so_often() -> None:
+    answers = [Answer("a", "stop"), Answer("b", "length"), Answer("", "stop"), Answer("d", "stop")]
+    parsed = lambda index, answer: "unparsable" if answer.text == "d" else None  # noqa: E731
+    assert due(answers, {}, 1, parsed) == {}
+    limits = {"truncated": 2, "unparsable": 1, "refused": 3}
+    assert due(answers, limits, 1, parsed) == {1: "truncated", 3: "unparsable"}
+    assert due(answers, limits, 2, parsed) == {1: "truncated"}
+    assert due(answers, limits, 3, parsed) == {}
+
+
+def test_each_time_has_a_key_of_its_own_and_the_first_is_what_it_always_was() -> None:
+    first = ChatRequest(({"role": "user", "content": "hi"},))
+    again = ChatRequest(({"role": "user", "content": "hi"},), retry=1)
+    assert "retry" not in first.to_json()
+    assert ChatRequest.from_json(again.to_json()) == again
+    assert request_key(IDENTITY, first) != request_key(IDENTITY, again)
+
+
+def test_re_asking_is_in_a_stage_s_key_but_in_no_request_s() -> None:
+    plain = OpenAIModel(provider="openai", model="gpt-4")
+    assert "reask" not in plain.identity()
+    again = plain.model_copy(update={"reask": OpenAIModel.model_fields["reask"].default.model_copy()})
+    assert again.identity() == plain.identity()
+    asked = OpenAIModel.model_validate({"provider": "openai", "model": "gpt-4", "reask": {"truncated": 1}})
+    assert asked.identity()["reask"] == {"truncated": 1}
+    assert endpoint_of(asked.identity()) == endpoint_of(plain.identity())

@@ -1,0 +1,96 @@
+"""What the plan tells the report of its critics, and the check of critics on recorded pairs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shared.errors import BadInputs
+from shared.plan import Plan, plan
+from shared.resolve import Resolved
+from shared.specparse import parse_spec
+from tests.unit.analyst.fixture import offline, quickstart
+
+PEOPLE = {"provider": "recorded", "preferences": "dataset:people", "gold": True}
+
+
+def planned(data: dict[str, Any]) -> Plan:
+    spec = parse_spec(data)
+    whole = spec.model_dump(mode="json", exclude_defaults=True) | {"seeds": spec.seeds}
+    policies = {name: {"uploaded": "0" * 64} for name in spec.policies}
+    counts = {split: getattr(spec.prompts, split) for split in ("train", "dev", "eval")}
+    return plan(Resolved(spec=whole, counts=counts, policies=policies, datasets={"alpaca-eval": "1" * 64}))
+
+
+def critics(made: Plan) -> dict[str, Any]:
+    found: dict[str, Any] = made.stages[made.report].params["critics"]
+    return found
+
+
+def with_people(**changes: Any) -> dict[str, Any]:
+    data = quickstart(**changes)
+    return data | {"models": data["models"] | {"people": PEOPLE}}
+
+
+def test_every_labeller_has_its_stages_by_role() -> None:
+    found = critics(planned(quickstart()))
+    assert set(found) == {"critic", "judge"} and not any(one["gold"] or one["own"] for one in found.values())
+    assert {role: len(keys) for role, keys in found["critic"]["stages"].items()} == {"critic": 2}
+    assert {role: len(keys) for role, keys in found["judge"]["stages"].items()} == {"judge": 18}
+    recorded = critics(planned(offline()))["gpt-4-labels"]
+    assert recorded["recorded"] and set(recorded["stages"]) == {"labels"}
+
+
+def test_a_check_asks_every_critic_about_recorded_pairs_and_changes_no_other_key() -> None:
+    before, made = planned(with_people()), planned(with_people(critic_check={"labels": "people"}))
+    found = critics(made)
+    assert found["people"]["gold"] and set(found["people"]["stages"]) == {"labels"}
+    (labels,) = found["people"]["stages"]["labels"]
+    assert made.stages[labels].params["split"] == "eval"
+    for name in ("critic", "judge"):
+        (check,) = found[name]["stages"]["check"]
+        assert made.stages[check].inputs == {"preferences": labels}
+        assert made.stages[made.report].inputs[f"stage/{check}"] == check
+    assert set(before.stages) - {before.report} < set(made.stages)
+
+
+def test_what_the_critics_own_model_wrote_is_known() -> None:
+    model = {"provider": "openai", "model": "gpt-4", "base_url": "http://127.0.0.1:1/v1"}
+    data = quickstart()
+    # Asked otherwise as a judge, it is the same model.
+    data["models"] |= {"reference": model, "judge": {**model, "system": "Judge fairly.", "temperature": 0.1}}
+    made = planned(data)
+    (own,) = critics(made)["judge"]["own"]
+    assert made.stages[own].kind == "teach" and made.stages[own].params["split"] == "eval"
+    assert critics(made)["critic"]["own"] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"critic_check": {"labels": "nobody"}}, "critic_check.labels"),
+        ({"critic_check": {"labels": "judge"}}, "critic_check.labels"),
+        ({"critic_check": {"labels": "people", "split": "test"}}, "critic_check.split"),
+        (
+            {
+                "critic_check": {"labels": "people", "split": "dev"},
+                "prompts": {"source": {"world": {}}, "train": 100, "eval": 20},
+            },
+            "critic_check.split",
+        ),
+        (
+            {
+                "models": quickstart()["models"]
+                | {"c": {"provider": "recorded", "completions": "dataset:x", "gold": True}}
+            },
+            "models.c",
+        ),
+    ],
+)
+def test_a_check_that_cannot_be_is_refused(changes: dict[str, Any], field: str) -> None:
+    data = with_people(**{name: value for name, value in changes.items() if name != "models"})
+    data["models"] |= changes.get("models", {})
+    with pytest.raises(BadInputs) as refused:
+        parse_spec(data)
+    assert field in [error.field for error in refused.value.errors]
