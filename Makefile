@@ -31,10 +31,10 @@ logs: $(STAMP) ## the end of the logs; NAME=process for one, FOLLOW=1 to go on
 	@$(RUN) -m infra.local logs $(NAME) $(if $(FOLLOW),--follow)
 
 test: $(STAMP) ## all tests but the slow ones
-	$(RUN) -m pytest -m "not slow"
+	$(RUN) -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP) ## the slow tests: calibration, every fault, every role installed alone
-	$(RUN) -m pytest -m slow
+	$(RUN) -m pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP) ## style, compose file and Dockerfiles
 	$(RUN) -m ruff check .

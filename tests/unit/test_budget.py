@@ -49,18 +49,30 @@ class Steps:
 
     def step(self) -> None:
         name = threading.current_thread().name
-        if name in self._alive:
-            ready = threading.Event()
-            with self._changed:
-                self._waiting[name] = ready
-                self._changed.notify()
-            ready.wait()
+        ready = threading.Event()
+        with self._changed:
+            if name not in self._alive:
+                return
+            self._waiting[name] = ready
+            self._changed.notify()
+        ready.wait()
 
     def run(self, works: Iterable[Callable[[], object]]) -> None:
         threads = [threading.Thread(target=self._work, args=(work,), name=f"w{at}") for at, work in enumerate(works)]
         self._alive = {thread.name for thread in threads}
         for thread in threads:
             thread.start()
+        try:
+            self._one_at_a_time()
+        finally:  # an example that hypothesis ends early leaves no thread behind
+            with self._changed:
+                self._alive.clear()
+                for ready in self._waiting.values():
+                    ready.set()
+            for thread in threads:
+                thread.join()
+
+    def _one_at_a_time(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: len(self._waiting) == len(self._alive))
