@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+# Two files of tests at a time: most of them wait most of the time. The slow ones of the whole stack have it to themselves.
+AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help env demo up down status logs test test-slow lint types lock
 
@@ -31,10 +33,11 @@ logs: $(STAMP) ## the end of the logs; NAME=process for one, FOLLOW=1 to go on
 	@$(RUN) -m infra.local logs $(NAME) $(if $(FOLLOW),--follow)
 
 test: $(STAMP) ## all tests but the slow ones
-	$(RUN) -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -m "not slow" $(AT_ONCE)
 
 test-slow: $(STAMP) ## the slow tests: calibration, every fault, every role installed alone
-	$(RUN) -m pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -m slow $(AT_ONCE) tests/unit tests/integration; ended=$$?; \
+	$(RUN) -m pytest -m slow tests/e2e && exit $$ended
 
 lint: $(STAMP) ## style, compose file and Dockerfiles
 	$(RUN) -m ruff check .
