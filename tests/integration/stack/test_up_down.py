@@ -123,5 +123,6 @@ def test_what_does_not_start_is_named_with_its_last_words(local: Local, monkeypa
         stop(local.home, running)
     process.wait(10)
     # Whichever is not up at that moment: the setting keeps every service from starting.
-    assert re.search(r"waiting for [a-z]|the API does not answer", str(error.value)) and "lease_seconds" in str(error.value)
+    assert re.search(r"waiting for [a-z]|the API does not answer", str(error.value))
+    assert "lease_seconds" in str(error.value)
     assert not psutil.pid_exists(running.supervisor_pid)
