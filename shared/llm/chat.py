@@ -9,7 +9,7 @@ ChatError                an endpoint gave no answer; `.field` is the part of the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
 from shared.canonical import content_key
@@ -48,8 +48,19 @@ class ChatRequest:
 
     def to_json(self) -> dict[str, Any]:
         """The request as JSON, without what is not set."""
-        values = asdict(self) | {"messages": list(self.messages), "stop": list(self.stop), "retry": self.retry or None}
-        return {name: value for name, value in values.items() if value not in (None, [])}
+        # Not `asdict`, which copies deeply: every request of a shard is made into its key before anything is looked up.
+        values = {
+            "messages": [dict(message) for message in self.messages],
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "max_tokens": self.max_tokens,
+            "seed": self.seed,
+            "stop": list(self.stop) or None,
+            "sample_index": self.sample_index,
+            "top_logprobs": self.top_logprobs,
+            "retry": self.retry or None,
+        }
+        return {name: value for name, value in values.items() if value is not None}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ChatRequest:
