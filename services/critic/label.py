@@ -60,11 +60,9 @@ def _checked(ctx: StageContext) -> StageResult:
 
 def _recorded(ctx: StageContext) -> StageResult:
     """Recorded pairs of the range's prompts."""
-    params, shard = ctx.unit.params, ctx.unit.shard
-    all_prompts = ctx.input("prompts").rows().to_pylist()
-    prompts = rows_of_split(all_prompts, params["split"], params["start"], params["stop"])
-    if shard is not None:
-        prompts = prompts[shard.start : shard.stop]
+    params = ctx.unit.params
+    wanted = rows_of_split(ctx.input("prompts").rows(), params["split"], params["start"], params["stop"])
+    prompts = ctx.unit.own(wanted).to_pylist()
     chosen = choose_recorded(
         prompts,
         read_dataset(ctx.store, params["critic"]["dataset"]).to_pylist(),

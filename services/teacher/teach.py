@@ -25,11 +25,8 @@ Rows = Sequence[Mapping[str, Any]]
 def teach(ctx: StageContext) -> StageResult:
     """Write demonstrations.parquet (COMPLETIONS), in the order of the prompts' ranks."""
     params = ctx.unit.params
-    rows: Rows = rows_of_split(
-        ctx.input("prompts").rows().to_pylist(), params["split"], params["start"], params["stop"]
-    )
-    if ctx.unit.shard is not None:
-        rows = rows[ctx.unit.shard.start : ctx.unit.shard.stop]
+    wanted = rows_of_split(ctx.input("prompts").rows(), params["split"], params["start"], params["stop"])
+    rows: Rows = ctx.unit.own(wanted).to_pylist()
     if "dataset" in params["model"]:
         found = recorded(ctx.store, params["model"], rows, ctx.unit.options.get("name", ""))
         result = StageResult({}, {"prompts": len(rows), "missing": len(rows) - len(found)})
