@@ -65,7 +65,8 @@ class Stage(Answer):
     error: str | None = Field(None, description="why it failed")
     reused: bool = Field(False, description="committed before this experiment was created")
     inputs: list[str] = Field([], description="the keys of the stages that it reads")
-    cost_usd: float = 0.0
+    cost_usd: float = Field(0.0, description="what this experiment paid for it")
+    standalone_usd: float = Field(0.0, description="what all of its answers cost, whoever paid for them")
 
 
 class Money(BaseModel):
@@ -92,6 +93,7 @@ class Experiment(Created):
     stages: list[Stage]
     counts: dict[str, int] = Field(description="stages by state, and how many are reused")
     cost_usd: float = Field(description="what this experiment itself paid for")
+    standalone_usd: float = Field(0.0, description="what its committed stages would have cost had it been alone")
     budget: Money | None = Field(None, description="absent where the spec gives none")
     created: str
     finished: str | None = None

@@ -23,6 +23,15 @@ class Need:
     done_usd: float = 0.0
 
 
+def paid_by(experiment: str, manifest: Manifest) -> float:
+    """Dollars that an experiment paid for a committed stage or shard: what others, or other stages, had asked before
+    cost it nothing."""
+    by_experiment = manifest.metrics.get("usd_by_experiment")
+    if by_experiment is None:
+        return float(manifest.metrics.get("usd_paid", manifest.cost.usd))
+    return float(by_experiment.get(experiment, 0.0))
+
+
 def is_ready(stage: Stage, accepted: Accepted) -> bool:
     """Whether all inputs are committed."""
     return all(source in accepted.refs for source in stage.inputs.values())
@@ -65,7 +74,7 @@ def _sharded(whole: Unit, stage: Stage, accepted: Accepted, rows: int, shard_row
     for shard in shards:
         if commit := accepted.shard(shard_key(stage.key, shard), whole.inputs):
             found[shard] = commit
-    usd = sum(float(manifest.metrics.get("usd_paid", manifest.cost.usd)) for _, manifest in found.values())
+    usd = sum(paid_by(whole.experiment, manifest) for _, manifest in found.values())
     if len(found) == len(shards):
         gather = whole.model_copy(update={"parts": tuple(found[shard][0] for shard in shards)})
         return Need(stage, (gather,), rows, rows, usd)

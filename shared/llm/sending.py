@@ -32,8 +32,9 @@ REASONS: dict[Why, str] = {
     "requests": "rate limit",
     "tokens": "token limit",
     "concurrency": "concurrency limit",
+    "pace": "a pace learnt from the endpoint's 429s",
     "turn": "another experiment's turn",
-    "pause": "a pause asked for by the endpoint",
+    "pause": "a pause, since the endpoint said to slow down",
     "circuit": "a failing endpoint",
 }
 

@@ -13,6 +13,7 @@ def usage(answers: Answers, origin: Origin) -> dict[str, Any]:
     """Requests, tokens, what became of them, and dollars paid on this stage's own behalf; equal requests count once.
 
     A stage's `cost` is what its answers cost, whoever paid; `usd_paid` leaves out what another stage had asked before.
+    Both experiments of a stage that two share paid for what was asked on their own behalf: `usd_by_experiment`.
     `outcomes` are those of the answers that count (outcomes.py), `reasked` why others before them did not.
     """
     distinct = answers.distinct
@@ -26,4 +27,13 @@ def usage(answers: Answers, origin: Origin) -> dict[str, Any]:
         "outcomes": dict(Counter(outcome(answer) for answer in kept)),
         "reasked": dict(answers.reasked),
         "usd_paid": answers.usd(origin),
+        "usd_by_experiment": _by_experiment(answers, origin.stage),
     }
+
+
+def _by_experiment(answers: Answers, stage: str) -> dict[str, float]:
+    paid: dict[str, float] = {}
+    for entry in answers.distinct:
+        if entry.stage == stage and entry.usd:
+            paid[entry.experiment] = paid.get(entry.experiment, 0.0) + entry.usd
+    return paid

@@ -95,7 +95,8 @@ def _use(body: dict[str, Any], request: dict[str, Any], faults: Faults, content:
     if given is not None:
         usage["prompt_tokens"] = given
     if used is not None:
-        most = request.get("max_completion_tokens") or request.get("max_tokens") or used
+        asked = request.get("max_completion_tokens") or request.get("max_tokens") or used
+        most = asked if faults.heed_max_tokens else used
         usage["completion_tokens"] = min(used, most) * len(body["choices"])
     if faults.cached_share:
         cached = int(usage["prompt_tokens"] * faults.cached_share)
