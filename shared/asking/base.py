@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from shared.comparisons import Comparison, Verdicts
 from shared.errors import BadInput
 from shared.llm.chat import Answer, ChatRequest, user_request
+from shared.llm.outcomes import outcome
 from shared.names import NAME, NAME_FIX
 from shared.specbase import SpecModel
 from shared.templates.template import Sort, Template
@@ -90,6 +91,12 @@ class Ask(SpecModel):
                 "Name the model whose completions are the references, or another template.",
             )
 
+    def check_reference(self, template: Template, field: str, reference: str | None) -> None:
+        """Raises `BadInput` where a reference answer is given that the template has no place for."""
+        if reference is not None and "reference" not in template.places:
+            problem = "is given, and the template has no place for it ({reference})"
+            raise BadInput(f"{field}.reference", problem, "Remove it, or name another template.")
+
     def request(self, identity: Mapping[str, Any], template: Template, values: Mapping[str, str]) -> ChatRequest:
         """One question, to the model of this identity. Greedy unless the spec says otherwise: a verdict should not be
         a matter of chance."""
@@ -111,6 +118,11 @@ class Ask(SpecModel):
     def read(self, pair: Comparison, answers: Sequence[Answer], template: Template) -> Verdicts:
         """The verdicts in the answers to the questions about a pair, in the same order."""
         raise NotImplementedError
+
+
+def words_of(answer: Answer) -> str:
+    """What a verdict may be read in: nothing where the answer was cut short or withheld (`Score: 1` may be a 10)."""
+    return answer.text if outcome(answer) == "answered" else ""
 
 
 def _with_system(identity: Mapping[str, Any], system: str) -> Mapping[str, Any]:

@@ -43,9 +43,7 @@ class ScoreAsk(SingleAsk):
         if "criteria" in template.places:
             problem = "the template has a place for criteria, and a score has none"
             raise BadInput(f"{field}.template", problem, "Write `kind: rubric` and its criteria.")
-        if self.reference is not None and "reference" not in template.places:
-            problem = "is given, and the template has no place for it ({reference})"
-            raise BadInput(f"{field}.reference", problem, "Remove it, or name another template.")
+        self.check_reference(template, field, self.reference)
 
     def values(self) -> dict[str, str]:
         return {"low": str(self.scale[0]), "high": str(self.scale[1])}

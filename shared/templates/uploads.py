@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +14,10 @@ from shared.templates.template import FENCE, PLACES, Sort, Template
 
 KNOWN = frozenset({"prompt", "answer_a", "answer_b", "answer", "reference", "criteria", "low", "high", FENCE})
 SORTS: tuple[Sort, ...] = ("pairwise", "single")
+FORMATS: dict[str, str] = {"pairwise": "[[A]]", "single": "[[rating]]"}
 FIX = "Write {prompt} with {answer_a} and {answer_b} for a comparison, or {prompt} with {answer} for a score."
+
+_BRACKETS = re.compile(r"\[\[\s*(?:[ABC]|rating|score|number|\d+(?:\.\d+)?)\s*\]\]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,9 @@ def _mt_bench(text: str) -> ReadTemplates:
         if row["type"] not in SORTS:
             skipped[name] = f"its type is {str(row['type'])[:40]!r}, not pairwise or single"
             continue
+        if why := _unreadable(row):
+            skipped[name] = why
+            continue
         system = str(row.get("system_prompt") or "")
         shape = str(row.get("output_format") or "")
         brackets = shape.startswith("[[") or _in_brackets(row["prompt_template"] + system)
@@ -64,6 +71,14 @@ def _mt_bench(text: str) -> ReadTemplates:
         why = "; ".join(f"{name}: {reason}" for name, reason in skipped.items()) or "it is empty"
         raise BadInput("file", f"none of its templates can be used ({why[:500]})", FIX)
     return ReadTemplates(found, skipped)
+
+
+def _unreadable(row: dict[str, Any]) -> str:
+    """Why a verdict in this form cannot be read; empty where it can."""
+    shape, wanted = str(row.get("output_format") or ""), FORMATS[row["type"]]
+    if not shape.startswith("[[") or shape == wanted:
+        return ""
+    return f"its output_format is {shape[:40]!r}, and a {row['type']} template is answered with {wanted}"
 
 
 def _rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -87,7 +102,8 @@ def _sort_of(text: str) -> Sort:
 
 
 def _in_brackets(text: str) -> bool:
-    return any(mark in text for mark in ("[[A]]", "[[B]]", "[[rating]]", "[[5]]"))
+    """Whether it speaks of a verdict such as [[A]], [[rating]] or [[5]]."""
+    return _BRACKETS.search(text) is not None
 
 
 def _check_places(template: Template, where: str) -> None:
