@@ -87,6 +87,9 @@ def kappa(codes: Codes, prompt_ids: list[str], agree: Estimate) -> Estimate:
         why = "each of the two always said the same: kappa is not defined"
         return absent(why, agree.n, agree.prompts)
     value = float(cohens_kappa(table, return_results=False))
+    if np.isclose(max(mine.max(), theirs.max()), 1.0):
+        why = "one of the two always said the same, so that it is 0 whatever the other says"
+        return Estimate(value, None, agree.n, agree.prompts, why)
     differ = (codes[:, 0] != codes[:, 1]).astype(np.float64)
     if not differ.any():
         return Estimate(value, ((agree.interval[0] - chance) / (1 - chance), value), agree.n, agree.prompts)

@@ -95,7 +95,11 @@ def length_slope(labels: Sequence[Label]) -> Estimate:
     Where sides have a meaning (a policy's against a reference's), that side's own strength is fitted beside it; pairs
     of a sort in which one side always wins say nothing of length.
     """
-    decided, sorts = _contested([label for label in labels if label.decided])
+    every = [label for label in labels if label.decided]
+    decided, sorts = _contested(every)
+    if every and not decided:
+        why = "one side won every time, so that its length cannot be told from what it is"
+        return absent(why, len(every), len({label.prompt_id for label in every}))
     ids = [label.prompt_id for label in decided]
     if (few := too_few(len(decided), len(set(ids)), "pairs with a winner")) is not None:
         return few

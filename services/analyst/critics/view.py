@@ -120,6 +120,7 @@ def _number(measure: str, hint: str, one: Estimate) -> Row:
 def _row(measure: str, hint: str, one: Estimate, text: Callable[[float], str]) -> Row:
     if one.value is None:
         return Row(measure, hint, "", "", "", one.why)
+    hint = f"{hint}; {one.why}" if one.why else hint
     interval = "–" if one.interval is None else f"{text(one.interval[0])} to {text(one.interval[1])}"
     return Row(measure, hint, text(one.value), interval, f"{one.n:,}")
 

@@ -16,6 +16,7 @@ from services.analyst.critics.card import CriticCard, Labeller, Spent, cards
 from services.analyst.critics.concerns import concerns_of
 from services.analyst.critics.labels import Label, from_judgements, from_preferences
 from services.analyst.critics.length import length
+from services.analyst.critics.view import rows
 from shared import records
 from tests.unit.analyst.critics.simulated import Faults, simulate, table
 
@@ -138,6 +139,20 @@ def test_two_that_always_say_the_same_have_no_kappa() -> None:
     mine = [tied(one) for one in simulate(Faults(), 1, 60)[0]]
     card = only(labeller("critic", mine), labeller("judge", mine))
     assert card.agreement[0].agree.value == 1 and "not defined" in card.agreement[0].kappa.why
+
+
+def test_one_that_always_says_the_same_has_a_kappa_without_an_interval() -> None:
+    mine = simulate(Faults(), 1, 60)[0]
+    card = only(labeller("critic", mine), labeller("judge", [tied(one) for one in mine]))
+    kappa = card.agreement[0].kappa
+    assert (kappa.value, kappa.interval) == (0.0, None) and "0 whatever the other says" in kappa.why
+    (row,) = [row for row in rows(card) if row.measure == "Kappa with judge"]
+    assert (row.value, row.interval) == ("0.00", "–") and kappa.why in row.hint
+
+
+def test_where_one_side_always_wins_nothing_is_said_of_length() -> None:
+    mine = [replace(one, ab="a", ba="a", preference=1.0, sides="judged") for one in simulate(Faults(), 1, 60)[0]]
+    assert "one side won every time" in only(labeller("critic", mine)).length.slope.why
 
 
 def test_rows_of_both_kinds_become_labels() -> None:
