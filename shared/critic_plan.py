@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from shared.llm.providers.base import UNKNOWN_PRICE
 from shared.matrix import cells
 from shared.spec import Spec
 
@@ -68,6 +69,8 @@ def _add(
             "own": [key for key, other in stages.items() if _wrote(who, other)],
         },
     )
+    if entry.given_price == UNKNOWN_PRICE:
+        one["unpriced"] = True
     if entry.parts:
         one["members"] = list(entry.parts)
     one["stages"].setdefault(role, []).append(stage.key)

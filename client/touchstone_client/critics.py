@@ -38,7 +38,7 @@ def print_critics(found: Mapping[str, Any], console: Console) -> None:
                 notes.append(f"{measure}: {one['why']}")
         console.print(table)
         cost = card["cost"]
-        if cost["input_tokens_per_label"] is not None:
+        if cost["usd_per_label"] is not None and cost["input_tokens_per_label"] is not None:
             console.print(f"{cost['labels']:,} labels for ${cost['usd']:.2f}: ${cost['usd_per_label']:.2g} each")
         for note in notes:
             console.print(Text(f"· {note}", style="dim"))

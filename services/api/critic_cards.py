@@ -84,10 +84,10 @@ class SelfPreference(BaseModel):
 
 
 class LabelCost(BaseModel):
-    """US dollars and tokens."""
+    """US dollars (null: the price is unknown) and tokens (null: it was asked over no endpoint)."""
 
     labels: int
-    usd: float
+    usd: float | None
     usd_per_label: float | None
     input_tokens_per_label: float | None
     output_tokens_per_label: float | None

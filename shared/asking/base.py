@@ -14,7 +14,7 @@ from shared.llm.chat import Answer, ChatRequest, user_request
 from shared.llm.outcomes import outcome
 from shared.names import NAME, NAME_FIX
 from shared.specbase import SpecModel
-from shared.templates.template import Sort, Template
+from shared.templates.template import FENCE, PLACES, Sort, Template
 
 TEMPLATE = "template:"
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -40,6 +40,8 @@ class Ask(SpecModel):
     pinned: Sha256 | None = Field(None, description="the template's content hash; filled in when the spec is resolved")
 
     sort: ClassVar[Sort]
+    fills: ClassVar[frozenset[str]] = frozenset()
+    """The places that it has something for, besides the prompt, the answers and a reference."""
     per_pair: ClassVar[int] = 2
     """Requests for each pair of completions, at most."""
 
@@ -84,6 +86,10 @@ class Ask(SpecModel):
                 f"{shown[self.sort]}",
                 "Name another template, or another kind.",
             )
+        unfilled = sorted(template.places - {*PLACES[template.sort], "reference", FENCE} - self.fills)
+        if unfilled:
+            problem = f"the template has a place {{{unfilled[0]}}}, which `kind: {self.kind}` has nothing for"
+            raise BadInput(f"{field}.template", problem, "Name another template, or another kind.")
         if "reference" in template.places and not self.models():
             raise BadInput(
                 f"{field}.reference",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -44,6 +44,7 @@ class RubricAsk(SingleAsk):
     """Weights are relative: the score stays on the scale of a single criterion."""
 
     kind: Literal["rubric"]
+    fills: ClassVar[frozenset[str]] = frozenset({"criteria", "low", "high"})
     criteria: Criteria
     scale: RisingScale = Field(TEN, description="[lowest, highest] of each criterion")
 

@@ -17,7 +17,10 @@ SORTS: tuple[Sort, ...] = ("pairwise", "single")
 FORMATS: dict[str, str] = {"pairwise": "[[A]]", "single": "[[rating]]"}
 FIX = "Write {prompt} with {answer_a} and {answer_b} for a comparison, or {prompt} with {answer} for a score."
 
-_BRACKETS = re.compile(r"\[\[\s*(?:[ABC]|rating|score|number|\d+(?:\.\d+)?)\s*\]\]", re.IGNORECASE)
+_BRACKETS: dict[Sort, re.Pattern[str]] = {
+    "pairwise": re.compile(r"\[\[\s*[ABC]\s*\]\]"),
+    "single": re.compile(r"\[\[\s*(?:rating|score|number|\d+(?:\.\d+)?)\s*\]\]", re.IGNORECASE),
+}
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,12 @@ def read_templates(filename: str, data: bytes) -> ReadTemplates:
         raise BadInput("file", "is not UTF-8", "Save it as UTF-8.") from None
     if filename.lower().endswith((".jsonl", ".ndjson")):
         return _mt_bench(text)
-    template = Template(_sort_of(text), text.strip(), brackets=_in_brackets(text))
+    sort = _sort_of(text)
+    template = Template(sort, text.strip(), brackets=_asks_for(sort, text))
     _check_places(template, "file")
+    if other := next((one for one in SORTS if one != sort and _asks_for(one, text) and not template.brackets), None):
+        problem = f"asks for {FORMATS[other]}, and a {sort} template is answered with {FORMATS[sort]}"
+        raise BadInput("file", problem, f"Ask for {FORMATS[sort]}.")
     return ReadTemplates({"": template})
 
 
@@ -60,7 +67,7 @@ def _mt_bench(text: str) -> ReadTemplates:
             continue
         system = str(row.get("system_prompt") or "")
         shape = str(row.get("output_format") or "")
-        brackets = shape.startswith("[[") or _in_brackets(row["prompt_template"] + system)
+        brackets = shape.startswith("[[") or _asks_for(row["type"], row["prompt_template"] + system)
         template = Template(row["type"], row["prompt_template"], system.strip(), brackets)
         try:
             _check_places(template, f"file.{name}")
@@ -101,9 +108,9 @@ def _sort_of(text: str) -> Sort:
     return "pairwise" if places & {"answer_a", "answer_b"} else "single"
 
 
-def _in_brackets(text: str) -> bool:
-    """Whether it speaks of a verdict such as [[A]], [[rating]] or [[5]]."""
-    return _BRACKETS.search(text) is not None
+def _asks_for(sort: Sort, text: str) -> bool:
+    """Whether it speaks of a verdict in double brackets: [[A]] of two answers; [[rating]] or [[5]] of one."""
+    return _BRACKETS[sort].search(text) is not None
 
 
 def _check_places(template: Template, where: str) -> None:

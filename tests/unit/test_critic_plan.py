@@ -73,10 +73,10 @@ def test_members_of_an_ensemble_have_its_stages_and_their_place_in_its_votes() -
     data = with_people(critic_check={"labels": "people"}, critic="panel")
     data["models"] |= {
         "panel": {"provider": "ensemble", "members": ["judge", "critic"]},
-        "gpt": {"provider": "openai", "model": "gpt-4", "base_url": "http://127.0.0.1:1/v1", "price": "unknown"},
     }
     found = critics(planned(data))
     assert found["panel"]["members"] == ["judge", "critic"] and "votes" not in found["panel"]
+    assert not any("unpriced" in one for one in found.values())
     (check,) = found["panel"]["stages"]["check"]
     keys = [*found["panel"]["stages"]["critic"], check]
     assert found["critic"]["stages"] == {"member": keys} and found["critic"]["votes"] == dict.fromkeys(keys, 1)
@@ -95,12 +95,13 @@ def test_a_member_that_wrote_what_is_compared_is_known() -> None:
 
 
 def test_what_the_critics_own_model_wrote_is_known() -> None:
-    model = {"provider": "openai", "model": "gpt-4", "base_url": "http://127.0.0.1:1/v1"}
+    model = {"provider": "openai", "model": "gpt-4", "base_url": "http://127.0.0.1:1/v1", "price": "unknown"}
     data = quickstart()
     # Asked otherwise as a judge, it is the same model.
     data["models"] |= {"reference": model, "judge": {**model, "system": "Judge fairly.", "temperature": 0.1}}
     made = planned(data)
     (own,) = critics(made)["judge"]["own"]
+    assert critics(made)["judge"]["unpriced"], "as its price says"
     assert made.stages[own].kind == "teach" and made.stages[own].params["split"] == "eval"
     assert critics(made)["critic"]["own"] == []
 

@@ -70,6 +70,8 @@ def test_names_do_not_count_and_content_does(store: MemoryStore) -> None:
         ("t.txt", b"Rate this.", "{prompt} and {answer}"),
         ("t.txt", b"{prompt} {answer} {anser}", "{anser}"),
         ("t.txt", b"\xff\xfe", "UTF-8"),
+        ("t.txt", TEXT + b" As [[rating]].", "answered with [[A]]"),
+        ("t.txt", b"{prompt} {answer} [[A]]", "answered with [[rating]]"),
         ("t.jsonl", b"{", "line 1 is not JSON"),
         ("t.jsonl", b'{"name": "x"}', "line 1 lacks"),
         ("t.jsonl", b"", "empty"),
@@ -103,7 +105,12 @@ def test_entries_are_named_where_there_are_several(store: MemoryStore) -> None:
         ({"kind": "score", "template": "template:pair"}, "template", "two answers"),
         ({"kind": "score", "template": "template:single", "reference": "strong"}, "reference", "no place for it"),
         ({"kind": "score", "template": "template:math"}, "reference", "is missing"),
-        ({"kind": "score", "template": "template:criteria"}, "template", "a score has none"),
+        (
+            {"kind": "score", "template": "template:criteria"},
+            "template",
+            "{criteria}, which `kind: score` has nothing for",
+        ),
+        ({"template": "template:low"}, "template", "{low}, which `kind: pairwise` has nothing for"),
         (
             {"kind": "rubric", "template": "template:single", "criteria": [{"name": "a", "text": "t"}]},
             "template",
@@ -119,6 +126,7 @@ def test_a_template_must_suit_the_way_of_asking(
     publish_templates(store, "mt", read_templates("t.txt", TEXT + b" [[A]]"))
     publish_templates(store, "single", read_templates("t.txt", b"{prompt} {answer}"))
     publish_templates(store, "math", read_templates("t.txt", b"{prompt} {answer} {ref_answer_1}"))
+    publish_templates(store, "low", read_templates("t.txt", TEXT + b"{low}"))
     publish_templates(store, "criteria", read_templates("t.txt", b"{prompt} {answer} {criteria}"))
     with pytest.raises(BadInput, match=says) as caught:
         resolved(store, **asked)

@@ -20,9 +20,10 @@ Role = Literal["critic", "judge", "member", "check", "labels"]
 
 @dataclass(frozen=True)
 class Spent:
-    """What a critic's stages took: US dollars and tokens; None where it was asked over no endpoint."""
+    """What a critic's stages took: US dollars, None where the spec says that its price is unknown; and tokens, None
+    where it was asked over no endpoint."""
 
-    usd: float = 0.0
+    usd: float | None = 0.0
     input_tokens: int | None = None
     output_tokens: int | None = None
 

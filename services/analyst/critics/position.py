@@ -11,7 +11,7 @@ from services.analyst.critics.estimates import Estimate, absent, balanced_share,
 from services.analyst.critics.labels import Label
 
 NO_ORDER = "it was shown no order: it scores each completion alone, its members were asked, or its labels were recorded"
-ALWAYS = "every pair was shown in the same order, so a bias cannot be told from a better first one"
+ALWAYS = "one model's completion was always shown first, so that a bias cannot be told from its being better"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ def _flips(ordered: Sequence[Label]) -> Estimate:
 
 
 def _first_place(ordered: Sequence[Label]) -> Estimate:
-    if len({label.asked for label in ordered}) == 1 and ordered[0].asked != "both":
+    always = len({label.asked for label in ordered}) == 1 and ordered[0].asked != "both"
+    if always and any(label.sides for label in ordered):
         return absent(ALWAYS)
     first = [(label.ab == "a") + (label.ba == "b") for label in ordered]
     last = [(label.ab == "b") + (label.ba == "a") for label in ordered]

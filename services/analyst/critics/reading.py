@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from services.analyst.critics.card import Labeller, Role, Spent
@@ -26,6 +27,7 @@ class LabellerParams(Params):
     members: list[str] = []
     votes: dict[str, int] = {}
     sides: dict[str, str] = {}
+    unpriced: bool = False
 
 
 def read_labellers(params: Mapping[str, Any], artifacts: Mapping[str, Artifact]) -> dict[str, Labeller]:
@@ -49,6 +51,7 @@ def _labeller(name: str, params: LabellerParams, there: Mapping[str, Artifact]) 
         if key in there and DEMONSTRATIONS in there[key].manifest.files
         for row in there[key].table(DEMONSTRATIONS).select(["prompt_id", "completion"]).to_pylist()
     }
+    paid = spent([_bill(artifact.manifest, params.votes.get(key)) for key, artifact in found.items()])
     return Labeller(
         name=name,
         provider=params.provider,
@@ -58,7 +61,7 @@ def _labeller(name: str, params: LabellerParams, there: Mapping[str, Artifact]) 
         recorded=params.recorded,
         own=own,
         members=tuple(params.members),
-        spent=spent([_bill(artifact.manifest, params.votes.get(key)) for key, artifact in found.items()]),
+        spent=replace(paid, usd=None) if params.unpriced else paid,
         missing=len(keys) - len(found),
     )
 

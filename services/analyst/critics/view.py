@@ -132,9 +132,12 @@ def _percent(one: Estimate) -> str:
 def _cost(card: CriticCard) -> Row:
     usd = card.per_label(card.spent.usd)
     tokens = [card.per_label(count) for count in (card.spent.input_tokens, card.spent.output_tokens)]
-    if usd is None or tokens[0] is None or tokens[1] is None:
+    if tokens[0] is None or tokens[1] is None:
         return Row("Cost of a label", "", "", "", "", "it was asked over no endpoint")
-    hint = f"US dollars; {tokens[0]:,.0f} tokens in, {tokens[1]:,.0f} out"
+    used = f"{tokens[0]:,.0f} tokens in, {tokens[1]:,.0f} out"
+    if usd is None:
+        return Row("Cost of a label", used, "", "", "", "its price is unknown, as the spec says")
+    hint = f"US dollars; {used}"
     return Row("Cost of a label", hint, f"{usd:.2g}" if usd else "0", "–", f"{card.labels:,}")
 
 

@@ -96,7 +96,9 @@ def test_what_cannot_be_estimated_says_why() -> None:
         return only(labeller("critic", [change(one) for one in mine[:count]]))  # type: ignore[operator]
 
     single = card(one_order)
-    assert "one order" in single.position.flip_rate.why and "same order" in single.position.first_place_rate.why
+    assert "one order" in single.position.flip_rate.why and single.position.first_place_rate.value is not None
+    sided = card(lambda one: replace(one_order(one), sides="judged"))
+    assert "always shown first" in sided.position.first_place_rate.why
     mixed = card(lambda one: one_order(one) if int(one.prompt_id[1:]) % 2 else other_order(one))
     assert mixed.position.first_place_rate.value is not None
     assert "no order" in card(without_order).position.first_place_rate.why
@@ -153,6 +155,14 @@ def test_one_that_always_says_the_same_has_a_kappa_without_an_interval() -> None
 def test_where_one_side_always_wins_nothing_is_said_of_length() -> None:
     mine = [replace(one, ab="a", ba="a", preference=1.0, sides="judged") for one in simulate(Faults(), 1, 60)[0]]
     assert "one side won every time" in only(labeller("critic", mine)).length.slope.why
+
+
+def test_what_a_label_costs_is_not_known_where_the_price_is_not() -> None:
+    mine = simulate(Faults(), 1, 20)[0]
+    card = only(labeller("critic", mine, spent=Spent(None, 1000, 100)))
+    assert card.per_label(card.spent.usd) is None and card.per_label(card.spent.input_tokens) == 50
+    cost = list(rows(card))[-1]
+    assert (cost.value, cost.why) == ("", "its price is unknown, as the spec says") and "50 tokens in" in cost.hint
 
 
 def test_rows_of_both_kinds_become_labels() -> None:
