@@ -23,7 +23,8 @@ SAID = (1.0, 0.5, 0.0)
 
 def two(counts: list[list[int]]) -> tuple[list[Label], list[Label]]:
     """Two labellers' labels with this table of what they said (rows: the one, columns: the other)."""
-    one, other = [], []
+    one: list[Label] = []
+    other: list[Label] = []
     for row, some in enumerate(counts):
         for column, count in enumerate(some):
             for _ in range(count):
@@ -134,9 +135,9 @@ def test_flips_and_first_places_are_what_one_counts() -> None:
     said = [("a", "a"), ("b", "b"), ("a", "b"), ("a", "tie"), ("tie", "tie"), ("a", "unparsable")]
     mine = [label(f"p{place}", f"a{place}", f"b{place}", *said[place % 6]) for place in range(60)]
     found = position(mine)
-    assert (found.flip_rate.value, found.flip_rate.n) == (pytest.approx(10 / 50), 50)
+    assert found.flip_rate.value == pytest.approx(10 / 50) and found.flip_rate.n == 50
     # Shown first and named: by aa one of two, bb one of two, ab both, a-tie one of one, a-unparsable one of one.
-    assert (found.first_place_rate.value, found.first_place_rate.n) == (pytest.approx(60 / 80), 80)
+    assert found.first_place_rate.value == pytest.approx(60 / 80) and found.first_place_rate.n == 80
 
 
 def test_errors_are_wrong_winners_and_ties_apart() -> None:
@@ -144,5 +145,5 @@ def test_errors_are_wrong_winners_and_ties_apart() -> None:
     given = [1.0] * 20 + [0.0] * 10 + [0.5] * 10 + [1.0] * 10
     mine = [Label(one.prompt_id, one.b, one.a, 1 - said) for one, said in zip(gold, given, strict=True)]
     found = errors(table(mine), table(gold), "gold")
-    assert (found.rate.value, found.rate.n) == (pytest.approx(10 / 30), 30)
-    assert (found.ties.value, found.ties.n) == (pytest.approx(10 / 40), 40)
+    assert found.rate.value == pytest.approx(10 / 30) and found.rate.n == 30
+    assert found.ties.value == pytest.approx(10 / 40) and found.ties.n == 40
