@@ -10,6 +10,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from shared.asking import Ask
+from shared.critic_plan import critics_of
 from shared.datasets import DatasetInfo, find_dataset, read_dataset
 from shared.declared import declared_fields
 from shared.errors import BadInput, BadInputs, Outage
@@ -257,7 +258,7 @@ def _wanted(spec: Spec, name: str, splits: Splits) -> list[tuple[str, str]]:
     evaluated = {model for entry in evaluations for model in entry.models().values()} | towards
     if evaluated & asking:
         asked += [(prompt.prompt_id, "eval") for prompt in splits.prompts if prompt.split == "eval"]
-    if spec.critic_check is not None and (name == spec.critic_check.labels or name in towards):
+    if spec.critic_check is not None and {name, *asking} & {spec.critic_check.labels, *towards, *critics_of(spec)}:
         split = spec.critic_check.split
         asked += [(prompt.prompt_id, split) for prompt in splits.prompts if prompt.split == split]
     return list(dict.fromkeys(asked))

@@ -141,7 +141,7 @@ def preference_row(pair: Comparison, preference: float | None, verdicts: Verdict
         "completion_a": pair.a,
         "completion_b": pair.b,
         "preference": preference,
-        "dropped": drop_reason(pair, preference),
+        "dropped": drop_reason(pair, preference, asked=verdicts is None or (verdicts.ab, verdicts.ba) != (None, None)),
     }
     if verdicts is not None:
         row |= verdicts.columns()
@@ -150,12 +150,12 @@ def preference_row(pair: Comparison, preference: float | None, verdicts: Verdict
     return row
 
 
-def drop_reason(pair: Comparison, preference: float | None) -> str | None:
-    """Why a pair teaches nothing; None if it does."""
+def drop_reason(pair: Comparison, preference: float | None, asked: bool = True) -> str | None:
+    """Why a pair teaches nothing; None if it does. Not `asked`: there was nothing to judge it by (no right answer)."""
     if pair.a == pair.b:
         return "identical"
     if preference is None:
-        return "unparsable"
+        return "unparsable" if asked else "unjudged"
     if preference == 0.5:
         return "tie"
     chosen = pair.a if preference > 0.5 else pair.b
