@@ -83,7 +83,8 @@ def test_batches_that_fail_in_part_expire_and_find_a_full_queue_are_answered_onc
     assert seen["batches"]["files"] == 0 and list(stack.store.list(PREFIX)) == []
 
 
-def send_again(stack: Stack, given: Unit) -> None:
-    """Queue it where it is not, as the conductor does."""
+def send_again(stack: Stack, given: Unit) -> bool:
+    """Queue it where it is not, as the conductor does; always False."""
     if stack.redis.llen("teacher") == 0:
         send(stack, given)
+    return False
