@@ -37,9 +37,8 @@ def batch_bound(request: ChatRequest, endpoint: Endpoint) -> int:
 
 def batch_usd(price: Price | None, answer: Answer) -> float | None:
     """What an answer of a batch costs, in dollars; None where price or usage are unknown."""
-    if price is None or answer.input_tokens is None or answer.output_tokens is None:
-        return None
-    return price.batch * price.usd(answer.input_tokens, answer.output_tokens, answer.cached_input_tokens or 0)
+    usd = None if price is None else price.of(answer)
+    return None if price is None or usd is None else price.batch * usd
 
 
 def affordable(batch: OpenBatch, amount: int) -> OpenBatch:

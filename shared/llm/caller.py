@@ -281,6 +281,4 @@ class _Call:
 
     def _usd(self, answer: Answer) -> float | None:
         price = self._endpoint.price
-        if price is None or answer.input_tokens is None or answer.output_tokens is None:
-            return None
-        return price.usd(answer.input_tokens, answer.output_tokens, answer.cached_input_tokens or 0)
+        return None if price is None else price.of(answer)
