@@ -65,10 +65,11 @@ def spent(stack: Stack, id: str) -> float:
 
 
 def out_of_money(stack: Stack, provider: BatchStandIn, id: str) -> bool:
-    """Whether the teacher's stages wait for a higher budget; at no time may more have been spent."""
+    """Whether all that is left of the teacher's stages waits for a higher budget; at no time may more be spent."""
     assert provider.asked.total() * COST <= spent(stack, id) + 1e-9 <= BUDGET + 1e-9
-    reasons = [str(row["reason"]) for row in teaching(stack, id) if row["state"] == "waiting"]
-    return bool(reasons) and all("are spent; a request needs up to" in reason for reason in reasons)
+    reasons = [str(row["reason"]) for row in teaching(stack, id) if row["state"] != "committed"]
+    paused = bool(reasons) and all("are spent; a request needs up to" in reason for reason in reasons)
+    return paused and all(account.closed for account in accounts(stack, id).values())
 
 
 CALLS = [
