@@ -21,6 +21,7 @@ REGISTRIES: dict[str, dict[str, Any]] = {"provider": PROVIDERS, "protocol": PROT
 SHAPES = {LIST: "a list", MAPPING: "a mapping", PLAIN: "a single value"}
 KINDS = {dict: "a mapping", list: "a list", str: "a text", bool: "true or false", type(None): "nothing"}
 
+NO_MODE = ("is for providers with a Batch API", "Leave it out: `mode: batch` is for `provider: openai` alone.")
 NO_MAPPING = ("is no mapping", "Write names and values below it, such as `name: value`.")
 NO_LIST = ("is no list", "Write a list: [first, second].")
 # Problem (None: pydantic's own words) and fix, by pydantic's name of the error; a fix may use the error's context.
@@ -90,6 +91,8 @@ def _unknown_field(loc: Sequence[str], root: type[BaseModel]) -> FieldError:
     if not path:
         known |= set(PRESET_FIELDS)
     near = difflib.get_close_matches(loc[-1], sorted(known), n=1)
+    if loc[-1] == "mode" and path[:1] == ["models"] and len(path) == 2:
+        return FieldError(".".join([*path, loc[-1]]), *NO_MODE)
     if loc[-1] in known:
         fix = "It counts beside `preset: teacher_or_critic` alone." if not path else "Remove it, or what excludes it."
     else:

@@ -104,6 +104,7 @@ class Conductor:
         self._looked = time.monotonic()
         units: dict[str, Unit] = {}
         unpaid: set[str] = set()
+        unpaid_keys: set[str] = set()
         for experiment in sorted(self.experiments.values(), key=lambda one: str(one.head["created"])):
             experiment.derive(self.commits, self.settings.shard_rows)
             self.treasury.refresh(experiment.id, experiment.budget, self.settings.relist_seconds)
@@ -112,6 +113,7 @@ class Conductor:
                 if need.stage.key in blocked:
                     # Another experiment with money may go on with it; who works on it now may end it without any.
                     unpaid.update(unit.commit_key for unit in need.units)
+                    unpaid_keys.add(need.stage.key)
                     continue
                 for unit in need.units:
                     units.setdefault(unit.commit_key, unit)
@@ -122,7 +124,7 @@ class Conductor:
             self._dirty = True
             return
         self._stop_unwanted(watched - set(units) - unpaid)
-        self.batches.cancel_unwanted({unit.key for unit in units.values()})
+        self.batches.cancel_unwanted({unit.key for unit in units.values()} | unpaid_keys)
         for unit, error in self.dispatcher.dispatch(units.values()):
             self._give_up(unit, error)
         for unit in self.turns.to_end(units.values(), self.board, self.dispatcher.depth):

@@ -102,17 +102,17 @@ def read_answer(body: Any) -> Answer:
     try:
         usage = body.get("usage") or {}
         cached = usage.get("cache_read_input_tokens")
+        written = usage.get("cache_creation_input_tokens")
         fresh = usage.get("input_tokens")
         stopped = body.get("stop_reason") or "unknown"
         return Answer(
             text="".join(block["text"] for block in body["content"] if block["type"] == "text"),
             finish_reason=FINISHED.get(stopped, stopped),
-            input_tokens=None
-            if fresh is None
-            else fresh + (cached or 0) + (usage.get("cache_creation_input_tokens") or 0),
+            input_tokens=None if fresh is None else fresh + (cached or 0) + (written or 0),
             output_tokens=usage.get("output_tokens"),
             model=body.get("model") or "",
             cached_input_tokens=cached,
+            cache_write_tokens=written,
             reasoning_tokens=(usage.get("output_tokens_details") or {}).get("thinking_tokens"),
         )
     except (KeyError, TypeError, AttributeError) as error:

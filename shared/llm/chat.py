@@ -16,7 +16,7 @@ from shared.canonical import content_key
 from shared.errors import TouchstoneError
 from shared.llm.rates import Rates
 
-RARE = ("cached_input_tokens", "reasoning_tokens", "top_logprobs")
+RARE = ("cached_input_tokens", "reasoning_tokens", "top_logprobs", "cache_write_tokens")
 """Fields of an answer that few endpoints give."""
 
 UNBILLED = (409, 425, 429, 500, 503, 529)
@@ -71,7 +71,8 @@ class ChatRequest:
 class Answer:
     """What an endpoint answered. Token counts are None where it did not say; `model` is what it calls itself.
 
-    `cached_input_tokens` are part of `input_tokens`, and `reasoning_tokens` of `output_tokens`, whoever the vendor is.
+    `cached_input_tokens` (read from a cache) and `cache_write_tokens` are part of `input_tokens`, `reasoning_tokens` of
+    `output_tokens`, whoever the vendor is.
     `top_logprobs` are the log-probabilities (nats) of the likeliest first tokens, where they were asked for.
     `finish_reason` is in OpenAI's words whoever answered, and `refusal` where the model itself refused.
     """
@@ -84,9 +85,10 @@ class Answer:
     cached_input_tokens: int | None = None
     reasoning_tokens: int | None = None
     top_logprobs: Mapping[str, float] | None = None
+    cache_write_tokens: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The answer as JSON; what the last three do not say is left out."""
+        """The answer as JSON; what the last four do not say is left out."""
         return {
             "text": self.text,
             "finish_reason": self.finish_reason,

@@ -43,7 +43,7 @@ PER_MESSAGE = 16
 def bound_of(request: ChatRequest, price: Price, most_tokens: int) -> int:
     """What a request costs at most, in nanodollars; `most_tokens` where it does not bound its answer itself."""
     size = sum(len(message["content"].encode(errors="surrogatepass")) + PER_MESSAGE for message in request.messages)
-    return math.ceil(price.usd(size + PER_MESSAGE, request.max_tokens or most_tokens) * NANO)
+    return math.ceil(price.most_usd(size + PER_MESSAGE, request.max_tokens or most_tokens) * NANO)
 
 
 @dataclass
@@ -195,11 +195,8 @@ class Purse:
 
     def _cost(self, answer: Answer, bound: int) -> int:
         """An answer without usage counts in full."""
-        if answer.input_tokens is None or answer.output_tokens is None:
-            return bound
-        cached = min(answer.cached_input_tokens or 0, answer.input_tokens)
-        usd = self._price.usd(answer.input_tokens, answer.output_tokens, cached)
-        return max(0, math.ceil(usd * NANO - 1e-6))
+        usd = self._price.of(answer)
+        return bound if usd is None else max(0, math.ceil(usd * NANO - 1e-6))
 
     def _idle_with_money(self) -> bool:
         """Whether what is left is too little for any request, so that others may have it."""

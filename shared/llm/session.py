@@ -39,7 +39,7 @@ class Session:
         logging.getLogger("httpx2").setLevel(logging.WARNING)
         self.settings = settings
         self.ledger = Ledger(store, client, settings.data_dir)
-        self.batches = Batching(settings, store, self.ledger)
+        self.batches = Batching(settings, store, client, self.ledger)
         self._connections: dict[tuple[bytes, Endpoint], Connection] = {}
         self._redis = client
         self._limiters: dict[tuple[str, Limits], SharedLimiter] = {}

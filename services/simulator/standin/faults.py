@@ -54,6 +54,8 @@ class Batches(BaseModel):
     cancel_s: Seconds = 0.1
     rate_failed: Share = 0.0
     """Share of rows that end in the error file with status 500; drawn anew for each batch."""
+    queue_tokens: Count | None = None
+    """Tokens (characters / 4 + max_tokens) that batches may have in the queue together; one that is over it fails."""
     file_bytes: Count = 200_000_000
     rows: Count = 50_000
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from shared.comparisons import Candidate
     from shared.llm.batches import BatchAPI
-    from shared.llm.chat import ChatModel
+    from shared.llm.chat import Answer, ChatModel
     from shared.llm.endpoints import Endpoint
     from shared.settings import Settings
 
@@ -74,17 +74,34 @@ class Price(Strict):
     input: float = Field(ge=0, description="per million tokens in")
     output: float = Field(ge=0, description="per million tokens out, reasoning included")
     cached_input: float | None = Field(None, ge=0, description="per million cached tokens in; None: as `input`")
+    cache_write: float | None = Field(
+        None, ge=0, description="per million tokens in that are written to a cache; None: as `input`"
+    )
     batch: float = Field(0.5, ge=0, le=1, description="what a token costs in `mode: batch`, as a share of the above")
 
     @property
     def free(self) -> bool:
         return not self.input and not self.output
 
-    def usd(self, input_tokens: int, output_tokens: int, cached_input_tokens: int = 0) -> float:
-        """Dollars; the cached tokens are part of the input tokens."""
+    def usd(self, input_tokens: int, output_tokens: int, cached_input_tokens: int = 0, written: int = 0) -> float:
+        """Dollars; the tokens that were read from a cache or `written` to it are part of the input tokens."""
         cached = self.input if self.cached_input is None else self.cached_input
-        fresh = input_tokens - cached_input_tokens
-        return (fresh * self.input + cached_input_tokens * cached + output_tokens * self.output) / 1e6
+        usd = (input_tokens - cached_input_tokens) * self.input + cached_input_tokens * cached
+        if written and self.cache_write is not None:
+            usd += written * (self.cache_write - self.input)
+        return (usd + output_tokens * self.output) / 1e6
+
+    def most_usd(self, input_tokens: int, output_tokens: int) -> float:
+        """Dollars at most, whatever a cache does."""
+        return max(self.usd(input_tokens, output_tokens), self.usd(input_tokens, output_tokens, input_tokens),
+                   self.usd(input_tokens, output_tokens, 0, input_tokens))  # fmt: skip
+
+    def of(self, answer: Answer) -> float | None:
+        """What an answer costs, in dollars; None where it does not say what it used."""
+        if answer.input_tokens is None or answer.output_tokens is None:
+            return None
+        cached, written = answer.cached_input_tokens or 0, answer.cache_write_tokens or 0
+        return self.usd(answer.input_tokens, answer.output_tokens, cached, written)
 
 
 class Reask(Strict):

@@ -1,10 +1,10 @@
-"""Models of a spec: what each provider accepts, what its identity holds, and how one is added."""
+"""Models of a spec: what each provider accepts and what its identity holds."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -127,22 +127,6 @@ def test_simulated_roles_are_told_apart_by_their_settings() -> None:
 def test_only_what_is_built_from_a_teacher_is_imitation() -> None:
     assert [provider for provider, fields in ALL if make(provider, **fields).imitation] == ["similarity"]
     assert make("similarity", towards="gpt-4").needs() == {"towards": "gpt-4"}
-
-
-def test_a_provider_is_added_by_one_class_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    class EchoModel(ModelSpec):
-        provider: Literal["echo"]
-        times: int = 1
-
-        @property
-        def can_teach(self) -> bool:
-            return True
-
-        def identity(self) -> dict[str, Any]:
-            return {"provider": "echo", "times": self.times}
-
-    monkeypatch.setitem(PROVIDERS, EchoModel.provider_name(), EchoModel)
-    assert make("echo", times=2).identity() == {"provider": "echo", "times": 2}
 
 
 def test_reading_a_spec_needs_no_client_library() -> None:

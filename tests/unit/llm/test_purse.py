@@ -40,6 +40,8 @@ def grant(given: Purse, now: float, amount: int) -> None:
 
 def test_a_bound_holds_for_any_text_and_any_answer() -> None:
     assert bound_of(REQUEST, PRICE, 4096) == BOUND
+    written = Price(input=1.0, output=10.0, cache_write=1.25)
+    assert bound_of(REQUEST, written, 4096) == BOUND + 25_000, "all of it may be written to a cache"
     assert bound_of(ChatRequest(({"role": "user", "content": "é\ud800"},)), PRICE, 5) == (5 + 32) * 1000 + 50_000
 
 
