@@ -66,7 +66,7 @@ def test_a_plan_fits_and_says_what_it_costs() -> None:
     assert row[:4] == ["teach", "0/2", "strong", "110"] and row[-1] == "<0.01"
     assert f"${money(found['cost_usd'])} (" in text
     assert "budget $0.50: the high end of the estimate passes it" in text
-    assert "hours at the spec's limits: strong <0.01" in text
+    assert "hours at the spec's limits, or within a batch's day: strong <0.01" in text
     assert "Tokens where like stages have not been run" in " ".join(text.split())
 
 
