@@ -74,7 +74,7 @@ def _fraction_errors(fractions: Sequence[float], train: int) -> Iterator[FieldEr
             problem = f"{fraction:g} of {train} train prompts leaves none to the SFT or to the RL step"
             yield FieldError("matrix.fractions", problem, "Write another fraction, or raise prompts.train.")
             return
-        other = next((one[key] for one, key in ((rows, used), (names, _text(fraction))) if key in one), None)
+        other = rows.get(used, names.get(_text(fraction)))
         if other is not None:
             problem = f"{other!r} and {fraction!r} of {train} train prompts make the same cell"
             yield FieldError("matrix.fractions", problem, "Keep one of them.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from shared.canonical import content_key
 from shared.errors import FieldError
@@ -23,23 +23,21 @@ def part_errors(spec: Spec, name: str, entry: ModelSpec) -> Iterator[FieldError]
             yield FieldError(field, f"{part} is an ensemble itself", f"Name its members instead. {one_of(fitting)}")
         elif member is not None and member.records_preferences:
             yield FieldError(field, f"{part} only has recorded pairs", "Name a model that can be asked.")
-    yield from alike_errors(
-        spec, entry.parts, lambda place: f"models.{name}.members.{place}", "whose vote counts twice then"
-    )
+    places = [f"models.{name}.members.{place}" for place in range(len(entry.parts))]
+    yield from alike_errors(spec, entry.parts, places, "whose vote counts twice then")
 
 
-def alike_errors(spec: Spec, names: Sequence[str], field: Callable[[int], str], problem: str) -> Iterator[FieldError]:
+def alike_errors(spec: Spec, names: Sequence[str], fields: Sequence[str], problem: str) -> Iterator[FieldError]:
     """Models under two names that are one: they answer the same and are asked the same."""
     seen: dict[str, str] = {}
-    for place, name in enumerate(names):
+    for field, name in zip(fields, names, strict=True):
         if (entry := spec.models.get(name)) is None:
             continue
         ask = None if entry.asks is None else entry.asks.model_dump(mode="json")
         who = content_key([entry.identity(), ask, dict(entry.needs()), entry.parts])
         if (other := seen.setdefault(who, name)) != name:
-            yield FieldError(
-                field(place), f"{name} is {other} by another name, {problem}", f"Remove one of {other} and {name}."
-            )
+            fix = f"Remove one of {other} and {name}."
+            yield FieldError(field, f"{name} is {other} by another name, {problem}", fix)
 
 
 def limit_errors(spec: Spec) -> Iterator[FieldError]:

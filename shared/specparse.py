@@ -135,9 +135,7 @@ def _whole(spec: Spec) -> Iterator[FieldError]:
             names = getattr(spec.matrix, field) or ()
             for name in names:
                 yield from model_errors(spec, f"matrix.{field}", name, "can_compare")
-            yield from alike_errors(
-                spec, names, lambda _, field=field: f"matrix.{field}", "which makes two cells of one"
-            )
+            yield from alike_errors(spec, names, [f"matrix.{field}"] * len(names), "which makes two cells of one")
     scores = len(spec.seeds) * len(spec.arms) * len(evaluation_names(spec)) * len(cells(spec))
     if scores > MOST_SCORES:
         problem = (

@@ -24,7 +24,6 @@ CRITERIA = [{"name": "right", "text": "It is right.", "weight": 2}, {"name": "sh
 ASKS: list[dict[str, Any]] = [
     {"kind": "pairwise"},
     {"kind": "pairwise", "order": "random"},
-    {"kind": "pairwise", "verdict": "logprobs"},
     {"kind": "score"},
     {"kind": "score", "reference": "strong"},
     {"kind": "rubric", "criteria": CRITERIA},
