@@ -150,9 +150,12 @@ class PlannedStage(Estimate):
     provisional: bool = Field(description="its key stands on something that is only declared")
     model: str | None = Field(None, description="the model that it asks", examples=["gpt-4"])
     repeated: int = Field(0, description="requests that an earlier stage of this plan makes too")
-    in_ledger_unknown: str | None = Field(None, description="why in_ledger is not known")
+    in_ledger_unknown: str | None = Field(None, description="why in_ledger is not known, or of how many requests not")
     tokens_from: str | None = Field(None, description="the history of so many requests, or the plan's assumption")
-    hours: float | None = Field(None, description="at the limits of the spec; null without any")
+    hours: float | None = Field(
+        None, description="at the limits of the spec, or within a batch's day; null without any"
+    )
+    batch: bool = Field(False, description="it asks through a Batch API")
     device_hours: float | None = Field(None, description="as like stages took; null where there were none")
 
 
@@ -164,7 +167,9 @@ class Plan(Estimate):
     counts: dict[str, int] = Field(examples=[{"stages": 41, "reused": 12}])
     provisional: bool = Field(description="something in the spec is only declared: it cannot be started")
     unknown_prices: list[str] = Field(description="models that would be asked at a price that is not known")
-    hours: dict[str, float] = Field(description="by model, at the limits of the spec")
+    hours: dict[str, float] = Field(
+        description="by model, at the limits of the spec; in batch mode a day for each batch that waits for another"
+    )
     device_hours: float = Field(description="of the stages whose like was run before")
     device_unknown: int = Field(description="how many stages on a device had none like them")
     budget_usd: float | None = None

@@ -17,19 +17,26 @@ from shared.templates.defaults import RUBRIC
 from shared.templates.reading import parse_rating
 from shared.templates.template import Template
 
+LEAST_WEIGHT = 1e-6
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9 _-]{0,62}[A-Za-z0-9])?$")]
+
+
+def _check_text(value: str) -> str:
+    if not value.strip():
+        raise ValueError("says nothing; write what the critic is to look at")
+    return value
 
 
 class Criterion(SpecModel):
     """One thing that an answer is judged by."""
 
     name: Label
-    text: str = Field(min_length=1, description="what it means, as the critic is told")
+    text: Annotated[str, AfterValidator(_check_text)] = Field(description="what it means, as the critic is told")
     weight: float = Field(1.0, ge=0, le=1e6)
 
 
 def _check_criteria(criteria: list[Criterion]) -> list[Criterion]:
-    if not math.fsum(one.weight for one in criteria):
+    if math.fsum(one.weight for one in criteria) < LEAST_WEIGHT:
         raise ValueError("all weights are zero, so that nothing counts; give at least one criterion a weight above 0")
     names = [_plain(one.name) for one in criteria]
     if twice := next((name for name in names if names.count(name) > 1), None):

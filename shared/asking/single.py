@@ -13,7 +13,7 @@ from shared.comparisons import Comparison, Verdicts, by_score
 from shared.llm.chat import Answer
 from shared.templates.template import Sort, Template
 
-OF_A_PAIR = ("order", "flip")
+OF_A_PAIR = ("order", "flip", "verdict")
 
 
 class SingleAsk(Ask):

@@ -19,7 +19,6 @@ GPT4 = {"provider": "openai", "model": "gpt-4-0613"}
 LOCAL = {"provider": "openai", "model": "gpt-4-0613", "base_url": "http://gateway.local/v1"}
 FREE_ONES: list[dict[str, Any]] = [
     {"provider": "simulated", "accuracy": 0.5},
-    {"provider": "tgi", "base_url": "http://here:8080"},
     {"provider": "recorded", "completions": "dataset:x"},
     {"provider": "similarity", "towards": "strong"},
 ]
@@ -55,6 +54,7 @@ def test_the_spec_comes_before_the_table_and_another_host_has_no_list_price() ->
     ("fields", "budget", "says"),
     [
         (GPT4, 10, None),
+        ({"provider": "tgi", "base_url": "http://here:8080"}, 10, "no list price is known of 'tgi' at here"),
         (LOCAL, None, "no list price is known of 'gpt-4-0613' at gateway.local"),
         ({**LOCAL, "price": "unknown"}, None, None),
         ({**LOCAL, "price": "unknown"}, 10, "the budget cannot be kept"),

@@ -7,10 +7,21 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
 
+from shared import specbase
 from shared.asking import DEFAULT, AnyAsk, Ask
 from shared.errors import BadInput
+from shared.specbase import BY_SHAPE, MAPPING, PLAIN
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,10 +65,10 @@ BaseUrl = Annotated[str, AfterValidator(_check_url)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Strict(BaseModel):
-    """A part of the spec: unknown fields are refused, and errors never repeat what was given."""
+class Strict(specbase.Strict):
+    """A part of the spec whose errors never repeat what was given."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
+    model_config = ConfigDict(hide_input_in_errors=True)
 
 
 class Limits(Strict):
@@ -65,7 +76,7 @@ class Limits(Strict):
 
     requests_per_minute: float | None = Field(None, gt=0, allow_inf_nan=False, description="requests a minute")
     tokens_per_minute: float | None = Field(None, gt=0, allow_inf_nan=False, description="tokens a minute, in and out")
-    concurrency: int | None = Field(None, gt=0, description="requests in flight")
+    concurrency: int | None = Field(None, gt=0, le=100_000, description="requests in flight")
 
 
 class Price(Strict):
@@ -102,6 +113,17 @@ class Price(Strict):
             return None
         cached, written = answer.cached_input_tokens or 0, answer.cache_write_tokens or 0
         return self.usd(answer.input_tokens, answer.output_tokens, cached, written)
+
+
+def _check_unknown(value: Any) -> Any:
+    if value != UNKNOWN_PRICE:
+        fix = "write `price: {input: 2.5, output: 10}`, US dollars per million tokens, or `price: unknown`"
+        raise ValueError(f"is no price; {fix}")
+    return value
+
+
+Unknown = Annotated[Literal["unknown"], BeforeValidator(_check_unknown)]
+AnyPrice = Annotated[Annotated[Price, Tag(MAPPING)] | Annotated[Unknown, Tag(PLAIN)], BY_SHAPE]
 
 
 class Reask(Strict):
@@ -257,7 +279,7 @@ class EndpointSpec(ModelSpec):
 
     api_key: ApiKeyName | None = Field(None, description="env:NAME, one of the operator's TOUCHSTONE_API_KEYS")
     limits: Limits = Limits()
-    price: Price | Literal["unknown"] | None = Field(
+    price: AnyPrice | None = Field(
         None, description="US dollars per million tokens; None: the list price, where there is one"
     )
     system: str | None = Field(None, description="a system prompt before every request")
