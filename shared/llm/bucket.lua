@@ -15,7 +15,7 @@ local ACTIVE, REMEMBERED, QUANTUM, SOON = 1.5, 60, 0.005, 0.05
 local TRIP, LASTING, OPEN_FIRST, OPEN_MOST, PROBE = 5, 1, 1, 5, 15
 local THROTTLE_FIRST, THROTTLE_MOST, PAUSE_MOST = 0.5, 20, 3600
 local CUT, CUT_EVERY, AGAIN, MEASURED, FEW, PACE_LEAST = 0.75, 2, 30, 20, 3, 2
-local FAST, SLOW, NEAR, SOME, LITTLE, PACED = 1.1, 1.003, 0.1, 60, 0.1, 300
+local FIRST, FAST, SLOW, NEAR, SOME, LITTLE, PACED = 1.25, 1.1, 1.003, 0.1, 60, 0.1, 300
 local JUMP = 5
 local KEEP = 600000
 
@@ -119,10 +119,10 @@ end
 if ask.ok then s.throttles = 0 end
 if ask.answers then redis.call('HINCRBY', SLOTS, 'a' .. slot, ask.answers) end
 if s.pace > 0 then
-  -- It grows: fast, but slowly about where 429s came last, and where there are few requests to try it.
+  -- It grows: faster before a second fall, slowly about where 429s came last, and where few requests try it.
   local near = s.ceiling > 0 and math.abs(s.pace / s.ceiling - 1) < NEAR
   local passed = now - s.paced
-  local growth = near and SLOW or FAST ^ math.max(LITTLE, math.min(1, s.pace / SOME))
+  local growth = near and SLOW or (s.ceiling > 0 and FAST or FIRST) ^ math.max(LITTLE, math.min(1, s.pace / SOME))
   s.pace = s.pace * growth ^ math.min(passed, ACTIVE)
   s.levelp = math.min(s.levelp + passed * s.pace / 60, 1 + LATE * s.pace / 60)
   if now - s.cut > PACED then s.pace, s.ceiling = 0, 0 end
