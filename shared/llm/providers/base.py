@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAn
 
 from shared.asking import DEFAULT, AnyAsk, Ask
 from shared.errors import BadInput
+from shared.llm.credentials import PORTS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 HIDDEN = "(not shown)"
 UNKNOWN_PRICE = "unknown"
 DATASET = "dataset:"
-URL = re.compile(r"https?://[^/\s@?#]+(/[^\s?#]*)?")
+URL = re.compile(r"https?://[^/\s@?#]+(/[^\s?#]*)?", re.IGNORECASE)
 KEY_NAME = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -40,17 +41,21 @@ ApiKeyName = Annotated[str, AfterValidator(_check_key_name)]
 def _check_url(url: str) -> str:
     fix = "write an http(s) URL without user, password or query, such as https://api.example.com/v1"
     try:
+        parts = urlsplit(url)
         # Reading the port is what finds a wrong one.
-        whole = bool(urlsplit(url).hostname) and urlsplit(url).port != 0
+        host, port = parts.hostname, parts.port
     except ValueError:
-        whole = False
-    if not whole or not URL.fullmatch(url) or not url.isprintable():
+        host, port = None, None
+    if not host or port == 0 or not URL.fullmatch(url) or not url.isprintable():
         raise ValueError(f"is no URL that can be asked; {fix}")
-    return url.rstrip("/")
+    place = f"[{host}]" if ":" in host else host
+    place += "" if port in (None, PORTS[parts.scheme]) else f":{port}"
+    return f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
 
 
 BaseUrl = Annotated[str, AfterValidator(_check_url)]
-"""An http(s) URL without user, password or query; a slash at its end makes no difference."""
+"""An http(s) URL without user, password or query. One endpoint has one: host and scheme are in lower case, without the
+scheme's own port and without a slash at the end."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
