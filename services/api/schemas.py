@@ -53,6 +53,15 @@ class Progress(BaseModel):
     total: float = Field(examples=[300])
 
 
+class AnswerCounts(BaseModel):
+    """What became of a stage's requests to an endpoint, as far as they are committed."""
+
+    outcomes: dict[str, int] = Field(description="of the answers that count", examples=[{"answered": 490}])
+    reasked: dict[str, int] = Field(description="answers that would not do and were asked for again, by why")
+    unparsable: int = Field(description="verdicts of a critic or judge that could not be read")
+    without_usage: int = Field(description="answers that cost_usd has with the most that they can have cost")
+
+
 class Stage(Answer):
     """One stage of an experiment."""
 
@@ -66,6 +75,7 @@ class Stage(Answer):
     reused: bool = Field(False, description="committed before this experiment was created")
     inputs: list[str] = Field([], description="the keys of the stages that it reads")
     cost_usd: float = 0.0
+    answers: AnswerCounts | None = Field(None, description="null where no endpoint was asked")
 
 
 class Money(BaseModel):

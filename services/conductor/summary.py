@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from services.conductor.answers import answers_of
 from services.conductor.board import Board
 from services.conductor.commits import Accepted
 from services.conductor.needs import Need
@@ -52,13 +53,15 @@ def _state(
         "progress": {"done": 0, "total": 0},
         "reused": False,
         "cost_usd": 0.0,
+        "answers": None,
         "finished": None,
     }
     if key in accepted.manifests:
         manifest = accepted.manifests[key]
         rows = max((ref.rows or 0 for ref in manifest.files.values()), default=0) or 1
-        done = {"progress": {"done": rows, "total": rows}, "reused": manifest.finished < created}
-        return {**blank, "state": "committed", **done, "cost_usd": _paid(manifest), "finished": manifest.finished}
+        done: dict[str, Any] = {"progress": {"done": rows, "total": rows}, "reused": manifest.finished < created}
+        done |= {"answers": answers_of([manifest.metrics]), "finished": manifest.finished}
+        return {**blank, "state": "committed", **done, "cost_usd": _paid(manifest)}
     if key in failures:
         return {**blank, "state": "failed", "error": failures[key]}
     if cancelled:
@@ -66,7 +69,8 @@ def _state(
     if key not in needed:
         return {**blank, "state": "pending"}
     need = needed[key]
-    return {**blank, **_live(need, board), "progress": _progress(need, board), "cost_usd": need.done_usd}
+    live = {**_live(need, board), "progress": _progress(need, board)}
+    return {**blank, **live, "cost_usd": need.done_usd, "answers": need.answers}
 
 
 def _paid(manifest: Manifest) -> float:

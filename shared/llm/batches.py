@@ -29,7 +29,8 @@ MOST_BYTES = 200_000_000
 @dataclass(frozen=True)
 class OpenBatch:
     """A batch whose answers are not all in the ledger. `at`: when it was made, seconds since 1970; `batch`: the
-    provider's id, None until it has said one; `cancelled`: we asked the provider to cancel it.
+    provider's id, None until it has said one; `cancelled`: we asked the provider to cancel it;
+    `bounds`: what each of the keys costs at most, in dollars, where there is a price.
 
     `identity` and `options` are those of its submitter (`Endpoint.to_options`), so that any worker can look at it.
     """
@@ -44,6 +45,7 @@ class OpenBatch:
     at: float
     batch: str | None = None
     cancelled: bool = False
+    bounds: tuple[float, ...] = ()
 
     @property
     def name(self) -> str:
@@ -59,7 +61,7 @@ def read_open(store: ObjectStore, name: str) -> OpenBatch | None:
     if data is None:
         return None
     del data["schema"]
-    return OpenBatch(**data | {"keys": tuple(data["keys"])})
+    return OpenBatch(**data | {name: tuple(data.get(name, ())) for name in ("keys", "bounds")})
 
 
 def open_names(store: ObjectStore, scope: str = "") -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ulid import ULID
 
+from shared.budget import NANO
 from shared.canonical import canonical_json
 from shared.errors import BadInput, Outage, PermanentError
 from shared.llm.batches import (
@@ -32,6 +33,7 @@ from shared.llm.entries import Entry, Scope
 from shared.llm.ledger import Ledger
 from shared.llm.providers import PROVIDERS
 from shared.llm.providers.base import Price
+from shared.llm.purse import bound_of
 from shared.settings import Settings
 from shared.store import ObjectStore
 
@@ -74,7 +76,10 @@ class Batching:
         for part in split((key, api.line(key, request)) for key, request in requests.items()):
             keys = tuple(key for key, _ in part)
             options = endpoint.to_options()
-            batch = OpenBatch(str(ULID()), scope.name, *origin, dict(identity), options, keys, time.time())
+            bounds = tuple(_bound(endpoint, requests[key]) for key in keys) if endpoint.price else ()
+            batch = OpenBatch(
+                str(ULID()), scope.name, *origin, dict(identity), options, keys, time.time(), bounds=bounds
+            )
             claim = self._claim(batch.id, check)
             try:
                 check()
@@ -186,6 +191,7 @@ class Batching:
     def _collect(self, batch: OpenBatch, api: BatchAPI, state: BatchState) -> dict[str, Failure]:
         """Take the answers into the ledger; returns the requests that have none, unless we cancelled them."""
         scope, price = Scope.of(batch.identity), Endpoint.from_options(batch.options).price
+        bounds = dict(zip(batch.keys, batch.bounds, strict=False))
         failed = {key: Failure(state.words or f"the batch is {state.status}") for key in batch.keys}
         for key in self._ledger.lookup(batch.keys):
             del failed[key]
@@ -193,7 +199,8 @@ class Batching:
             if key not in failed:
                 continue
             if isinstance(row, Answer):
-                entry = Entry(key, row, _usd(price, row), batch.experiment, batch.stage, time.time())
+                usd = _usd(price, row) if row.says_usage else bounds.get(key)
+                entry = Entry(key, row, usd, batch.experiment, batch.stage, time.time())
                 self._ledger.append(scope, entry)
                 del failed[key]
             else:
@@ -224,6 +231,12 @@ def _usd(price: Price | None, answer: Answer) -> float | None:
     if price is None or answer.input_tokens is None or answer.output_tokens is None:
         return None
     return price.batch * price.usd(answer.input_tokens, answer.output_tokens, answer.cached_input_tokens or 0)
+
+
+def _bound(endpoint: Endpoint, request: ChatRequest) -> float:
+    """What a request of a batch costs at most, in dollars; of an endpoint with a price."""
+    assert endpoint.price is not None
+    return endpoint.price.batch * bound_of(request, endpoint.price, endpoint.max_tokens) / NANO
 
 
 def _error(batch: OpenBatch, error: ChatError) -> Outage | PermanentError:

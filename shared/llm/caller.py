@@ -9,13 +9,14 @@ from concurrent.futures import wait
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from shared.budget import NANO
 from shared.errors import Later, PermanentError, StageError
 from shared.llm.batches import Failure
 from shared.llm.chat import Answer, ChatRequest, request_key
 from shared.llm.endpoints import Endpoint
 from shared.llm.entries import Entry, Scope
 from shared.llm.outcomes import Accept, due
-from shared.llm.purse import Purse
+from shared.llm.purse import Purse, bound_of
 from shared.llm.pursefile import Owner
 from shared.llm.sending import Sending
 from shared.llm.session import Session
@@ -171,8 +172,7 @@ class _Call:
                 # Whoever had a claim gave it back after the upload: only a look from now on is sure to see the answer;
                 # and a batch is closed after the upload of its answers: what it held is there if it is gone.
                 batches = self._session.batches.look(self._scope, missing, self._origin.stage, self._watch.check)
-                self._ledger.refresh(self._scope)
-                found |= self._ledger.lookup(missing)
+                found |= self._ledger.look(self._scope, missing)
                 self._refuse({key: batches.failed[key] for key in missing if key in batches.failed})
                 todo = {key: wanted[key] for key in missing if key in won - batches.held and key not in found}
                 if todo and self._endpoint.batch:
@@ -234,7 +234,7 @@ class _Call:
                 Sending(
                     connection,
                     todo,
-                    keep=lambda key, answer: self._keep(found, key, answer),
+                    keep=lambda key, answer: self._keep(found, key, todo[key], answer),
                     ready=lambda: self._watch.held,
                     mine=self._ledger.claims.holds,
                     label=lambda key: self._label(self._place[key]),
@@ -259,14 +259,18 @@ class _Call:
         self.sent += holder[0].answered if holder else 0
         future.result()
 
-    def _keep(self, found: dict[str, Entry], key: str, answer: Answer) -> None:
-        entry = Entry(key, answer, self._usd(answer), self._origin.experiment, self._origin.stage, time.time())
+    def _keep(self, found: dict[str, Entry], key: str, request: ChatRequest, answer: Answer) -> None:
+        usd = self._usd(request, answer)
+        entry = Entry(key, answer, usd, self._origin.experiment, self._origin.stage, time.time())
         self._ledger.append(self._scope, entry)
         self._kept.add(key)
         found[key] = entry
 
-    def _usd(self, answer: Answer) -> float | None:
+    def _usd(self, request: ChatRequest, answer: Answer) -> float | None:
         price = self._endpoint.price
-        if price is None or answer.input_tokens is None or answer.output_tokens is None:
+        if price is None:
             return None
+        if answer.input_tokens is None or answer.output_tokens is None:
+            # As the budget counts it: what it cost is not known, and nothing would be a lie.
+            return bound_of(request, price, self._endpoint.max_tokens) / NANO
         return price.usd(answer.input_tokens, answer.output_tokens, answer.cached_input_tokens or 0)
