@@ -18,7 +18,8 @@ from shared.matrix import in_cell
 class StageFacts:
     """A committed stage, from its manifest. Times are ISO 8601 in UTC, cost in US dollars and device seconds.
 
-    `outcomes` and `reasked` count the answers it counts with, and those that were asked again (shared.llm.outcomes).
+    `outcomes` and `reasked` count the answers it counts with, and those that were asked again (shared.llm.outcomes);
+    `without_usage` those whose cost is not known and counts as the most that it can have been.
     """
 
     key: str
@@ -31,6 +32,7 @@ class StageFacts:
     versions: Mapping[str, str] = field(default_factory=dict)
     outcomes: Mapping[str, int] = field(default_factory=dict)
     reasked: Mapping[str, int] = field(default_factory=dict)
+    without_usage: int = 0
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ def stage_facts(manifest: Manifest) -> StageFacts:
         versions=manifest.versions,
         outcomes=manifest.metrics.get("outcomes", {}),
         reasked=manifest.metrics.get("reasked", {}),
+        without_usage=manifest.metrics.get("without_usage", 0),
     )
 
 

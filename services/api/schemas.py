@@ -53,6 +53,15 @@ class Progress(BaseModel):
     total: float = Field(examples=[300])
 
 
+class AnswerCounts(BaseModel):
+    """What became of a stage's requests to an endpoint, as far as they are committed."""
+
+    outcomes: dict[str, int] = Field(description="of the answers that count", examples=[{"answered": 490}])
+    reasked: dict[str, int] = Field(description="answers that would not do and were asked for again, by why")
+    unparsable: int = Field(description="verdicts of a critic or judge that could not be read")
+    without_usage: int = Field(description="answers that cost_usd has with the most that they can have cost")
+
+
 class Stage(Answer):
     """One stage of an experiment."""
 
@@ -67,6 +76,7 @@ class Stage(Answer):
     inputs: list[str] = Field([], description="the keys of the stages that it reads")
     cost_usd: float = Field(0.0, description="what this experiment paid for it")
     standalone_usd: float = Field(0.0, description="what all of its answers cost, whoever paid for them")
+    answers: AnswerCounts | None = Field(None, description="null where no endpoint was asked")
 
 
 class Money(BaseModel):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from services.conductor.answers import answers_of
 from services.conductor.commits import Accepted
 from shared.artifacts import CommitRef, Manifest
 from shared.budget import PAID_KINDS
@@ -14,13 +17,15 @@ from shared.units import Shard, Unit, cut, shard_key
 
 @dataclass(frozen=True)
 class Need:
-    """A stage whose inputs are there: the units still to be done, and what its shards have done already."""
+    """A stage whose inputs are there: the units still to be done, and what its shards have done already; `answers` is
+    what became of their requests."""
 
     stage: Stage
     units: tuple[Unit, ...]
     rows: int | None = None
     done_rows: int = 0
     done_usd: float = 0.0
+    answers: Mapping[str, Any] | None = None
 
 
 def paid_by(experiment: str, manifest: Manifest) -> float:
@@ -75,8 +80,9 @@ def _sharded(whole: Unit, stage: Stage, accepted: Accepted, rows: int, shard_row
         if commit := accepted.shard(shard_key(stage.key, shard), whole.inputs):
             found[shard] = commit
     usd = sum(paid_by(whole.experiment, manifest) for _, manifest in found.values())
+    answers = answers_of(manifest.metrics for _, manifest in found.values())
     if len(found) == len(shards):
         gather = whole.model_copy(update={"parts": tuple(found[shard][0] for shard in shards)})
-        return Need(stage, (gather,), rows, rows, usd)
+        return Need(stage, (gather,), rows, rows, usd, answers)
     units = tuple(whole.model_copy(update={"shard": shard, "stale": ()}) for shard in shards if shard not in found)
-    return Need(stage, units, rows, sum(shard.stop - shard.start for shard in found), usd)
+    return Need(stage, units, rows, sum(shard.stop - shard.start for shard in found), usd, answers)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from services.conductor.answers import answers_of
 from services.conductor.board import Board
 from services.conductor.commits import Accepted
 from services.conductor.needs import Need, paid_by
@@ -52,6 +53,7 @@ def _state(
         "reused": False,
         "cost_usd": 0.0,
         "standalone_usd": 0.0,
+        "answers": None,
         "finished": None,
     }
     if key in accepted.manifests:
@@ -59,7 +61,8 @@ def _state(
         rows = max((ref.rows or 0 for ref in manifest.files.values()), default=0) or 1
         done = {"progress": {"done": rows, "total": rows}, "reused": manifest.finished < str(head["created"])}
         cost = {"cost_usd": paid_by(str(head["id"]), manifest), "standalone_usd": manifest.cost.usd}
-        return {**blank, "state": "committed", **done, **cost, "finished": manifest.finished}
+        answers = answers_of([manifest.metrics])
+        return {**blank, "state": "committed", **done, **cost, "answers": answers, "finished": manifest.finished}
     if key in failures:
         return {**blank, "state": "failed", "error": failures[key]}
     if cancelled:
@@ -67,7 +70,8 @@ def _state(
     if key not in needed:
         return {**blank, "state": "pending"}
     need = needed[key]
-    return {**blank, **_live(need, board), "progress": _progress(need, board), "cost_usd": need.done_usd}
+    live = {**_live(need, board), "progress": _progress(need, board)}
+    return {**blank, **live, "cost_usd": need.done_usd, "answers": need.answers}
 
 
 def _live(need: Need, board: Board) -> dict[str, Any]:

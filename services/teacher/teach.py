@@ -69,8 +69,8 @@ def refuse_empty(rows: Rows, name: str) -> None:
     if empty:
         raise PermanentError(
             f"models.{name}: its completion for prompt {empty[0]} is empty ({len(empty)} such), and a demonstration "
-            "must say something; take those prompts out of the dataset, or a recorded teacher's rows and write "
-            f"`missing: drop` under models.{name}"
+            f"must say something; write `reask: {{empty: 2, filtered: 2}}` under models.{name} to have an endpoint "
+            "asked again, or take those prompts out of the dataset, or out of a recorded teacher's with `missing: drop`"
         )
 
 

@@ -68,7 +68,7 @@ class Submitter:
         self, api: BatchAPI, given: Submission, scope: str, lines: Mapping[str, bytes], check: Callable[[], None]
     ) -> int:
         """Submit one batch; returns how many of its requests have to wait for money."""
-        bounds = tuple(batch_bound(given.requests[key], given.endpoint) for key in lines) if given.budget else ()
+        bounds = tuple(batch_bound(given.requests[key], given.endpoint) for key in lines)
         batch = OpenBatch(
             id=str(ULID()),
             scope=scope,

@@ -36,8 +36,8 @@ class OpenBatch:
 
     `identity` and `options` are those of its submitter (`Endpoint.to_options`), so that any worker can look at it.
     `budget` is the kind of stage whose budget pays (None: there is none), and `bounds` what each request may cost at
-    most, in nanodollars. `unread`: how often its results were not whole; `taken`: its answers are in the ledger and its
-    purse is closed, only its files are left at the provider.
+    most, in nanodollars, where there is a price. `unread`: how often its results were not whole; `taken`: its answers
+    are in the ledger and its purse is closed, only its files are left at the provider.
     """
 
     id: str

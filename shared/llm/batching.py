@@ -14,6 +14,7 @@ from typing import Any
 import redis
 import structlog
 
+from shared.budget import NANO
 from shared.canonical import canonical_json
 from shared.errors import BadInput, Outage, PermanentError
 from shared.llm.batch_money import BatchMoney, batch_usd, spent
@@ -178,9 +179,12 @@ class Batching:
         rows = self._read(batch, api, state)
         scope, price = Scope.of(batch.identity), Endpoint.from_options(batch.options).price
         known = self._ledger.lookup(batch.keys)
+        bounds = dict(zip(batch.keys, batch.bounds, strict=False))
         for key, row in rows.items():
             if isinstance(row, Answer) and key not in known:
                 usd = batch_usd(price, row)
+                if usd is None and key in bounds:
+                    usd = bounds[key] / NANO
                 self._ledger.append(scope, Entry(key, row, usd, batch.experiment, batch.stage, time.time()))
         self._ledger.flush()
         if batch.budget is not None:

@@ -9,6 +9,7 @@ from concurrent.futures import wait
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from shared.budget import NANO
 from shared.errors import Later, PermanentError, StageError
 from shared.llm.batch_submit import Submission
 from shared.llm.batches import Failure
@@ -16,7 +17,7 @@ from shared.llm.chat import Answer, ChatRequest, request_key
 from shared.llm.endpoints import Endpoint
 from shared.llm.entries import Entry, Scope
 from shared.llm.outcomes import Accept, due
-from shared.llm.purse import Purse
+from shared.llm.purse import Purse, bound_of
 from shared.llm.pursefile import Owner
 from shared.llm.sending import Sending
 from shared.llm.session import Session
@@ -173,8 +174,7 @@ class _Call:
                 # Whoever had a claim gave it back after the upload: only a look from now on is sure to see the answer;
                 # and a batch is closed after the upload of its answers: what it held is there if it is gone.
                 batches = self._session.batches.look(self._scope, missing, self._origin.stage, self._watch.check)
-                self._ledger.refresh(self._scope)
-                found |= self._ledger.lookup(missing)
+                found |= self._ledger.look(self._scope, missing)
                 failed += self._refuse({key: batches.failed[key] for key in missing if key in batches.failed})
                 todo = {key: wanted[key] for key in missing if key in won - batches.held and key not in found}
                 if todo and self._endpoint.batch:
@@ -248,7 +248,7 @@ class _Call:
                 Sending(
                     connection,
                     todo,
-                    keep=lambda key, answer: self._keep(found, key, answer),
+                    keep=lambda key, answer: self._keep(found, key, todo[key], answer),
                     ready=lambda: self._watch.held,
                     mine=self._ledger.claims.holds,
                     label=lambda key: self._label(self._place[key]),
@@ -273,12 +273,17 @@ class _Call:
         self.sent += holder[0].answered if holder else 0
         future.result()
 
-    def _keep(self, found: dict[str, Entry], key: str, answer: Answer) -> None:
-        entry = Entry(key, answer, self._usd(answer), self._origin.experiment, self._origin.stage, time.time())
+    def _keep(self, found: dict[str, Entry], key: str, request: ChatRequest, answer: Answer) -> None:
+        usd = self._usd(request, answer)
+        entry = Entry(key, answer, usd, self._origin.experiment, self._origin.stage, time.time())
         self._ledger.append(self._scope, entry)
         self._kept.add(key)
         found[key] = entry
 
-    def _usd(self, answer: Answer) -> float | None:
+    def _usd(self, request: ChatRequest, answer: Answer) -> float | None:
         price = self._endpoint.price
-        return None if price is None else price.of(answer)
+        if price is None:
+            return None
+        # Without usage as the budget counts it: what it cost is not known, and nothing would be a lie.
+        usd = price.of(answer)
+        return bound_of(request, price, self._endpoint.max_tokens) / NANO if usd is None else usd

@@ -12,7 +12,17 @@ import aiohttp
 import httpx2
 import openai
 
-from shared.llm.chat import Answer, ChatError, ChatRequest, Refused, Unanswered, chat_error
+from shared.llm.chat import (
+    Answer,
+    ChatError,
+    ChatRequest,
+    Refused,
+    Unanswered,
+    body_error,
+    chat_error,
+    count_of,
+    text_of,
+)
 from shared.llm.rates import Rates, read_rates, retry_after
 
 OPENAI_HOST = "api.openai.com"
@@ -130,28 +140,43 @@ def read_answer(body: Any) -> Answer:
 
     Raises:
         ValueError: the body is no chat completion.
-        Refused: it is an error that came with status 200, as some gateways send.
+        Refused, Unanswered: it is an error that came with status 200, as some gateways send.
     """
     if not isinstance(body, dict):
         raise ValueError(f"a {type(body).__name__} instead of an object")
     if body.get("error"):
-        raise Refused("", str(body["error"])[:500])
+        raise body_error(body["error"])
     try:
-        choice, usage = body["choices"][0], body.get("usage") or {}
-        message = choice["message"]
+        choice, usage = body["choices"][0], _object(body.get("usage"))
+        message, finish_reason = choice["message"], choice.get("finish_reason")
+        if choice.get("error") or finish_reason == "error":
+            # It broke off in the middle, behind a gateway.
+            raise body_error(choice.get("error") or {"code": 502, "message": "the answer ended in an error"})
         refused = message.get("refusal") and not message.get("content")
         return Answer(
-            text=message.get("content") or message.get("refusal") or "",
-            finish_reason="refusal" if refused else choice.get("finish_reason") or "unknown",
-            input_tokens=usage.get("prompt_tokens"),
-            output_tokens=usage.get("completion_tokens"),
-            model=body.get("model") or "",
-            cached_input_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
-            reasoning_tokens=(usage.get("completion_tokens_details") or {}).get("reasoning_tokens"),
+            text=text_of(message.get("content") or message.get("refusal") or ""),
+            finish_reason="refusal" if refused else str(finish_reason or "unknown"),
+            input_tokens=count_of(usage.get("prompt_tokens")),
+            output_tokens=_output_tokens(usage),
+            model=str(body.get("model") or ""),
+            cached_input_tokens=count_of(_object(usage.get("prompt_tokens_details")).get("cached_tokens")),
+            reasoning_tokens=count_of(_object(usage.get("completion_tokens_details")).get("reasoning_tokens")),
             top_logprobs=_first_token(choice.get("logprobs")),
         )
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError(f"no choices in {str(body)[:200]}") from error
+
+
+def _output_tokens(usage: Mapping[str, Any]) -> int | None:
+    """Tokens of the answer. Some servers leave reasoning out of `completion_tokens`, and bill it: it is in the total."""
+    completion, total, prompt = (count_of(usage.get(f"{what}_tokens")) for what in ("completion", "total", "prompt"))
+    if completion is None or total is None or prompt is None:
+        return completion
+    return max(completion, total - prompt)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _first_token(logprobs: Any) -> dict[str, float] | None:

@@ -26,8 +26,8 @@ UNREACHABLE_SECONDS = 6.0
 BUSY_SECONDS = 60.0
 """The same for an endpoint that answers, but only with 429 or 5xx."""
 LONGEST_WAIT = 30.0
-DRAIN_SECONDS = 20.0
-"""How long requests in flight may still be answered after the end was called."""
+DRAIN_SECONDS = 90.0
+"""How long requests in flight may still be answered after the end was called: what is not is paid for nothing."""
 REASONS: dict[Why, str] = {
     "requests": "rate limit",
     "tokens": "token limit",
@@ -40,12 +40,14 @@ REASONS: dict[Why, str] = {
 
 
 class Connection:
-    """One endpoint as this process uses it: its client, its limiter, and whether it ever answered."""
+    """One endpoint as this process uses it: its client, its limiter, the seconds that a request may take, and whether
+    it ever answered."""
 
-    def __init__(self, name: str, chat: ChatModel, limiter: Limiter) -> None:
+    def __init__(self, name: str, chat: ChatModel, limiter: Limiter, timeout: float) -> None:
         self.name = name
         self.chat = chat
         self.limiter = limiter
+        self.timeout = timeout
         self.proven = False
 
 
@@ -205,7 +207,13 @@ class Sending:
                 if payment is not None:
                     payment.begin()
                 slot.sent = True
-                slot.answer = await self._connection.chat.complete(request)
+                try:
+                    # The client's own timeouts are for each piece: a body that trickles would never end.
+                    async with asyncio.timeout(self._connection.timeout):
+                        slot.answer = await self._connection.chat.complete(request)
+                except TimeoutError as error:
+                    words = f"no whole answer within {self._connection.timeout:g} s"
+                    raise Unanswered("base_url", words) from error
                 return slot.answer
 
     async def _in_line(self, turn: Coroutine[Any, Any, T]) -> T:

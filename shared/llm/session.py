@@ -63,7 +63,7 @@ class Session:
             limiter = self._limiter(identity, endpoint)
             if isinstance(chat, TellsRates):
                 chat.on_rates = limiter.heard
-            self._connections[place] = Connection(endpoint.name, chat, limiter)
+            self._connections[place] = Connection(endpoint.name, chat, limiter, endpoint.timeout)
         return self._connections[place]
 
     def _limiter(self, identity: Mapping[str, Any], endpoint: Endpoint) -> SharedLimiter:

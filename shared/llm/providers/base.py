@@ -21,6 +21,7 @@ from pydantic import (
 from shared import specbase
 from shared.asking import DEFAULT, AnyAsk, Ask
 from shared.errors import BadInput
+from shared.llm.credentials import PORTS
 from shared.specbase import BY_SHAPE, MAPPING, PLAIN
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 HIDDEN = "(not shown)"
 UNKNOWN_PRICE = "unknown"
 DATASET = "dataset:"
-URL = re.compile(r"https?://[^/\s@?#]+(/[^\s?#]*)?")
+URL = re.compile(r"https?://[^/\s@?#]+(/[^\s?#]*)?", re.IGNORECASE)
 KEY_NAME = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -51,17 +52,21 @@ ApiKeyName = Annotated[str, AfterValidator(_check_key_name)]
 def _check_url(url: str) -> str:
     fix = "write an http(s) URL without user, password or query, such as https://api.example.com/v1"
     try:
+        parts = urlsplit(url)
         # Reading the port is what finds a wrong one.
-        whole = bool(urlsplit(url).hostname) and urlsplit(url).port != 0
+        host, port = parts.hostname, parts.port
     except ValueError:
-        whole = False
-    if not whole or not URL.fullmatch(url) or not url.isprintable():
+        host, port = None, None
+    if not host or port == 0 or not URL.fullmatch(url) or not url.isprintable():
         raise ValueError(f"is no URL that can be asked; {fix}")
-    return url.rstrip("/")
+    place = f"[{host}]" if ":" in host else host
+    place += "" if port in (None, PORTS[parts.scheme]) else f":{port}"
+    return f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
 
 
 BaseUrl = Annotated[str, AfterValidator(_check_url)]
-"""An http(s) URL without user, password or query; a slash at its end makes no difference."""
+"""An http(s) URL without user, password or query. One endpoint has one: host and scheme are in lower case, without the
+scheme's own port and without a slash at the end."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -104,14 +109,16 @@ class Price(Strict):
 
     def most_usd(self, input_tokens: int, output_tokens: int) -> float:
         """Dollars at most, whatever a cache does."""
-        return max(self.usd(input_tokens, output_tokens), self.usd(input_tokens, output_tokens, input_tokens),
-                   self.usd(input_tokens, output_tokens, 0, input_tokens))  # fmt: skip
+        cached, written = (input_tokens, 0), (0, input_tokens)
+        return max(self.usd(input_tokens, output_tokens, *how) for how in ((0, 0), cached, written))
 
     def of(self, answer: Answer) -> float | None:
         """What an answer costs, in dollars; None where it does not say what it used."""
         if answer.input_tokens is None or answer.output_tokens is None:
             return None
-        cached, written = answer.cached_input_tokens or 0, answer.cache_write_tokens or 0
+        # An endpoint that counts wrongly must not give money back.
+        cached = min(answer.cached_input_tokens or 0, answer.input_tokens)
+        written = min(answer.cache_write_tokens or 0, answer.input_tokens - cached)
         return self.usd(answer.input_tokens, answer.output_tokens, cached, written)
 
 

@@ -90,9 +90,28 @@ def test_what_changes_no_answer_changes_no_identity() -> None:
         {"api_key": "env:OTHER"},
         {"limits": {"concurrency": 3}},
         {"price": {"input": 1, "output": 2}},
+        {"mode": "batch"},
     ]
     plain = make("openai", **base).identity()
     assert all(make("openai", **base | change).identity() == plain for change in changes)
+
+
+@pytest.mark.parametrize(
+    ("url", "same"),
+    [
+        ("https://API.Example.COM/v1//", "https://api.example.com/v1"),
+        ("HTTPS://api.example.com:443/v1", "https://api.example.com/v1"),
+        ("http://localhost:80", "http://localhost"),
+        ("http://[::1]:8000/V1/", "http://[::1]:8000/V1"),
+        ("https://api.example.com:80/v1", "https://api.example.com:80/v1"),
+    ],
+)
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "tgi"])
+def test_one_endpoint_has_one_identity_however_it_is_written(provider: str, url: str, same: str) -> None:
+    fields = EXAMPLES[provider][0]
+    written = make(provider, **fields | {"base_url": url}).identity()
+    assert written["base_url"] == same
+    assert written == make(provider, **fields | {"base_url": same}).identity()
 
 
 @pytest.mark.parametrize("url", ["ftp://a", "a.example/v1", "https://user:secret@a.example", "https://a/v1?key=1"])
