@@ -168,7 +168,7 @@ def read_answer(body: Any) -> Answer:
 
 
 def _output_tokens(usage: Mapping[str, Any]) -> int | None:
-    """Tokens of the answer. Some servers leave reasoning out of `completion_tokens`, and bill it: it is in the total."""
+    """Tokens of the answer. Reasoning is billed; some servers leave it out of `completion_tokens`, not of the total."""
     completion, total, prompt = (count_of(usage.get(f"{what}_tokens")) for what in ("completion", "total", "prompt"))
     if completion is None or total is None or prompt is None:
         return completion

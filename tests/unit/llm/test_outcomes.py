@@ -92,3 +92,9 @@ def test_re_asking_is_in_a_stage_s_key_but_in_no_request_s() -> None:
     asked = OpenAIModel.model_validate({"provider": "openai", "model": "gpt-4", "reask": {"truncated": 1}})
     assert asked.identity()["reask"] == {"truncated": 1}
     assert endpoint_of(asked.identity()) == endpoint_of(plain.identity())
+
+
+def test_reasoning_that_only_the_total_counts_is_part_of_what_was_used() -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 45}
+    assert read_answer(body({"content": "yes"}) | {"usage": usage}).output_tokens == 35
+    assert read_answer(body({"content": "yes"}) | {"usage": usage | {"total_tokens": 15}}).output_tokens == 5
