@@ -11,6 +11,7 @@ from services.conductor.commits import Accepted
 from shared.artifacts import CommitRef, Manifest
 from shared.budget import PAID_KINDS
 from shared.kinds import row_count
+from shared.llm.batches import MOST_REQUESTS
 from shared.plan import Plan, Stage
 from shared.units import Shard, Unit, cut, shard_key
 
@@ -68,6 +69,9 @@ def _need(stage: Stage, accepted: Accepted, experiment: str, generation: int, sh
     )
     manifests = {name: accepted.manifests[source] for name, source in stage.inputs.items()}
     rows = row_count(stage.kind, stage.params, manifests)
+    if stage.options.get("mode") == "batch":
+        # A batch may be as large as the provider takes it; it is cut there (shared/llm/batches.py).
+        shard_rows = max(shard_rows, MOST_REQUESTS)
     if rows is None or rows <= shard_rows:
         return Need(stage, (whole,), rows)
     return _sharded(whole, stage, accepted, rows, shard_rows)

@@ -29,11 +29,12 @@ def teach(ctx: StageContext) -> StageResult:
     rows: Rows = ctx.unit.own(wanted).to_pylist()
     if "dataset" in params["model"]:
         found = recorded(ctx.store, params["model"], rows, ctx.unit.options.get("name", ""))
+        if params["split"] == "train":
+            refuse_empty(found, ctx.unit.options.get("name", ""))
         result = StageResult({}, {"prompts": len(rows), "missing": len(rows) - len(found)})
     else:
+        # What an endpoint left empty stays, and is counted; SFT trains on the others.
         found, result = _asked(ctx, rows)
-    if params["split"] == "train":
-        refuse_empty(found, ctx.unit.options.get("name", ""))
     table = records.from_rows(found, records.COMPLETIONS)
     return StageResult({"demonstrations.parquet": table}, result.metrics, result.cost)
 
@@ -60,7 +61,7 @@ def recorded(store: ObjectStore, model: Mapping[str, Any], rows: Rows, name: str
 
 
 def refuse_empty(rows: Rows, name: str) -> None:
-    """A demonstration must say something; a reference may be empty.
+    """A recorded demonstration must say something; a reference may be empty.
 
     Raises:
         PermanentError: a completion is empty.
@@ -69,8 +70,8 @@ def refuse_empty(rows: Rows, name: str) -> None:
     if empty:
         raise PermanentError(
             f"models.{name}: its completion for prompt {empty[0]} is empty ({len(empty)} such), and a demonstration "
-            f"must say something; write `reask: {{empty: 2, filtered: 2}}` under models.{name} to have an endpoint "
-            "asked again, or take those prompts out of the dataset, or out of a recorded teacher's with `missing: drop`"
+            f"must say something; take those prompts or rows out of the dataset, and write `missing: drop` under "
+            f"models.{name}"
         )
 
 
