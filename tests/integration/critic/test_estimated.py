@@ -24,6 +24,7 @@ CRITERIA = [{"name": "right", "text": "It is right.", "weight": 2}, {"name": "sh
 ASKS: list[dict[str, Any]] = [
     {"kind": "pairwise"},
     {"kind": "pairwise", "order": "random"},
+    {"kind": "pairwise", "verdict": "logprobs"},
     {"kind": "score"},
     {"kind": "score", "reference": "strong"},
     {"kind": "rubric", "criteria": CRITERIA},
