@@ -69,7 +69,7 @@ def read(path: Path) -> dict[str, Figure]:
     Raises:
         OSError, ValueError: not a file, or not JSON; or none of its figures has such arms.
     """
-    found = {}
+    found: dict[str, Figure] = {}
     for name, content in json.loads(path.read_text()).items():
         figure = {base: _arms(arms) for base, arms in content.items()} if isinstance(content, dict) else {}
         if figure and all(figure.values()):

@@ -4,7 +4,7 @@ Length is an effect of training, so this answers another question than the win r
 the raw figure always stands beside it.
 
 `table`      what was judged: preferences and lengths of arms x seeds x prompts
-`joint`      one GLM over all arms (the default method), many resamples at once
+`joint`      one GLM over all arms (the default method); `newton` is its step
 `minimal`    one GLM a checkpoint, as alpaca_eval's `length_controlled_minimal`
 `bootstrap`  resamples of prompts, each with a refit
 `trust`      what makes a fit not to be trusted

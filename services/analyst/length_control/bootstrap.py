@@ -1,8 +1,8 @@
 """A bootstrap over prompts, each resample with a refit, so that the interval carries the fit's own uncertainty.
 
 Efron and Tibshirani 1993, An Introduction to the Bootstrap. What is drawn is a prompt with all its judgements, of all
-arms and seeds: that keeps whatever makes them alike. Seeds are few and are not drawn; their variance is added as the
-contract has it (`crossed_from`).
+arms and seeds: that keeps whatever makes them alike. The scale of lengths is a constant of the analysis, and stays.
+Seeds are few and are not drawn; their variance is added as the contract has it (`crossed_from`).
 """
 
 from __future__ import annotations
@@ -43,10 +43,9 @@ def minimal_draws(
     table: LengthTable, weights: Floats, strengths: NDArray[np.float64]
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """Figures [resamples, arms, seeds] of one regression a checkpoint, with C as chosen on the whole table."""
-    _, arms, seeds = len(weights), len(table.arms), table.seeds
-    found = np.full((len(weights), arms, seeds), np.nan)
+    found = np.full((len(weights), len(table.arms), table.seeds), np.nan)
     converged = np.ones(len(weights), dtype=bool)
-    for arm, seed in np.ndindex(arms, seeds):
+    for arm, seed in np.ndindex(len(table.arms), table.seeds):
         y, x, judged = minimal_rows(table, arm, seed)
         if judged.any():
             fitted = minimal.lasso(y, x, weights[:, judged], float(strengths[arm, seed]))
@@ -70,9 +69,13 @@ def crossed_from(estimates: Floats, resampled: Floats, prompts: int) -> Crossed:
 
     With v the variance over resamples times n / (n - 1), in the contract's terms (services/analyst/intervals.py):
     vp = v(mean over seeds); vs = var(estimates) / S; r = (mean over seeds of v - vp) / (S - 1), because a seed's v is
-    its prompt part plus S r. V and df are as there.
+    its prompt part plus S r. V and df are as there. Resamples without a figure (none of an arm's few prompts was
+    drawn) are left out; the error is NaN where fewer than two have one.
     """
     seeds = len(estimates)
+    resampled = resampled[np.isfinite(resampled).all(axis=1)]
+    if len(resampled) < 2:
+        resampled = np.full((2, seeds), np.nan)
     grow = prompts / (prompts - 1)
     mean = np.asarray(estimates.mean())
     vp = np.asarray(resampled.mean(axis=1).var(ddof=1) * grow)

@@ -63,16 +63,21 @@ class LengthTable:
 
     @property
     def seeds(self) -> int:
-        return self.preferences.shape[1]
+        return int(self.preferences.shape[1])
 
     @property
     def prompts(self) -> int:
-        return self.preferences.shape[2]
+        return int(self.preferences.shape[2])
 
     @property
     def judged(self) -> NDArray[np.bool_]:
         """Where there is a preference."""
         return ~np.isnan(self.preferences)
+
+    @property
+    def shares_prompts(self) -> bool:
+        """Whether some prompt was judged more than once: from one judgement its difficulty cannot be told."""
+        return bool((self.judged.sum(axis=(0, 1)) > 1).any())
 
     @property
     def differences(self) -> Floats:

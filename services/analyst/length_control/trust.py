@@ -72,9 +72,12 @@ def _of_arm(name: str, wins: Floats, difference: Floats, lengths_differ: bool) -
     if min(won, lost) == 0:
         every = "lost" if won == 0 else "won"
         found.append(Concern("separation", f"{name} {every} every time: its log-odds have no limit", name))
-    elif min(won, lost) < LEAST_OUTCOMES or (decided := int((wins != 0.5).sum())) < 2 * LEAST_OUTCOMES:
-        kind = f"{won:g} wins and {lost:g} losses" if min(won, lost) < LEAST_OUTCOMES else f"{decided} decided"
-        found.append(Concern("few_decided", f"{name} has {kind}: too few to tell a length effect", name))
+    elif min(won, lost, float((wins != 0.5).sum()) / 2) < LEAST_OUTCOMES:
+        decided = int((wins != 0.5).sum())
+        text = (
+            f"{name} has {won:g} wins and {lost:g} losses, {decided} of them decided: too few to tell a length effect"
+        )
+        found.append(Concern("few_decided", text, name))
     longer, shorter = float((difference >= 0).mean()), float((difference <= 0).mean())
     if lengths_differ and min(longer, shorter) < LEAST_OVERLAP:
         side = "shorter" if longer < shorter else "longer"
@@ -101,13 +104,12 @@ def of_joint(table: LengthTable, fits: joint.Fits) -> list[Concern]:
         which = "prompts' difficulties" if sigma >= joint.MOST else "length slopes"
         found.append(Concern("strength_at_bound", f"{which} are not shrunk at all: their spread has no limit"))
     if len(table.arms) == 1:
-        text = "one arm alone: its slope is not shrunk, and difficulty cannot be told from chance"
-        return [*found, Concern("one_arm", text, serious=False)]
-    if tau <= joint.LEAST and table.scale > 0:
+        found.append(Concern("one_arm", "one arm alone: there is nothing to shrink its slope to", serious=False))
+    elif tau <= joint.LEAST and table.scale > 0:
         text = "length slopes differ by no more than chance: all arms have one"
         found.append(Concern("one_slope", text, serious=False))
     if sigma <= joint.LEAST:
-        text = "prompts' difficulties differ by no more than chance: none is taken"
+        text = "prompts' difficulties cannot be told from chance: none is taken"
         found.append(Concern("no_difficulty", text, serious=False))
     return found
 

@@ -65,7 +65,7 @@ def levels(path: Path, correlation: float = 0.0) -> dict[str, str]:
 
 def test_independent_errors_add_up() -> None:
     found = contrast_of(PAIR, ARMS, "figure", prompts=805)
-    assert (found.estimate, found.standard_error) == (8.0, pytest.approx(2.5))
+    assert found.estimate == 8.0 and found.standard_error == pytest.approx(2.5)
     assert found.interval[1] - found.estimate == pytest.approx(1.963 * 2.5, abs=1e-3)
     assert contrast_of(FOUR, ARMS, "figure", prompts=805).standard_error == pytest.approx(
         math.sqrt(1.5**2 + 2**2 + 1.2**2 + 1.6**2)

@@ -106,6 +106,14 @@ def test_a_raw_contrast_is_over_the_prompts_that_both_arms_have() -> None:
     assert found.contrast(GAIN).raw.prompts == 60
 
 
+def test_resamples_that_have_none_of_a_contrast_s_prompts_are_left_out_of_its_error() -> None:
+    given = table()
+    gaps = given.preferences.copy()
+    gaps[1, 0, 3:], gaps[1, 0, :3] = np.nan, [0.0, 1.0, 0.5]
+    beside = length_controlled(replace(given, preferences=gaps), resamples=200).contrast(GAIN)
+    assert beside.raw.prompts == 3 and np.isfinite(beside.raw.standard_error)
+
+
 @pytest.mark.parametrize("method", ["joint", "alpaca_eval_minimal"])
 @pytest.mark.parametrize(("wins", "figure"), [(1.0, 100.0), (0.0, 0.0)])
 def test_an_arm_that_wins_or_loses_always_is_at_the_end_and_not_trusted(
