@@ -74,9 +74,7 @@ def _of_arm(name: str, wins: Floats, difference: Floats, lengths_differ: bool) -
         found.append(Concern("separation", f"{name} {every} every time: its log-odds have no limit", name))
     elif min(won, lost, float((wins != 0.5).sum()) / 2) < LEAST_OUTCOMES:
         decided = int((wins != 0.5).sum())
-        text = (
-            f"{name} has {won:g} wins and {lost:g} losses, {decided} of them decided: too few to tell a length effect"
-        )
+        text = f"{name} has {won:g} wins and {lost:g} losses, {decided} decided: too few to tell a length effect"
         found.append(Concern("few_decided", text, name))
     longer, shorter = float((difference >= 0).mean()), float((difference <= 0).mean())
     if lengths_differ and min(longer, shorter) < LEAST_OVERLAP:
