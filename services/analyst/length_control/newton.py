@@ -97,7 +97,8 @@ def step(problem: Problem, weights: Floats, at: Fits, tolerance: float) -> Fits:
     resamples, arms, _ = at.intercepts.shape
     local = _local(problem, at)
     scaled = local.cross * (weights / local.own)[:, None, :]
-    inverse = np.linalg.inv(_hessian(problem, local, weights, at) - scaled @ local.cross.transpose(0, 2, 1))
+    schur = _hessian(problem, local, weights, at) - scaled @ local.cross.transpose(0, 2, 1)
+    inverse = np.asarray(np.linalg.inv(schur), dtype=np.float64)
     towards = _gradient(problem, local, weights, at) - (scaled @ local.pull[..., None])[..., 0]
     change = (inverse @ towards[..., None])[..., 0]
     change *= np.minimum(1, LONGEST_STEP / np.maximum(np.abs(change).max(axis=1, keepdims=True), 1e-300))
