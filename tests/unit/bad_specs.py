@@ -89,7 +89,6 @@ MONEY: list[Row] = [
     ({**critic(price="unknown"), "stage_budgets_usd": {"label": 5}}, "models.critic.price", "leave the budget out"),
     ({"models__critic": {"provider": "tgi", "base_url": "http://127.0.0.1:1"}, "budget_usd": 5},
      "models.critic.price", "no list price"),
-    ({**critic(mode="batch"), "budget_usd": 5}, "models.critic.mode", "or the budget"),
     (critic(price=None), "models.critic.price", "`price: unknown`"),
     (critic(model="gpt-4-0613", price=None), "models.critic.price", "'gpt-4-0613' at 127.0.0.1"),
     (critic(model="gpt-4-0613", price=None, base_url="http://api.openai.com.example.org/v1"), "models.critic.price",

@@ -55,7 +55,7 @@ def test_a_verdict_is_asked_for_in_the_form_that_is_read() -> None:
     [
         ("Verdict: A", "a"),
         ("Both are fine.\n\nVerdict: tie\n", "tie"),
-        ("Verdict: A\nOn second thought:\nVerdict: B", "b"),
+        ("Verdict: A\nOn second thought:\nVerdict: B", "unparsable"),
         ("**Verdict: B**", "b"),
         ("**Verdict:** A.", "a"),
         ("verdict: TIE", "tie"),
@@ -69,7 +69,7 @@ def test_a_verdict_is_asked_for_in_the_form_that_is_read() -> None:
         ("Verdict: Ä", "unparsable"),
     ],
 )
-def test_only_a_final_line_that_is_a_verdict_counts(text: str, verdict: str) -> None:
+def test_only_a_line_that_is_a_verdict_counts_and_two_that_differ_are_none(text: str, verdict: str) -> None:
     assert parse_verdict(text) == verdict
 
 
