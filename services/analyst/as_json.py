@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+from services.analyst.bootstrap import Checked
 from services.analyst.contrasts import ContrastResult
 from services.analyst.critics.as_json import card_dict
 from services.analyst.model import ArmReport, ContrastReport, Cost, MatrixReport, Report
@@ -129,12 +130,20 @@ def _cost(cost: Cost) -> dict[str, Any]:
 
 
 def _contrast(report: ContrastReport, whole: Report) -> dict[str, Any]:
-    verdict = whole.verdict
+    primary = (whole.verdict.contrast, whole.verdict.evaluation)
     return {
         evaluation: _result(result)
-        | {"exploratory": (report.contrast.name, evaluation) != (verdict.contrast, verdict.evaluation)}
+        | {"exploratory": (report.contrast.name, evaluation) != primary}
+        | ({"bootstrap": _bootstrap(whole.bootstrap)} if (report.contrast.name, evaluation) == primary else {})
         for evaluation, result in report.results.items()
     }
+
+
+def _bootstrap(checked: Checked | None) -> dict[str, Any] | None:
+    if checked is None:
+        return None
+    ends = {name: list(getattr(checked, name)) for name in ("percentile", "bca", "t")}
+    return {"over": "prompts", "resamples": checked.resamples, "alpha": checked.alpha, **ends, "apart": checked.apart}
 
 
 def _result(result: ContrastResult) -> dict[str, Any]:

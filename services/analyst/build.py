@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from services.analyst import bootstrap
 from services.analyst import verdict as verdicts
 from services.analyst.answer_notes import answer_notes
-from services.analyst.contrasts import Contrast, ContrastResult, compare, parse_contrasts
+from services.analyst.contrasts import Contrast, ContrastResult, compare, parse_contrasts, weigh
 from services.analyst.intervals import Method, crossed
 from services.analyst.model import ArmEstimate, ArmReport, ContrastReport, Cost, Report, ReportInputs, StageFacts
 from services.analyst.notes import notes_for
 from services.analyst.params import ReportParams
-from services.analyst.scores import ArmScores, assemble
+from services.analyst.scores import ArmScores, align, assemble
 
 Scores = Mapping[tuple[str, str], ArmScores]
 """By arm and evaluation, where all seeds are there."""
@@ -59,6 +60,7 @@ def build_report(
         alpha=alpha,
         scores_there=there,
         scores_total=len(params.scores),
+        bootstrap=_bootstrap(found, contrasts, scores, alpha),
     )
 
 
@@ -72,6 +74,18 @@ def complete_scores(inputs: ReportInputs) -> dict[tuple[str, str], ArmScores]:
         for (arm, evaluation), seeds in wanted.items()
         if set(inputs.scores.get((arm, evaluation), {})) == seeds
     }
+
+
+def _bootstrap(
+    verdict: verdicts.Verdict, contrasts: tuple[ContrastReport, ...], scores: Scores, alpha: float
+) -> bootstrap.Checked | None:
+    """The primary contrast's deciding interval checked; None where it is not there."""
+    primary = next(one for one in contrasts if one.contrast.name == verdict.contrast)
+    if verdict.evaluation not in primary.results:
+        return None
+    contrast = primary.contrast
+    aligned = align([scores[arm, verdict.evaluation] for arm in contrast.arms])
+    return bootstrap.check(weigh(aligned.values, contrast.weights), alpha)
 
 
 def cost_of(keys: Iterable[str], stages: Mapping[str, StageFacts]) -> Cost:

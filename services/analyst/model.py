@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from services.analyst.bootstrap import Checked
 from services.analyst.contrasts import Contrast, ContrastResult
 from services.analyst.critics.card import CriticCard
 from services.analyst.params import ArmParams, EvaluationParams, ReportParams
@@ -133,7 +134,10 @@ class Note:
 
 @dataclass(frozen=True)
 class Report:
-    """The whole report. `alpha` is the share of misses allowed to the deciding interval."""
+    """The whole report. `alpha` is the share of misses allowed to the deciding interval.
+
+    `bootstrap` checks that interval's part over prompts; None where the primary contrast is not there.
+    """
 
     name: str
     partial: bool
@@ -155,6 +159,7 @@ class Report:
     scores_there: int
     scores_total: int
     critics: tuple[CriticCard, ...] = ()
+    bootstrap: Checked | None = None
 
     @property
     def primary_result(self) -> ContrastResult | None:

@@ -27,7 +27,7 @@ from services.analyst.model import (
 )
 from services.analyst.params import EvaluationParams
 from services.analyst.spectext import line_of, spec_yaml
-from services.analyst.wording import decisions, number
+from services.analyst.wording import bootstrapped, decisions, number
 
 LEVELS = {
     "rl_adds_value": "RL adds value",
@@ -125,6 +125,7 @@ def context(report: Report, at: str = "", top: int = 1) -> dict[str, Any]:
         "examples": [(example, example_cards(example.completions)) for example in report.examples],
         "decisions": report.looks * report.cells,
         "since": decisions(report.looks, report.cells),
+        "bootstrap": None if report.bootstrap is None else bootstrapped(report.bootstrap),
     }
 
 
