@@ -21,8 +21,9 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from services.analyst.contrasts import estimate
-from services.analyst.intervals import RECIPE_SEEDS, Floats
+from services.analyst.intervals import Floats
 from services.analyst.verdict import claim
+from shared.power import RECIPE_SEEDS
 
 WEIGHTS = np.array([1.0, -1.0])
 BASELINE = 45.0

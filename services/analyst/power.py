@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-
-from services.analyst.intervals import RECIPE_SEEDS, Crossed, half_width, satterthwaite
+from services.analyst.intervals import Crossed
+from shared.power import RECIPE_SEEDS, Components
 
 SHARE = 0.7
 """A half-width of 0.7 delta leaves room to decide, for true differences that are not close to delta."""
@@ -33,31 +32,13 @@ class Needed:
     seeds_known: bool
 
 
-@dataclass(frozen=True)
-class Components:
-    """Variances of one judgement's difference: between prompts, between seeds, and what is left."""
-
-    prompt: float
-    seed: float
-    residual: float
-    recipe: bool
-
-    @classmethod
-    def of(cls, error: Crossed) -> Components:
-        """Moment estimates, none below zero."""
-        n, seeds = error.prompts, error.seeds
-        if seeds < RECIPE_SEEDS:
-            return cls(float(error.by_prompt) * n, 0.0, 0.0, recipe=False)
-        vp, vs, r = float(error.by_prompt), float(error.by_seed), float(error.residual)
-        return cls(max(vp - r, 0.0) * n, max(vs - r, 0.0) * seeds, r * seeds * n, recipe=True)
-
-    def half_width(self, prompts: int, seeds: int, alpha: float) -> float:
-        """The half-width to be expected with so many prompts and seeds."""
-        if not self.recipe:
-            return float(half_width(np.array(self.prompt / prompts), np.array(prompts - 1.0), alpha))
-        rest = self.residual / (seeds * prompts)
-        vp, vs, r = (np.array(v) for v in (self.prompt / prompts + rest, self.seed / seeds + rest, rest))
-        return float(half_width(np.maximum(vp + vs - r, vp), satterthwaite(vp, vs, r, prompts, seeds), alpha))
+def components(error: Crossed) -> Components:
+    """Moment estimates of the variances behind a measured error, none below zero."""
+    n, seeds = error.prompts, error.seeds
+    vp, vs, r = float(error.by_prompt), float(error.by_seed), float(error.residual)
+    if seeds < RECIPE_SEEDS:
+        return Components(vp * n, 0.0, 0.0, recipe=False)
+    return Components(max(vp - r, 0.0) * n, max(vs - r, 0.0) * seeds, r * seeds * n, recipe=True)
 
 
 def needed(error: Crossed, delta: float, alpha: float = 0.05) -> Needed | None:
@@ -65,7 +46,7 @@ def needed(error: Crossed, delta: float, alpha: float = 0.05) -> Needed | None:
     target = SHARE * abs(delta)
     if target == 0 or float(error.half_width(alpha)) <= target:
         return None
-    parts = Components.of(error)
+    parts = components(error)
     prompts = _fewest_prompts(parts, error.seeds, target, alpha, error.prompts, MOST_PROMPTS)
     if not parts.recipe:
         return Needed(target, prompts, None, None, seeds_known=False)
