@@ -76,7 +76,7 @@ def plan(resolved: Resolved) -> Plan:
     for cell in drawn:
         stages_of = _stages_of_arms(build, cell)
         tables[cell.name] = report_params(
-            resolved, cell.spec, list(stages_of), cell.starts, cell.scores, cell.training, stages_of, build.stages
+            resolved, cell.spec, cell.starts, cell.scores, cell.training, stages_of, _recipes(build, cell), build.stages
         )
     if spec.critic_check is not None:
         for name in critics_of(spec):
@@ -144,6 +144,16 @@ def _stages_of_arms(build: PlanBuilder, cell: _CellPlan) -> dict[str, list[str]]
         for key in keys:
             build.stages[key].arms.append(in_cell(cell.name, arm))
     return found
+
+
+def _recipes(build: PlanBuilder, cell: _CellPlan) -> dict[str, list[list[str]]]:
+    """For every arm, the stages that make its model, a list a seed; evaluation is not among them."""
+    drawn = Plan(build.stages, "")
+    last = {(row["arm"], row["seed"]): cell.inputs[row["input"]] for row in cell.training}
+    recipes: dict[str, list[list[str]]] = {}
+    for (arm, _), key in last.items():
+        recipes.setdefault(arm, []).append(drawn.ancestors([key]))
+    return recipes
 
 
 class PlanBuilder:

@@ -19,6 +19,9 @@ RECIPE_SEEDS = 3
 """From so many seeds on, the variance between seeds is estimated and the interval speaks of the recipe."""
 SEEN = 0.8
 """The share of experiments in which a difference must be seen to count as one that can be."""
+SHARE = 0.7
+"""A half-width of 0.7 delta leaves room to decide, for true differences that are not close to delta."""
+MOST_PROMPTS = 1_000_000
 PANELS = 128
 """Of Simpson's rule."""
 _normal = NormalDist()
@@ -58,6 +61,15 @@ class Components:
         for _ in range(30):
             middle = (low + high) / 2
             low, high = (low, middle) if self._seen(middle, prompts, seeds, widths) >= share else (middle, high)
+        return high
+
+    def fewest_prompts(self, seeds: int, target: float, alpha: float, low: int, high: int) -> int | None:
+        """The smallest n in (low, high] whose half-width is `target` or less; None where `high` is not enough."""
+        if self.half_width(high, seeds, alpha) > target:
+            return None
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.half_width(middle, seeds, alpha) <= target else (middle, high)
         return high
 
     def _seen(self, distance: float, prompts: int, seeds: int, widths: Widths) -> float:

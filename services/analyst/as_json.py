@@ -32,6 +32,9 @@ def as_dict(report: Report) -> dict[str, Any]:
         "verdict": _verdict(report.verdict),
         "arms": {arm.name: _arm(arm) for arm in report.arms},
         "contrasts": {one.contrast.name: _contrast(one, report) for one in report.contrasts},
+        "matches": {
+            name: {quantity: list(both) for quantity, both in sides.items()} for name, sides in report.matches.items()
+        },
         "evaluations": {name: evaluation.model_dump() for name, evaluation in report.evaluations.items()},
         "cost": _cost(report.total),
         "scores": {"there": report.scores_there, "total": report.scores_total},
@@ -55,12 +58,12 @@ def matrix_dict(report: MatrixReport) -> dict[str, Any]:
         "seeds": list(report.first.seeds),
         "verdict": _verdict(report.verdict) | {"cells": {level: list(of) for level, of in report.levels.items()}},
         "cells": {
-            name: {field: cell[field] for field in ("verdict", "arms", "contrasts", "evaluations", "scores")}
+            name: {field: cell[field] for field in ("verdict", "arms", "contrasts", "matches", "evaluations", "scores")}
             for name, cell in cells.items()
         },
         **{
             field: {in_cell(name, one): value for name, cell in cells.items() for one, value in cell[field].items()}
-            for field in ("arms", "contrasts")
+            for field in ("arms", "contrasts", "matches")
         },
         "cost": _cost(report.total),
         "scores": {"there": report.scores_there, "total": report.scores_total},

@@ -9,6 +9,7 @@ from services.analyst import verdict as verdicts
 from services.analyst.answer_notes import answer_notes
 from services.analyst.contrasts import Contrast, ContrastResult, compare, parse_contrasts, weigh
 from services.analyst.intervals import Method, crossed
+from services.analyst.match import used
 from services.analyst.model import ArmEstimate, ArmReport, ContrastReport, Cost, Report, ReportInputs, StageFacts
 from services.analyst.notes import notes_for
 from services.analyst.params import ReportParams
@@ -44,7 +45,7 @@ def build_report(
         name=params.name,
         partial=partial,
         verdict=found,
-        arms=_arms(params, scores, costs, method),
+        arms=_arms(params, scores, costs, inputs.stages, method),
         contrasts=contrasts,
         evaluations=params.evaluations,
         notes=(*notes_for(params, contrasts, scores, partial), *answer_notes(inputs.stages.values())),
@@ -124,7 +125,13 @@ def _contrast(contrast: Contrast, params: ReportParams, scores: Scores, alpha: f
     return ContrastReport(contrast, results, tuple(pending), tuple(absent))
 
 
-def _arms(params: ReportParams, scores: Scores, costs: Mapping[str, Cost], method: Method) -> tuple[ArmReport, ...]:
+def _arms(
+    params: ReportParams,
+    scores: Scores,
+    costs: Mapping[str, Cost],
+    stages: Mapping[str, StageFacts],
+    method: Method,
+) -> tuple[ArmReport, ...]:
     return tuple(
         ArmReport(
             name,
@@ -136,6 +143,7 @@ def _arms(params: ReportParams, scores: Scores, costs: Mapping[str, Cost], metho
                 and (found := arm_estimate(scores[name, evaluation], method)) is not None
             },
             costs.get(name, Cost()),
+            used(params.recipes[name], stages) if name in params.recipes else None,
         )
         for name, arm in params.arms.items()
     )

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from services.analyst.bootstrap import Checked
 from services.analyst.contrasts import Contrast, ContrastResult
 from services.analyst.critics.card import CriticCard
+from services.analyst.match import Sides, Used, sides
 from services.analyst.params import ArmParams, EvaluationParams, ReportParams
 from services.analyst.scores import SeedScores
 from services.analyst.verdict import Level, Verdict
@@ -19,7 +20,8 @@ from shared.matrix import in_cell
 class StageFacts:
     """A committed stage, from its manifest. Times are ISO 8601 in UTC, cost in US dollars and device seconds.
 
-    `outcomes` and `reasked` count the answers it counts with, and those that were asked again (shared.llm.outcomes).
+    `metrics` are those that the stage left beside its files; of them `outcomes` and `reasked` count the answers it
+    counts with, and those that were asked again (shared.llm.outcomes).
     """
 
     key: str
@@ -29,6 +31,7 @@ class StageFacts:
     finished: str
     usd: float = 0.0
     device_seconds: float = 0.0
+    metrics: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     outcomes: Mapping[str, int] = field(default_factory=dict)
     reasked: Mapping[str, int] = field(default_factory=dict)
@@ -107,10 +110,13 @@ class Cost:
 
 @dataclass(frozen=True)
 class ArmReport:
+    """An arm's results and its price; `used` is what makes its model, None where that is not there yet."""
+
     name: str
     params: ArmParams
     evaluations: Mapping[str, ArmEstimate]
     cost: Cost
+    used: Used | None = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +166,17 @@ class Report:
     scores_total: int
     critics: tuple[CriticCard, ...] = ()
     bootstrap: Checked | None = None
+
+    @property
+    def matches(self) -> dict[str, Sides]:
+        """What both arms of every contrast of two arms were made with, where that is known."""
+        made = {arm.name: arm.used for arm in self.arms}
+        found = {}
+        for one in self.contrasts:
+            a, b = (made.get(arm) for arm in one.contrast.pair or ("", ""))
+            if a is not None and b is not None:
+                found[one.contrast.name] = sides(a, b)
+        return found
 
     @property
     def primary_result(self) -> ContrastResult | None:

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from services.analyst import curves, forest
 from services.analyst.contrasts import ContrastResult
 from services.analyst.critics.view import views
+from services.analyst.match_page import MATCH_TITLES, match_rows
 from services.analyst.model import (
     ArmEstimate,
     ArmReport,
@@ -123,6 +124,8 @@ def context(report: Report, at: str = "", top: int = 1) -> dict[str, Any]:
         "curves": [(title, Markup(svg)) for title, svg in curves.figures(report.curves, 348, 236, at)],
         "legend": curves.styles(report.curves),
         "examples": [(example, example_cards(example.completions)) for example in report.examples],
+        "matches": match_rows(report),
+        "match_titles": MATCH_TITLES,
         "decisions": report.looks * report.cells,
         "since": decisions(report.looks, report.cells),
         "bootstrap": None if report.bootstrap is None else bootstrapped(report.bootstrap),

@@ -74,6 +74,13 @@ class CheckParams(Params):
     tuning_trials: dict[str, int] = {}
 
 
+class RecipeParams(Params):
+    """What makes an arm's model: how many train prompts it uses, and the keys of its stages, a list a seed."""
+
+    prompts: int
+    stages: list[list[str]]
+
+
 class ReportParams(Params):
     """All that the report must know of the experiment besides its artifacts.
 
@@ -95,6 +102,7 @@ class ReportParams(Params):
     looks: int = 1
     checks: CheckParams = CheckParams()
     stages: dict[str, list[tuple[str, str]]] = {}
+    recipes: dict[str, RecipeParams] = {}
     near_duplicates: int = 0
     null_completions: list[str] = []
     cell: str = ""

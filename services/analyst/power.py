@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from services.analyst.intervals import Crossed
-from shared.power import RECIPE_SEEDS, Components
+from shared.power import MOST_PROMPTS, RECIPE_SEEDS, SHARE, Components
 
-SHARE = 0.7
-"""A half-width of 0.7 delta leaves room to decide, for true differences that are not close to delta."""
-MOST_PROMPTS = 1_000_000
 MOST_SEEDS = 200
 RUN_IN_JUDGEMENTS = 1_000
 """One more seed trains every arm again: taken to cost as much as so many more prompts."""
@@ -47,7 +44,7 @@ def needed(error: Crossed, delta: float, alpha: float = 0.05) -> Needed | None:
     if target == 0 or float(error.half_width(alpha)) <= target:
         return None
     parts = components(error)
-    prompts = _fewest_prompts(parts, error.seeds, target, alpha, error.prompts, MOST_PROMPTS)
+    prompts = parts.fewest_prompts(error.seeds, target, alpha, error.prompts, MOST_PROMPTS)
     if not parts.recipe:
         return Needed(target, prompts, None, None, seeds_known=False)
     seeds = next(
@@ -57,22 +54,12 @@ def needed(error: Crossed, delta: float, alpha: float = 0.05) -> Needed | None:
     return Needed(target, prompts, seeds, both, seeds_known=True)
 
 
-def _fewest_prompts(parts: Components, seeds: int, target: float, alpha: float, low: int, high: int) -> int | None:
-    """The smallest n in (low, high] that reaches `target`; the half-width falls as n grows."""
-    if parts.half_width(high, seeds, alpha) > target:
-        return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if parts.half_width(middle, seeds, alpha) <= target else (middle, high)
-    return high
-
-
 def _mixture(parts: Components, error: Crossed, target: float, alpha: float) -> tuple[int, int] | None:
     """(prompts, seeds) that cost least, among numbers of seeds a fifth apart."""
     ladder = sorted({round(error.seeds * 1.2**step) for step in range(40)} | {error.seeds})
     choices = []
     for seeds in (s for _, s in pairwise(ladder) if s <= MOST_SEEDS):
-        n = _fewest_prompts(parts, seeds, target, alpha, error.prompts, MOST_PROMPTS)
+        n = parts.fewest_prompts(seeds, target, alpha, error.prompts, MOST_PROMPTS)
         if n is not None:
             choices.append((n, seeds))
     return min(choices, key=lambda size: (size[0] + RUN_IN_JUDGEMENTS) * size[1], default=None)

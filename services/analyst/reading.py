@@ -69,6 +69,7 @@ def stage_facts(manifest: Manifest) -> StageFacts:
         finished=manifest.finished,
         usd=manifest.cost.usd,
         device_seconds=manifest.cost.device_seconds,
+        metrics=manifest.metrics,
         versions=manifest.versions,
         outcomes=manifest.metrics.get("outcomes", {}),
         reasked=manifest.metrics.get("reasked", {}),
