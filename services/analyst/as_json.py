@@ -137,9 +137,15 @@ def _contrast(report: ContrastReport, whole: Report) -> dict[str, Any]:
     return {
         evaluation: _result(result)
         | {"exploratory": (report.contrast.name, evaluation) != primary}
-        | ({"bootstrap": _bootstrap(whole.bootstrap)} if (report.contrast.name, evaluation) == primary else {})
+        | (_primary(whole) if (report.contrast.name, evaluation) == primary else {})
         for evaluation, result in report.results.items()
     }
+
+
+def _primary(report: Report) -> dict[str, Any]:
+    """What is said of the primary alone: its checks."""
+    orders = {order.replace(" ", "_"): _result(found) for order, found in report.orders.items()}
+    return {"bootstrap": _bootstrap(report.bootstrap), "orders": orders or None}
 
 
 def _bootstrap(checked: Checked | None) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from services.analyst.intervals import Method, crossed
 from services.analyst.match import used
 from services.analyst.model import ArmEstimate, ArmReport, ContrastReport, Cost, Report, ReportInputs, StageFacts
 from services.analyst.notes import notes_for
+from services.analyst.orders import under_each_order
 from services.analyst.params import ReportParams
 from services.analyst.scores import ArmScores, align, assemble
 
@@ -62,6 +63,7 @@ def build_report(
         scores_there=there,
         scores_total=len(params.scores),
         bootstrap=_bootstrap(found, contrasts, scores, alpha),
+        orders=_orders(found, contrasts, inputs, alpha, method),
     )
 
 
@@ -87,6 +89,20 @@ def _bootstrap(
     contrast = primary.contrast
     aligned = align([scores[arm, verdict.evaluation] for arm in contrast.arms])
     return bootstrap.check(weigh(aligned.values, contrast.weights), alpha)
+
+
+def _orders(
+    verdict: verdicts.Verdict,
+    contrasts: tuple[ContrastReport, ...],
+    inputs: ReportInputs,
+    alpha: float,
+    method: Method,
+) -> dict[str, ContrastResult]:
+    """The primary contrast in each order, once all of it is there."""
+    primary = next(one for one in contrasts if one.contrast.name == verdict.contrast)
+    if verdict.evaluation not in primary.results:
+        return {}
+    return under_each_order(primary.contrast, verdict.evaluation, inputs.orders, alpha, method)
 
 
 def cost_of(keys: Iterable[str], stages: Mapping[str, StageFacts]) -> Cost:

@@ -10,6 +10,7 @@ from services.analyst.bootstrap import Checked
 from services.analyst.contrasts import Contrast, ContrastResult
 from services.analyst.critics.card import CriticCard
 from services.analyst.match import Sides, Used, sides
+from services.analyst.orders import ByOrder
 from services.analyst.params import ArmParams, EvaluationParams, ReportParams
 from services.analyst.scores import SeedScores
 from services.analyst.verdict import Level, Verdict
@@ -75,7 +76,8 @@ class Example:
 class ReportInputs:
     """Everything that was read: scores by (arm, evaluation) and seed, and whatever else is there already.
 
-    `examples` are of the evaluation `examples_of`, first seed.
+    `examples` are of the evaluation `examples_of`, first seed; `orders` has the primary evaluation's scores in each
+    order alone, by arm and seed.
     """
 
     params: ReportParams
@@ -84,6 +86,7 @@ class ReportInputs:
     curves: tuple[Curve, ...] = ()
     examples: tuple[Example, ...] = ()
     examples_of: str | None = None
+    orders: Mapping[str, Mapping[int, ByOrder]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,8 @@ class Note:
 class Report:
     """The whole report. `alpha` is the share of misses allowed to the deciding interval.
 
-    `bootstrap` checks that interval's part over prompts; None where the primary contrast is not there.
+    `bootstrap` checks that interval's part over prompts; None where the primary contrast is not there. `orders` has
+    the primary contrast as judged in each order alone; empty where not both were asked.
     """
 
     name: str
@@ -166,6 +170,7 @@ class Report:
     scores_total: int
     critics: tuple[CriticCard, ...] = ()
     bootstrap: Checked | None = None
+    orders: Mapping[str, ContrastResult] = field(default_factory=dict)
 
     @property
     def matches(self) -> dict[str, Sides]:

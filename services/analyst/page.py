@@ -28,7 +28,7 @@ from services.analyst.model import (
 )
 from services.analyst.params import EvaluationParams
 from services.analyst.spectext import line_of, spec_yaml
-from services.analyst.wording import bootstrapped, decisions, number
+from services.analyst.wording import bootstrapped, decisions, in_each_order, number
 
 LEVELS = {
     "rl_adds_value": "RL adds value",
@@ -128,7 +128,10 @@ def context(report: Report, at: str = "", top: int = 1) -> dict[str, Any]:
         "match_titles": MATCH_TITLES,
         "decisions": report.looks * report.cells,
         "since": decisions(report.looks, report.cells),
-        "bootstrap": None if report.bootstrap is None else bootstrapped(report.bootstrap),
+        "checks": [
+            *([bootstrapped(report.bootstrap)] if report.bootstrap is not None else []),
+            *([in_each_order(report.orders)] if report.orders else []),
+        ],
     }
 
 
