@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from typing import Any
 
 from services.analyst.bootstrap import Checked
@@ -32,6 +33,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "verdict": _verdict(report.verdict),
         "arms": {arm.name: _arm(arm) for arm in report.arms},
         "contrasts": {one.contrast.name: _contrast(one, report) for one in report.contrasts},
+        "frontier": None if report.frontier is None else asdict(report.frontier),
         "matches": {
             name: {quantity: list(both) for quantity, both in sides.items()} for name, sides in report.matches.items()
         },
@@ -58,7 +60,10 @@ def matrix_dict(report: MatrixReport) -> dict[str, Any]:
         "seeds": list(report.first.seeds),
         "verdict": _verdict(report.verdict) | {"cells": {level: list(of) for level, of in report.levels.items()}},
         "cells": {
-            name: {field: cell[field] for field in ("verdict", "arms", "contrasts", "matches", "evaluations", "scores")}
+            name: {
+                field: cell[field]
+                for field in ("verdict", "arms", "contrasts", "frontier", "matches", "evaluations", "scores")
+            }
             for name, cell in cells.items()
         },
         **{

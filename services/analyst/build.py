@@ -8,6 +8,7 @@ from services.analyst import bootstrap
 from services.analyst import verdict as verdicts
 from services.analyst.answer_notes import answer_notes
 from services.analyst.contrasts import Contrast, ContrastResult, compare, parse_contrasts, weigh
+from services.analyst.frontier import Frontier, frontier, prices
 from services.analyst.intervals import Method, crossed
 from services.analyst.match import used
 from services.analyst.model import ArmEstimate, ArmReport, ContrastReport, Cost, Report, ReportInputs, StageFacts
@@ -42,11 +43,12 @@ def build_report(
     there = sum(row.seed in inputs.scores.get((row.arm, row.evaluation), {}) for row in params.scores)
     costs = {arm: cost_of((key for _, key in stages), inputs.stages) for arm, stages in params.stages.items()}
     found = _verdict(params, contrasts, scores, costs, alpha, there, partial, elsewhere)
+    arms = _arms(params, scores, costs, inputs.stages, method)
     return Report(
         name=params.name,
         partial=partial,
         verdict=found,
-        arms=_arms(params, scores, costs, inputs.stages, method),
+        arms=arms,
         contrasts=contrasts,
         evaluations=params.evaluations,
         notes=(*notes_for(params, contrasts, scores, partial), *answer_notes(inputs.stages.values())),
@@ -63,6 +65,7 @@ def build_report(
         scores_there=there,
         scores_total=len(params.scores),
         bootstrap=_bootstrap(found, contrasts, scores, alpha),
+        frontier=_frontier(params, arms, contrasts, inputs.stages),
         orders=_orders(found, contrasts, inputs, alpha, method),
     )
 
@@ -105,6 +108,20 @@ def _orders(
     return under_each_order(primary.contrast, verdict.evaluation, inputs.orders, alpha, method)
 
 
+def _frontier(
+    params: ReportParams,
+    arms: Iterable[ArmReport],
+    contrasts: Iterable[ContrastReport],
+    stages: Mapping[str, StageFacts],
+) -> Frontier | None:
+    """Cost against quality under the primary evaluation."""
+    evaluation = params.primary.evaluation
+    found = {arm.name: arm.evaluations[evaluation] for arm in arms if evaluation in arm.evaluations}
+    scores = {arm: (one.estimate, one.interval) for arm, one in found.items()}
+    results = [one.results[evaluation] for one in contrasts if evaluation in one.results]
+    return frontier(params, prices(params, stages), scores, results)
+
+
 def cost_of(keys: Iterable[str], stages: Mapping[str, StageFacts]) -> Cost:
     """The sum over distinct stages."""
     distinct = set(keys)
@@ -121,8 +138,9 @@ def delta_of(params: ReportParams, costs: Mapping[str, Cost], pair: tuple[str, s
     """Delta in points: as given, or the arms' difference in cost over the price of a point."""
     if params.delta.usd_per_point is None:
         return 2.0 if params.delta.points is None else params.delta.points
-    a, b = (costs.get(arm, Cost()) for arm in pair)
-    return (a.usd - b.usd) / params.delta.usd_per_point
+    hour = params.device_hour_usd or 0.0
+    a, b = (cost.usd + cost.device_hours * hour for cost in (costs.get(arm, Cost()) for arm in pair))
+    return (a - b) / params.delta.usd_per_point
 
 
 def _contrast(contrast: Contrast, params: ReportParams, scores: Scores, alpha: float, method: Method) -> ContrastReport:

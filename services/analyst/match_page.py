@@ -19,6 +19,7 @@ MATCH_TITLES = (
     "US dollars",
     "Device hours",
 )
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 ALIKE = 0.05
 """Two sides that differ by less than such a share of the larger count as matched."""
 
@@ -65,7 +66,13 @@ def _amount(title: str, value: float | None) -> str:
     if value is None:
         return "?"
     if title.startswith("FLOPs"):
-        return f"{value:.2g}" if value else "0"
+        return _power_of_ten(value) if value else "0"
     if title in ("US dollars", "Device hours"):
         return "0" if value == 0 else f"{value:,.2f}" if value >= 0.01 else f"{value:.2g}"
     return f"{value:,.0f}"
+
+
+def _power_of_ten(value: float) -> str:
+    """`6.4 × 10⁸`."""
+    digits, power = f"{value:.1e}".split("e")
+    return f"{digits} × 10{str(int(power)).translate(RAISED)}"

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from services.analyst.bootstrap import Checked
 from services.analyst.contrasts import Contrast, ContrastResult
 from services.analyst.critics.card import CriticCard
+from services.analyst.frontier import Frontier
 from services.analyst.match import Sides, Used, sides
 from services.analyst.orders import ByOrder
 from services.analyst.params import ArmParams, EvaluationParams, ReportParams
@@ -170,6 +171,7 @@ class Report:
     scores_total: int
     critics: tuple[CriticCard, ...] = ()
     bootstrap: Checked | None = None
+    frontier: Frontier | None = None
     orders: Mapping[str, ContrastResult] = field(default_factory=dict)
 
     @property

@@ -114,6 +114,18 @@ class ReportParams(Params):
         return self.looks * self.cells
 
     @property
+    def device_hour_usd(self) -> float | None:
+        """The spec's price of an hour on a device; None where it gives none."""
+        price = self.spec.get("device_hour_usd")
+        return None if price is None else float(price)
+
+    @property
+    def bases(self) -> int:
+        """How many base models the spec trains."""
+        axis = (self.spec.get("matrix") or {}).get("policies")
+        return max(1, len(axis or self.spec.get("policies", ())))
+
+    @property
     def name(self) -> str:
         return str(self.spec.get("name", ""))
 
