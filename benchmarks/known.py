@@ -152,8 +152,10 @@ def components(error: Crossed) -> Components:
 
 def pooled(parts: list[Components]) -> Components:
     """The mean of components."""
-    means = (float(np.mean([getattr(one, name) for one in parts])) for name in ("prompt", "seed", "residual"))
-    return Components(*means, recipe=parts[0].recipe)
+    prompt, seed, residual = (
+        float(np.mean([getattr(one, name) for one in parts])) for name in ("prompt", "seed", "residual")
+    )
+    return Components(prompt, seed, residual, recipe=parts[0].recipe)
 
 
 def main() -> None:

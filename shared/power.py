@@ -154,7 +154,7 @@ def t_quantile(share: float, df: float) -> float:
 def t_below(t: float, df: float) -> float:
     """The share of Student's t below `t` >= 0: 1/2 + c * integral of cos(a)^(df-1) from 0 to atan(t/sqrt(df))."""
     step = math.atan(t / math.sqrt(df)) / PANELS
-    heights = [math.cos(place * step) ** (df - 1) for place in range(PANELS + 1)]
+    heights: list[float] = [math.cos(place * step) ** (df - 1) for place in range(PANELS + 1)]
     area = step / 3 * (heights[0] + 4 * sum(heights[1::2]) + 2 * sum(heights[2:-1:2]) + heights[-1])
     return 0.5 + math.exp(_log_c(df)) * area
 

@@ -70,6 +70,7 @@ def matrix_dict(report: MatrixReport) -> dict[str, Any]:
             field: {in_cell(name, one): value for name, cell in cells.items() for one, value in cell[field].items()}
             for field in ("arms", "contrasts", "matches")
         },
+        "disagreement": None if report.disagreement is None else asdict(report.disagreement),
         "cost": _cost(report.total),
         "scores": {"there": report.scores_there, "total": report.scores_total},
         "critics": {card.name: card_dict(card) for card in report.critics},

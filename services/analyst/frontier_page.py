@@ -59,11 +59,19 @@ def frontier_view(found: Frontier | None, at: str = "") -> View | None:
 
 def _row(point: Point) -> Row:
     price = point.price
-    amounts = (dollars(value) for value in (price.alone, price.marginal, price.reusable, price.spread))
     hours = f"{price.device_hours:.2f}" if price.device_hours >= 0.1 else f"{price.device_hours:.4f}"
     low, high = point.interval
     score = f"{number(point.estimate)} ({number(low)} to {number(high)})"
-    return Row(point.arm, point.on_frontier, score, *amounts, hours)
+    return Row(
+        arm=point.arm,
+        best=point.on_frontier,
+        score=score,
+        alone=dollars(price.alone),
+        marginal=dollars(price.marginal),
+        reusable=dollars(price.reusable),
+        spread=dollars(price.spread),
+        hours=hours,
+    )
 
 
 def _net(one: Net) -> str:

@@ -115,8 +115,8 @@ def training_flops(stage: Stage, parameters: float | None) -> float | None:
     if parameters is None or tokens is None:
         return None
     if stage.kind != "rl":
-        return 6.0 * parameters * tokens
-    return None if not epochs else parameters * tokens * (6.0 + 2.0 / epochs)
+        return 6.0 * parameters * float(tokens)
+    return None if not epochs else parameters * float(tokens) * (6.0 + 2.0 / float(epochs))
 
 
 def sampling_flops(stage: Stage, parameters: float | None) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from services.analyst.bootstrap import Checked
 from services.analyst.contrasts import Contrast, ContrastResult
 from services.analyst.critics.card import CriticCard
+from services.analyst.disagreement import Disagreement
 from services.analyst.frontier import Frontier
 from services.analyst.match import Sides, Used, sides
 from services.analyst.orders import ByOrder
@@ -196,6 +197,8 @@ class Report:
 class MatrixReport:
     """The reports of a matrix's cells by their names, and what is said of all of them; `levels` has each one's cells.
 
+    `disagreement` models the primary contrast over the axes; None while cells are missing or where it is not in points.
+
     Arms and contrasts are called `<name> [<cell>]` wherever those of several cells stand together.
     """
 
@@ -209,6 +212,7 @@ class MatrixReport:
     stages: tuple[tuple[StageFacts, tuple[str, ...]], ...]
     spec: Mapping[str, Any]
     critics: tuple[CriticCard, ...] = ()
+    disagreement: Disagreement | None = None
 
     @property
     def first(self) -> Report:

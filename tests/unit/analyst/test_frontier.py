@@ -59,7 +59,7 @@ def test_demonstrations_are_spread_over_base_models_and_labels_are_not(whole: Re
     recipe = whole.params.recipes["rlaif-weak"].stages[0]
     teach = next(key for key in recipe if whole.stages[key].kind == "teach")
     stages = {**whole.stages, teach: replace(whole.stages[teach], usd=6.0)}
-    policies = {name: {} for name in ("a", "b", "c")}
+    policies: dict[str, dict[str, Any]] = {name: {} for name in ("a", "b", "c")}
     found = prices(priced(whole, policies=policies).params, stages)["rlaif-weak"]
     assert found.reusable == 6.0
     assert found.spread == pytest.approx(found.alone - 6.0 + 2.0)
