@@ -1,7 +1,7 @@
 """Does the interval cover the truth as often as it says? Simulated judgements, through the report's own function.
 
 Run it: `python -m benchmarks.calibration [--tables 10000] [--full]` (about two minutes on one core; the full grid with
-2,000 tables a setting about five). Every table has prompts of different difficulty that both arms share, a part that
+2,000 tables a setting about seven). Every table has prompts of different difficulty that both arms share, a part that
 only one arm finds hard, ties, a judge with a position bias asked in both orders, and seeds whose checkpoints differ.
 All latent parts are Gaussian and the judge is a probit with two thresholds, so that an arm's true mean score is known
 in closed form: of the recipe (seeds and prompts averaged) for S >= 3, of the checkpoints (prompts averaged) for S < 3.

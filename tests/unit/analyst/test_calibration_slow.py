@@ -23,10 +23,11 @@ def test_coverage_and_false_claims(setting: Setting) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("correlation", [0.0, 0.25, 0.5])
 def test_coverage_over_the_full_grid(correlation: float) -> None:
-    for setting in full_grid():
-        if setting.correlation == correlation and setting.prompts == 200:
-            out = measure(setting, count=1000, judge=VARIED)
-            assert 91 <= out.covers <= 98.5, setting
+    settings = [one for one in full_grid() if (one.correlation, one.prompts) == (correlation, 200)]
+    found = [measure(setting, count=1000, judge=VARIED).covers for setting in settings]
+    assert 94 <= np.mean(found) <= 96
+    # Of three seeds that differ by five points, 91.5%: the degrees of freedom are then too many. 2.5 is three errors.
+    assert min(found) >= 91.5 - 2.5 and max(found) <= 99
 
 
 @pytest.mark.parametrize(("correlation", "baseline"), [(0.0, 50.0), (0.25, 10.0), (0.5, 88.0)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.known import DELTA, WORLDS, World, pooled, simulate
+from benchmarks.known import DELTA, WORLDS, World, pilot, simulate
 
 ids = [world.name for world in WORLDS]
 
@@ -13,13 +13,13 @@ ids = [world.name for world in WORLDS]
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("world", WORLDS, ids=ids)
 def test_coverage_wrong_claims_and_power(world: World) -> None:
-    parts = pooled(simulate(world, DELTA, 400, seed=1).parts)
-    seen = parts.smallest_seen(world.prompts, world.seeds, world.alpha)
+    seen = pilot(world, DELTA).smallest_seen(world.prompts, world.seeds, world.alpha)
     for difference in (0.0, DELTA, DELTA + seen):
         out = simulate(world, difference, 10_000)
         assert 92.5 <= out.share("covered") <= 98
         assert out.share("any_wrong") <= 7.5
         if difference != DELTA and not world.labelled:
+            parts = pilot(world, difference)
             power = 100 * parts.power(abs(difference - DELTA), world.prompts, world.seeds, world.alpha)
             assert out.share("right") == pytest.approx(power, abs=3)
         if world.longer or world.favours:
