@@ -3,11 +3,12 @@
     experiments/<id>/grants/<purse>.<seq>.<kind>-<stage>.<nanodollars>.<writer>    a purse may spend so much in all
     experiments/<id>/grants/<purse>.closed.<kind>-<stage>.<nanodollars>            it spent so much, and is closed
 
-A purse belongs to one attempt in one process. It asks with rising `seq` numbers, and heeds an answer to its newest
-question alone; a question says the `limit` that it has, which it may have lowered before. So a purse's newest records
-bound it: no later one is below a limit that the purse still uses. A conductor writes a record, lists the folder, and
-answers only if all that counts stays within the budget; else it takes its own record back. Whichever of two records was
-written last, its writer has seen the other: two conductors never pass the budget together. Amounts are nanodollars.
+A purse belongs to one attempt in one process, or to one batch (`batch_purse`), whose requests may be out for a day. It
+asks with rising `seq` numbers, and heeds an answer to its newest question alone; a question says the `limit` that it
+has, which it may have lowered before. So a purse's newest records bound it: no later one is below a limit that it
+still uses. A conductor writes a record, lists the folder, and answers only if all that counts stays within the budget;
+else it takes its own record back. Whichever of two records was written last, its writer has seen the other: two
+conductors never pass the budget together. Amounts are nanodollars.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ NANO = 1_000_000_000
 UNBOUNDED = 2**62
 PaidKind = Literal["teach", "label", "judge"]
 PAID_KINDS: tuple[str, ...] = get_args(PaidKind)
+BATCH = "batch"
 RECORD = re.compile(r"/grants/([0-9a-z]+)\.(\d{6}|closed)\.([a-z]+)-([0-9a-f]*)\.(\d+)(?:\.[0-9a-z]+)?$")
 
 
@@ -49,7 +51,8 @@ class Budget:
 class Ask:
     """A purse's question, or (with nothing `wanted`) its word that it is alive. `least` is what its next request may
     cost; `busy`: requests are in flight, so it may yet have money to spare; `reply` is the list for the answer.
-    `refused` is its last word, after one conductor said no: others may not know it."""
+    `refused` is its last word, after one conductor said no: others may not know it. `batch`: it is a batch's, which
+    takes as much as there is, and is told at once where that is nothing."""
 
     experiment: str
     purse: str
@@ -63,6 +66,7 @@ class Ask:
     busy: bool
     reply: str
     refused: bool = False
+    batch: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -96,6 +100,17 @@ def dollars(amount: int) -> str:
     """`$12.50`, with more digits where it is little."""
     usd = amount / NANO
     return f"${usd:.2f}" if usd >= 0.1 or not usd else f"${usd:.3g}"
+
+
+def batch_purse(id: str) -> str:
+    """The purse of the batch with this id of ours."""
+    return f"{BATCH}{id.lower()}"
+
+
+def batches_out(accounts: Mapping[str, Account]) -> list[Account]:
+    """The accounts of batches that are not closed: what they do not spend comes back when they end."""
+    return [account for purse, account in accounts.items() if purse.startswith(BATCH) and account.limit > 0
+            and not account.closed]  # fmt: skip
 
 
 def grants_folder(experiment: str) -> str:

@@ -30,7 +30,7 @@ Sender = Callable[..., None]
 
 
 def stop_name(commit_key: str) -> str:
-    """The Redis key by which the conductor asks the holder of a unit to stop."""
+    """The Redis key by which the conductor asks the holder of a unit to stop; its value says why."""
     return f"stop:{commit_key}"
 
 
@@ -93,8 +93,8 @@ class StageContext:
         if now - self._asked > 0.5:
             self._asked = now
             try:
-                if self.redis.exists(stop_name(self.unit.commit_key)):
-                    raise Stopped("no running experiment needs this stage any more")
+                if (why := self.redis.get(stop_name(self.unit.commit_key))) is not None:
+                    raise Stopped(why.decode())
             except redis.RedisError:
                 return
 

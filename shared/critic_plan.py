@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from shared.llm.providers import ModelSpec
+from shared.llm.providers.base import UNKNOWN_PRICE
 from shared.matrix import cells
 from shared.spec import Spec
 
@@ -21,42 +21,61 @@ WHO = ("provider", "base_url", "model")
 def critics_of(spec: Spec) -> list[str]:
     """The names of all critics and judges that can be asked about a given pair, each once, in all cells of a matrix.
 
-    Recorded labels cannot, and a reward model scores whole stages of completions.
+    Recorded labels cannot.
     """
     names: dict[str, None] = {}
     for cell in cells(spec).values():
         names |= {arm.rl.critic: None for arm in cell.arms.values() if arm.rl is not None}
         names |= {judge: None for one in cell.evaluations.values() if (judge := one.models().get("judge")) is not None}
-    return [
-        name for name in names if not any(_of_stages(spec.models[part]) for part in (name, *spec.models[name].parts))
-    ]
-
-
-def _of_stages(model: ModelSpec) -> bool:
-    return model.records_preferences or model.base_model is not None
+    return [name for name in names if not spec.models[name].records_preferences]
 
 
 def critic_params(spec: Spec, stages: Mapping[str, Stage]) -> dict[str, Any]:
-    """Every critic, judge and recorded labeller by its name in the spec, with its stages by role."""
+    """Every critic, judge and recorded labeller by its name in the spec, with its stages by role.
+
+    A member of an ensemble has the role `member` in the ensemble's stages; `votes` says which vote there is its own.
+    `sides` has the stages whose pairs are one model's completions against another's, and what sort of pairs they are.
+    """
     found: dict[str, Any] = {}
     for stage in stages.values():
         who = stage.params.get(FIELDS.get(stage.kind, ""))
         if who is None:
             continue
         name = stage.options["name"]
-        entry = spec.models[name]
-        one = found.setdefault(
-            name,
-            {
-                "provider": entry.provider,
-                "gold": entry.is_gold,
-                "recorded": entry.records_preferences,
-                "stages": {},
-                "own": [key for key, other in stages.items() if _wrote(who, other)],
-            },
-        )
-        one["stages"].setdefault(_role(stage), []).append(stage.key)
+        _add(found, spec, stages, stage, name, who, _role(stage))
+        for place, part in enumerate(spec.models[name].parts):
+            _add(found, spec, stages, stage, part, who["members"][place]["critic"], "member")
+            found[part].setdefault("votes", {})[stage.key] = place
     return found
+
+
+def _add(
+    found: dict[str, Any],
+    spec: Spec,
+    stages: Mapping[str, Stage],
+    stage: Stage,
+    name: str,
+    who: Mapping[str, Any],
+    role: str,
+) -> None:
+    entry = spec.models[name]
+    one = found.setdefault(
+        name,
+        {
+            "provider": entry.provider,
+            "gold": entry.is_gold,
+            "recorded": entry.records_preferences,
+            "stages": {},
+            "own": [key for key, other in stages.items() if _wrote(who, other)],
+        },
+    )
+    if entry.given_price == UNKNOWN_PRICE:
+        one["unpriced"] = True
+    if entry.parts:
+        one["members"] = list(entry.parts)
+    one["stages"].setdefault(role, []).append(stage.key)
+    if stage.params.get("pairs", "on_policy") != "on_policy":
+        one.setdefault("sides", {})[stage.key] = stage.params["pairs"]
 
 
 def _role(stage: Stage) -> str:

@@ -33,10 +33,10 @@ KINDS: dict[str, Kind] = {
         Kind("sample", "inference"),
         Kind("score", "inference"),
         Kind("reward", "inference"),
-        Kind("label", "critic", sharded=True),
+        Kind("label", "critic", version=2, sharded=True),
         Kind("rl", "trainer"),
-        Kind("judge", "critic", sharded=True),
-        Kind("report", "analysis", version=2),
+        Kind("judge", "critic", version=2, sharded=True),
+        Kind("report", "analysis", version=3),
     )
 }
 

@@ -6,14 +6,14 @@ Cells share every stage that is the same in them: an SFT arm is trained once for
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from shared.errors import FieldError
 from shared.spec import Arm, Matrix, Spec
 from shared.splits import rows_between
 
-MOST_CELLS = 60
+MOST_CELLS = 100
 AXES = {"policies": "policy", "critics": "critic", "judges": "judge", "fractions": "fraction"}
 """The fields of `matrix`, and what one value of each is called in a cell's name."""
 
@@ -55,16 +55,31 @@ def matrix_errors(spec: Spec) -> Iterator[FieldError]:
         yield FieldError("matrix", "has one cell", "Give one of its axes two values or more, or remove it.")
     if count > MOST_CELLS:
         yield FieldError("matrix", f"has {count} cells, and {MOST_CELLS} are the most", "Write several specs.")
-    for fraction in spec.matrix.fractions or ():
-        _, used = rows_between(spec.prompts.train, 0.0, fraction)
-        if used in {0, spec.prompts.train}:
-            problem = f"{fraction:g} of {spec.prompts.train} train prompts leaves none to the SFT or to the RL step"
-            yield FieldError("matrix.fractions", problem, "Write another fraction, or raise prompts.train.")
+        return
+    yield from _fraction_errors(spec.matrix.fractions or (), spec.prompts.train)
     for axis in ("critic", "fraction"):
         if axis in axes and all(arm.rl is None for arm in spec.arms.values()):
             yield FieldError(f"matrix.{fields[axis]}", "changes nothing: no arm has an RL step", "Remove it.")
     if "judge" in axes:
         yield from _judge_errors(spec)
+
+
+def _fraction_errors(fractions: Sequence[float], train: int) -> Iterator[FieldError]:
+    """The first fraction that leaves a step no prompts, or is another one's prompts or name."""
+    rows: dict[int, float] = {}
+    names: dict[str, float] = {}
+    for fraction in dict.fromkeys(fractions):
+        _, used = rows_between(train, 0.0, fraction)
+        if used in {0, train}:
+            problem = f"{fraction:g} of {train} train prompts leaves none to the SFT or to the RL step"
+            yield FieldError("matrix.fractions", problem, "Write another fraction, or raise prompts.train.")
+            return
+        other = rows.get(used, names.get(_text(fraction)))
+        if other is not None:
+            problem = f"{other!r} and {fraction!r} of {train} train prompts make the same cell"
+            yield FieldError("matrix.fractions", problem, "Keep one of them.")
+            return
+        rows[used] = names[_text(fraction)] = fraction
 
 
 def _judge_errors(spec: Spec) -> Iterator[FieldError]:

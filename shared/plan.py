@@ -285,7 +285,7 @@ class PlanBuilder:
     def check(self, critic: str, labels: str, split: str) -> str:
         """A critic's labels of recorded pairs, to be compared with the recorded labels."""
         inputs = {"preferences": self._recorded_pairs(labels, split, 0.0, 1)}
-        inputs |= self._critic_inputs(critic, split, 0.0, {})
+        inputs |= self._critic_inputs(critic, split, 0.0, inputs)
         return self.add("label", {"pairs": "given", **self._critic(critic, "critic")}, inputs, critic)
 
     def _recorded_pairs(self, model: str, split: str, start: float, per_prompt: int) -> str:

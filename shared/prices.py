@@ -43,9 +43,6 @@ def price_of(entry: ModelSpec) -> Price | None:
 def price_errors(spec: Spec) -> Iterator[FieldError]:
     """Models whose price must be known and is not."""
     for name, entry in spec.models.items():
-        if spec.budget is not None and getattr(entry, "mode", "direct") == "batch":
-            fix = "Leave out `mode: batch`, or the budget."
-            yield FieldError(f"models.{name}.mode", "a batch is billed late, so the budget cannot be kept", fix)
         if price_of(entry) is not None:
             continue
         field = f"models.{name}.price"

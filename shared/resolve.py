@@ -6,25 +6,22 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from shared.asking import Ask
+from shared.coverage import check_coverage, declared_errors
 from shared.datasets import DatasetInfo, find_dataset, read_dataset
 from shared.declared import declared_fields
-from shared.errors import BadInput, BadInputs, Outage
+from shared.errors import BadInput, BadInputs, FieldError, Outage
 from shared.llm.credentials import check_credentials
-from shared.llm.providers.recorded import RecordedModel
-from shared.llm.providers.verifiable import VerifiableModel
-from shared.matrix import cells
 from shared.models import find_model
 from shared.names import check_name
 from shared.prices import price_errors
 from shared.settings import Settings
 from shared.spec import Policy, Prompts, SimulatedPrompts, Spec
 from shared.specbase import DeclaredDataset
-from shared.specparse import needed_models, parse_spec
-from shared.splits import Splits, rows_between, split_prompts
+from shared.specparse import parse_spec
+from shared.splits import Splits, split_prompts
 from shared.store import ObjectStore
 from shared.uploaded_templates import pin_template, read_template
 from shared.world.prompts import make_prompts
@@ -62,7 +59,7 @@ def resolve(spec: Spec, store: ObjectStore, settings: Settings) -> Resolved:
     if not any(declared_fields(spec)):  # what can only be planned needs no key
         for name, entry in spec.models.items():
             check_credentials(settings, name, entry)
-    if errors := list(price_errors(spec)):
+    if errors := [*_own_pins(spec), *price_errors(spec), *declared_errors(spec)]:
         raise BadInputs(errors)
     pins = {name: _dataset(store, field, name, kind) for field, name, kind in _named_datasets(spec)}
     policies = {
@@ -87,13 +84,23 @@ def resolve(spec: Spec, store: ObjectStore, settings: Settings) -> Resolved:
         counts = {split: splits.count(split) for split in ("eval", "dev", "train")}
         counts["near_duplicates"] = splits.near_duplicates
         for name in spec.models:
-            _check_coverage(spec, name, pins, splits, store)
+            check_coverage(spec, name, pins, splits, store)
     return Resolved(
         spec=_pinned(spec, pins, templates, checkpoints),
         datasets={name: info.sha256 for name, info in pins.items()},
         policies=policies,
         counts=counts,
     )
+
+
+def _own_pins(spec: Spec) -> Iterator[FieldError]:
+    """Pins that a person wrote: what they would mean, nobody has looked at."""
+    for name, entry in spec.models.items():
+        fix = "Remove it: it is filled in when the spec is resolved."
+        if getattr(entry, "pinned", None) is not None:
+            yield FieldError(f"models.{name}.pinned", "is not yours to write", fix)
+        if entry.asks is not None and entry.asks.pinned is not None:
+            yield FieldError(f"models.{name}.ask.pinned", "is not yours to write", fix)
 
 
 def _pinned(
@@ -217,83 +224,3 @@ def _hub_revision(field: str, model: str) -> str:
         fix = "try again later, or upload the model: touchstone model add NAME FOLDER, then `model: model:NAME`"
         raise Outage(f"{field}: the model hub cannot be reached ({type(error).__name__}); {fix}") from None
     return str(found)
-
-
-def _check_coverage(spec: Spec, name: str, pins: dict[str, DatasetInfo], splits: Splits, store: ObjectStore) -> None:
-    """A dataset must have a row for every prompt that its model will be asked about."""
-    entry = spec.models[name]
-    if not isinstance(entry, RecordedModel | VerifiableModel) or entry.dataset is None:
-        return
-    table = read_dataset(store, pins[entry.dataset].sha256)
-    wanted = _wanted(spec, name, splits)
-    field, drop = f"models.{name}.{entry.dataset_field}", entry.missing == "drop"
-    if entry.records_preferences:
-        _check_labels(field, entry.dataset, table, wanted, drop)
-    else:
-        recorded = dict(zip(table["prompt_id"].to_pylist(), table["completion"].to_pylist(), strict=True))
-        _check_completions(field, entry.dataset, recorded, wanted, drop)
-        if entry.can_teach:
-            _check_demonstrations(field, entry.dataset, recorded, wanted)
-
-
-def _wanted(spec: Spec, name: str, splits: Splits) -> list[tuple[str, str]]:
-    """`(prompt_id, split)` of the prompts that a model is asked about, as far as the spec says."""
-    train = [prompt for prompt in splits.prompts if prompt.split == "train"]
-    variants = cells(spec).values()
-    arms = [arm for cell in variants for arm in cell.arms.values()]
-    evaluations = [evaluation for cell in variants for evaluation in cell.evaluations.values()]
-    fractions = [arm.sft.fraction for arm in arms if arm.sft.teacher == name]
-    towards = {model for entry in spec.models.values() for model in needed_models(entry).values()}
-    asking = {name, *(whole for whole, entry in spec.models.items() if name in entry.parts)}
-    labels = [arm.sft.fraction for arm in arms if arm.rl is not None and arm.rl.critic in asking]
-    opposed = [arm.rl.opponent or arm.sft.teacher for arm in arms if arm.rl and arm.rl.pairs == "policy_vs_teacher"]
-    if labels:
-        first, last = rows_between(len(train), min(labels), 1.0)
-    elif name in opposed:
-        first, last = 0, len(train)
-    else:
-        first, last = rows_between(len(train), 0.0, 1.0 if name in towards else max(fractions, default=0.0))
-    asked = [(prompt.prompt_id, "train") for prompt in train if first <= prompt.rank < last]
-    evaluated = {model for entry in evaluations for model in entry.models().values()} | towards
-    if evaluated & asking:
-        asked += [(prompt.prompt_id, "eval") for prompt in splits.prompts if prompt.split == "eval"]
-    if spec.critic_check is not None and (name == spec.critic_check.labels or name in towards):
-        split = spec.critic_check.split
-        asked += [(prompt.prompt_id, split) for prompt in splits.prompts if prompt.split == split]
-    return list(dict.fromkeys(asked))
-
-
-def _check_labels(field: str, dataset: str, table: pa.Table, wanted: list[tuple[str, str]], drop: bool) -> None:
-    labelled = set(table["prompt_id"].to_pylist())
-    missing = [prompt_id for prompt_id, _ in wanted if prompt_id not in labelled]
-    if len(missing) == len(wanted) and wanted:
-        fix = "Its prompt_id column must hold the ids of prompts.source."
-        raise BadInput(field, f"dataset {dataset!r} has labels for none of the prompts", fix)
-    if missing and not drop:
-        raise BadInput(
-            field,
-            f"dataset {dataset!r} has no pair for {len(missing)} prompts ({', '.join(missing[:5])} …)",
-            f"Write `missing: drop` under {field.rsplit('.', 1)[0]} to leave them out.",
-        )
-
-
-def _check_completions(
-    field: str, dataset: str, recorded: dict[str, str], wanted: list[tuple[str, str]], drop: bool
-) -> None:
-    missing = [prompt_id for prompt_id, _ in wanted if prompt_id not in recorded]
-    if missing and not drop:
-        raise BadInput(
-            field,
-            f"dataset {dataset!r} has no completion for {len(missing)} prompts ({', '.join(missing[:5])} …)",
-            f"Write `missing: drop` under {field.rsplit('.', 1)[0]} to leave them out.",
-        )
-
-
-def _check_demonstrations(field: str, dataset: str, recorded: dict[str, str], wanted: list[tuple[str, str]]) -> None:
-    empty = [key for key, split in wanted if split == "train" and key in recorded and not (recorded[key] or "").strip()]
-    if empty:
-        raise BadInput(
-            field,
-            f"dataset {dataset!r} has an empty completion for {', '.join(empty[:5])}",
-            "A teacher's demonstration must say something: remove those rows and write `missing: drop`.",
-        )

@@ -124,7 +124,7 @@ class Rl(SpecModel):
         "on_policy", description="two samples of the start; one of them and a teacher's completion; recorded pairs"
     )
     samples: int | None = Field(
-        None, ge=1, description="completions sampled for each prompt; None: 2, and 1 against a teacher"
+        None, ge=1, le=256, description="completions sampled for each prompt; None: 2, and 1 against a teacher"
     )
     choose: Literal["first_two", "random_two", "all", "best_worst"] = Field(
         "first_two", description="which pairs of a prompt's samples; best_worst compares all and keeps one"

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from shared.names import NAME, NAME_FIX
 
@@ -13,10 +23,42 @@ LIST, MAPPING, PLAIN, DECLARED = "<list>", "<mapping>", "<plain>", "<declared>"
 """Tags of a union's members (`BY_SHAPE`), written so that no field's name can be taken for one."""
 
 
-class SpecModel(BaseModel):
-    """Strict: an unknown field is an error, infinity is no number, and a parsed spec is never changed."""
+TRUTH = "truth_for_number"
+"""Pydantic's name of the error that a field holds true where a number belongs; the field is in its context."""
+
+
+class Strict(BaseModel):
+    """An unknown field is an error, infinity and `yes` are no numbers, and a parsed spec is never changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, data: Any) -> Any:
+        # Pydantic takes true for 1, and YAML takes `on` and `yes` for true.
+        for name in data if isinstance(data, dict) else ():
+            value = data[name]
+            given = value if isinstance(value, list) else value.values() if isinstance(value, dict) else [value]
+            field = cls.model_fields.get(name) if isinstance(name, str) else None
+            if field is not None and any(isinstance(one, bool) for one in given) and _is_number(field):
+                words = "is true or false, and a number belongs there; write the number"
+                raise PydanticCustomError(TRUTH, words, {"field": name})
+        return data
+
+
+class SpecModel(Strict):
+    """A part of a spec whose errors may repeat what was given."""
+
+
+def _is_number(field: FieldInfo) -> bool:
+    """Whether a field takes numbers, and no truth values."""
+    kinds = _kinds(field.annotation)
+    return bool(kinds & {int, float}) and not kinds & {bool, Any}
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    inside = get_args(annotation)
+    return set().union(*map(_kinds, inside)) if inside else {annotation}
 
 
 def _shape(value: Any) -> str:

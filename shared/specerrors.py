@@ -14,13 +14,17 @@ from shared.errors import FieldError
 from shared.llm.providers import PROVIDERS
 from shared.protocols import PROTOCOLS
 from shared.spec import NAME_PATTERN, Preset, Spec
-from shared.specbase import LIST, MAPPING, PLAIN
+from shared.specbase import LIST, MAPPING, PLAIN, TRUTH
 
 PRESET_FIELDS = ("preset", *Preset.model_fields)
 REGISTRIES: dict[str, dict[str, Any]] = {"provider": PROVIDERS, "protocol": PROTOCOLS, "kind": ASKS}
 SHAPES = {LIST: "a list", MAPPING: "a mapping", PLAIN: "a single value"}
 KINDS = {dict: "a mapping", list: "a list", str: "a text", bool: "true or false", type(None): "nothing"}
 
+PINNED = "pinned"
+"""What resolution fills in: nobody writes it."""
+
+NO_MODE = ("is for providers with a Batch API", "Leave it out: `mode: batch` is for `provider: openai` alone.")
 NO_MAPPING = ("is no mapping", "Write names and values below it, such as `name: value`.")
 NO_LIST = ("is no list", "Write a list: [first, second].")
 # Problem (None: pydantic's own words) and fix, by pydantic's name of the error; a fix may use the error's context.
@@ -64,6 +68,8 @@ def _field_error(item: dict[str, Any], root: type[BaseModel]) -> FieldError:
     kind, loc, context = item["type"], [str(step) for step in item["loc"]], item.get("ctx", {})
     if kind == "extra_forbidden":
         return _unknown_field(loc, root)
+    if kind == TRUTH:
+        loc.append(context["field"])
     field = ".".join(_path(loc, root)[0]).removesuffix(".[key]")
     if kind == "missing":
         if isinstance(item["loc"][-1], int):
@@ -73,7 +79,7 @@ def _field_error(item: dict[str, Any], root: type[BaseModel]) -> FieldError:
         return _no_member(field, kind, context)
     problem = item["msg"].removeprefix("Value error, ")
     # A validator's own words are "problem; fix".
-    problem, _, fix = problem.partition("; ") if kind == "value_error" else (problem, "", "")
+    problem, _, fix = problem.partition("; ") if kind in {"value_error", TRUTH} else (problem, "", "")
     if kind == "string_pattern_mismatch":
         fix = NAME_FIX if context["pattern"] == NAME_PATTERN else "Write it in this form."
     if kind in WORDS:
@@ -86,10 +92,12 @@ def _field_error(item: dict[str, Any], root: type[BaseModel]) -> FieldError:
 
 def _unknown_field(loc: Sequence[str], root: type[BaseModel]) -> FieldError:
     path, places = _path(loc[:-1], root)
-    known = {name for place in places if _is_model(place) for name in place.model_fields}
+    known = {name for place in places if _is_model(place) for name in place.model_fields} - {PINNED}
     if not path:
         known |= set(PRESET_FIELDS)
     near = difflib.get_close_matches(loc[-1], sorted(known), n=1)
+    if loc[-1] == "mode" and path[:1] == ["models"] and len(path) == 2:
+        return FieldError(".".join([*path, loc[-1]]), *NO_MODE)
     if loc[-1] in known:
         fix = "It counts beside `preset: teacher_or_critic` alone." if not path else "Remove it, or what excludes it."
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -14,6 +13,8 @@ from shared.llm.providers import ModelSpec
 from shared.matrix import cells, matrix_errors
 from shared.spec import Arm, Preset, Rl, Spec
 from shared.specerrors import PRESET_FIELDS, field_errors, kind_of
+from shared.specmodels import alike_errors, limit_errors, part_errors
+from shared.specnames import model_errors, one_of, unknown
 from shared.splits import rows_between
 from shared.trl import check_arguments, trl_arguments
 
@@ -49,6 +50,7 @@ def parse_spec(data: Any) -> Spec:
     checks: tuple[Check, ...] = (
         _whole,
         _critic_check,
+        limit_errors,
         _in_cells(_references),
         _in_cells(_training),
         _in_cells(_judgement),
@@ -128,10 +130,12 @@ def _whole(spec: Spec) -> Iterator[FieldError]:
     if spec.matrix is not None:
         for name in spec.matrix.policies or ():
             if name not in spec.policies:
-                yield _unknown("matrix.policies", name, spec.policies, "policies")
+                yield unknown("matrix.policies", name, spec.policies, "policies")
         for field in ("critics", "judges"):
-            for name in getattr(spec.matrix, field) or ():
-                yield from _model(spec, f"matrix.{field}", name, "can_compare")
+            names = getattr(spec.matrix, field) or ()
+            for name in names:
+                yield from model_errors(spec, f"matrix.{field}", name, "can_compare")
+            yield from alike_errors(spec, names, [f"matrix.{field}"] * len(names), "which makes two cells of one")
     scores = len(spec.seeds) * len(spec.arms) * len(evaluation_names(spec)) * len(cells(spec))
     if scores > MOST_SCORES:
         problem = (
@@ -154,44 +158,29 @@ def _references(spec: Spec) -> Iterator[FieldError]:
             problem = "needs exactly one of model, base and declared"
             yield FieldError(f"policies.{name}", problem, "Write `model: <name>`.")
         if policy.chat_template is not None and policy.chat_template not in CHAT_TEMPLATES:
-            fix = f"{_one_of(CHAT_TEMPLATES)} Or leave it out for the model's own."
+            fix = f"{one_of(CHAT_TEMPLATES)} Or leave it out for the model's own."
             yield FieldError(f"policies.{name}.chat_template", f"{policy.chat_template!r} is unknown", fix)
     for name, arm in spec.arms.items():
         if arm.policy is None and len(spec.policies) > 1:
-            yield FieldError(
-                f"arms.{name}.policy", "is missing, and there are several policies", _one_of(spec.policies)
-            )
+            yield FieldError(f"arms.{name}.policy", "is missing, and there are several policies", one_of(spec.policies))
         elif arm.policy is not None and arm.policy not in spec.policies:
-            yield _unknown(f"arms.{name}.policy", arm.policy, spec.policies, "policies")
-        yield from _model(spec, f"arms.{name}.sft.teacher", arm.sft.teacher, "can_teach")
+            yield unknown(f"arms.{name}.policy", arm.policy, spec.policies, "policies")
+        yield from model_errors(spec, f"arms.{name}.sft.teacher", arm.sft.teacher, "can_teach")
         if arm.rl is not None:
-            yield from _model(spec, f"arms.{name}.rl.critic", arm.rl.critic, "can_compare")
+            yield from model_errors(spec, f"arms.{name}.rl.critic", arm.rl.critic, "can_compare")
             if arm.rl.opponent is not None:
-                yield from _model(spec, f"arms.{name}.rl.opponent", arm.rl.opponent, "can_teach")
+                yield from model_errors(spec, f"arms.{name}.rl.opponent", arm.rl.opponent, "can_teach")
     for name, evaluation in spec.evaluations.items():
         for field, model in evaluation.models().items():
             needs = "can_compare" if field in {"judge", "labels"} else "can_teach"
-            yield from _model(spec, f"evaluations.{name}.{field}", model, needs)
+            yield from model_errors(spec, f"evaluations.{name}.{field}", model, needs)
     for name, entry in spec.models.items():
         for field, model in needed_models(entry).items():
-            yield from _model(spec, f"models.{name}.{field}", model, "can_teach")
-        yield from _parts(spec, name, entry)
+            yield from model_errors(spec, f"models.{name}.{field}", model, "can_teach")
+        yield from part_errors(spec, name, entry)
         if entry.asks is not None and entry.asks.logprobs and not entry.gives_logprobs:
             problem = f"is logprobs, which provider {entry.provider} does not give"
             yield FieldError(f"models.{name}.ask.verdict", problem, "Write `verdict: label`, or use another provider.")
-
-
-def _parts(spec: Spec, name: str, entry: ModelSpec) -> Iterator[FieldError]:
-    """The members of an ensemble must be able to compare new completions themselves."""
-    fitting = [other for other, one in spec.models.items() if one.can_compare and not one.parts]
-    for place, part in enumerate(entry.parts):
-        field = f"models.{name}.members.{place}"
-        yield from _model(spec, field, part, "can_compare")
-        member = spec.models.get(part)
-        if member is not None and member.parts:
-            yield FieldError(field, f"{part} is an ensemble itself", f"Name its members instead. {_one_of(fitting)}")
-        elif member is not None and member.records_preferences:
-            yield FieldError(field, f"{part} only has recorded pairs", "Name a model that can be asked.")
 
 
 def _critic_check(spec: Spec) -> Iterator[FieldError]:
@@ -199,7 +188,7 @@ def _critic_check(spec: Spec) -> Iterator[FieldError]:
     check = spec.critic_check
     if check is None:
         return
-    if errors := list(_model(spec, "critic_check.labels", check.labels, "can_compare")):
+    if errors := list(model_errors(spec, "critic_check.labels", check.labels, "can_compare")):
         yield from errors
     elif not spec.models[check.labels].records_preferences:
         fix = "Name a model with provider: recorded and `preferences:`."
@@ -215,7 +204,7 @@ def _training(spec: Spec) -> Iterator[FieldError]:
     for field, method, args in _arguments(spec):
         methods = [name for name in trl_arguments()["methods"] if name != "sft"]
         if method not in methods and not field.endswith(("sft", "sft.args")):
-            yield FieldError(field.replace(".args", ".method"), f"{method!r} is unknown", _one_of(methods))
+            yield FieldError(field.replace(".args", ".method"), f"{method!r} is unknown", one_of(methods))
             continue
         yield from check_arguments(field, method, args)
     train = spec.prompts.train
@@ -247,6 +236,11 @@ def _pair_source(field: str, rl: Rl) -> Iterator[FieldError]:
         yield FieldError(f"{field}.samples", "is 1, and a pair needs two", "Write 2 or more, or policy_vs_teacher.")
     if rl.pairs != "on_policy" and rl.choose != "first_two":
         yield FieldError(f"{field}.choose", f"means nothing for {rl.pairs} pairs", "Remove it, or write on_policy.")
+    if rl.pairs != "recorded" and rl.per_prompt != 1:
+        fix = "Remove it, or write `pairs: recorded`."
+        yield FieldError(f"{field}.per_prompt", f"means nothing for {rl.pairs} pairs", fix)
+    if rl.pairs == "recorded" and rl.samples is not None:
+        yield FieldError(f"{field}.samples", "means nothing for recorded pairs", "Remove it, or write on_policy.")
     if rl.pairs != "policy_vs_teacher" and rl.opponent is not None:
         fix = "Remove it, or write `pairs: policy_vs_teacher`."
         yield FieldError(f"{field}.opponent", f"means nothing for {rl.pairs} pairs", fix)
@@ -261,13 +255,13 @@ def _judgement(spec: Spec) -> Iterator[FieldError]:
             yield FieldError(f"contrasts.{name}", f"compares {pair[0]} with itself", "Name two arms.")
         for arm in pair:
             if arm not in arms:
-                yield _unknown(f"contrasts.{name}", arm, arms, "arms")
+                yield unknown(f"contrasts.{name}", arm, arms, "arms")
     pairs = contrasts(spec)
     if spec.primary.contrast not in pairs:
-        fix = _one_of(pairs) if pairs else "Name the arms sft-weak, sft-strong, rlaif-weak …, or write `contrasts:`."
+        fix = one_of(pairs) if pairs else "Name the arms sft-weak, sft-strong, rlaif-weak …, or write `contrasts:`."
         yield FieldError("primary.contrast", f"{spec.primary.contrast!r} is no contrast of these arms", fix)
     if spec.primary.evaluation not in (names := evaluation_names(spec)):
-        yield _unknown("primary.evaluation", spec.primary.evaluation, names, "evaluations")
+        yield unknown("primary.evaluation", spec.primary.evaluation, names, "evaluations")
     for name, evaluation in spec.evaluations.items():
         judge = evaluation.models().get("judge")
         if judge is not None and spec.models[judge].records_preferences:
@@ -278,7 +272,7 @@ def _judgement(spec: Spec) -> Iterator[FieldError]:
             )
     for arm in spec.tuning_trials:
         if arm not in arms:
-            yield _unknown("tuning_trials", arm, arms, "arms")
+            yield unknown("tuning_trials", arm, arms, "arms")
 
 
 def _starts(spec: Spec) -> Iterator[FieldError]:
@@ -305,25 +299,6 @@ def _arguments(spec: Spec) -> Iterator[tuple[str, str, dict[str, Any]]]:
         yield f"arms.{name}.sft.args", "sft", arm.sft.args
         if arm.rl is not None:
             yield f"arms.{name}.rl.args", arm.rl.method, arm.rl.args
-
-
-def _model(spec: Spec, field: str, name: str, needs: str) -> Iterator[FieldError]:
-    if name not in spec.models:
-        yield _unknown(field, name, spec.models, "models")
-    elif not getattr(spec.models[name], needs):
-        what = "write completions" if needs == "can_teach" else "compare completions"
-        fitting = [other for other, entry in spec.models.items() if getattr(entry, needs)]
-        yield FieldError(field, f"{name} (provider {spec.models[name].provider}) cannot {what}", _one_of(fitting))
-
-
-def _unknown(field: str, name: str, known: Any, where: str) -> FieldError:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    fix = f"Did you mean {near[0]}?" if near else _one_of(known)
-    return FieldError(field, f"{name!r} is not under {where}", fix)
-
-
-def _one_of(names: Any) -> str:
-    return f"Use one of: {', '.join(sorted(names))}." if names else "Add one under models."
 
 
 def policy_of(spec: Spec, arm: Arm) -> str:

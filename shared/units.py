@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
+
 from shared.artifacts import CommitRef, Frozen
 from shared.canonical import sha256_hex
 
@@ -38,6 +40,10 @@ class Unit(Frozen):
     def commit_key(self) -> str:
         """What this unit commits under: the stage's key, or the shard's own."""
         return self.key if self.shard is None else shard_key(self.key, self.shard)
+
+    def own(self, rows: pa.Table) -> pa.Table:
+        """Of the stage's rows, those that this unit does."""
+        return rows if self.shard is None else rows.slice(self.shard.start, self.shard.stop - self.shard.start)
 
     @property
     def attempts_prefix(self) -> str:

@@ -73,8 +73,11 @@ def _known(made: Rig, units: list[Unit], count: int, what: str) -> None:
     print(f"  {what}: {wall:.2f} s (under {KNOWN_SECONDS:.0f}: {met}); {Spent.between(before, made.cpu())}")
 
 
-def many(count: int, at_once: int, base: float) -> None:
-    """Case 6: the worker's memory and its rate, tenth by tenth; `base` is the rate of case 1 in requests a second."""
+def many(count: int, at_once: int, few: int) -> None:
+    """Case 6: the worker's memory and its rate, tenth by tenth, beside the rate at which it asks `few` requests."""
+    with rig(at_once, "--latency-ms", str(LATENCY * 1000)) as made:
+        made.worker("teacher")
+        base = few / _first(made, made.teach(made.prompts(few), few, "few"), few).wall
     with rig(at_once, "--latency-ms", str(LATENCY * 1000)) as made:
         made.worker("teacher")
         units = made.teach(made.prompts(count), count, "many")
@@ -91,7 +94,7 @@ def many(count: int, at_once: int, base: float) -> None:
         rate = count / (ended - min(line["arrived"] for line in traffic))
         met = "met" if rate >= RATE * base else "MISSED"
         print(
-            f"{count} requests: {rate:.0f} a second, {rate / base:.2f} of case 1 (at least {RATE}: {met}); {spent}; "
-            f"{spent.workers / count * 1000:.2f} ms of worker CPU a request; memory {start:.0f} MB before, "
-            f"{memory[0]:.0f} MB at a tenth, {memory[-1]:.0f} MB at the end; {load()}"
+            f"{count} requests: {rate:.0f} a second, {rate / base:.2f} of the {base:.0f} with {few} (at least {RATE}: "
+            f"{met}); {spent}; {spent.workers / count * 1000:.2f} ms of worker CPU a request; memory {start:.0f} MB "
+            f"before, {memory[0]:.0f} MB at a tenth, {memory[-1]:.0f} MB at the end; {load()}"
         )

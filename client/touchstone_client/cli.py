@@ -26,7 +26,8 @@ OK, FAILED, BAD_INPUT, UNREACHABLE, NOT_FOUND = 0, 1, 2, 3, 4
 
 HELP = """Touchstone: is the RL step of RLAIF worth its cost here?
 
-Exit codes: 0 done · 1 the experiment failed, was cancelled, or has no report yet · 2 wrong input or usage ·
+Exit codes: 0 done · 1 the experiment failed, was cancelled, or has no report yet, or you did not say yes to its price ·
+2 wrong input or usage ·
 3 the server cannot be reached or is in trouble · 4 not found · 130 Ctrl-C (the experiment goes on).
 
 An EXPERIMENT is an id, the beginning of one, a name (its newest experiment), or the spec's file.
@@ -66,7 +67,8 @@ def submit(
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Start an experiment from SPEC. What would cost more than a dollar is shown, and asks for a yes, before."""
+    """Start an experiment from SPEC. What it would cost is shown before; more than a dollar, or an unknown price, asks
+    for a yes."""
     with Client(url, token) as client:
         given = _spec(spec)
         _confirm(client.plan(given), yes, confirm_usd, spec)
@@ -278,7 +280,8 @@ def _confirm(plan: dict[str, Any], yes: bool, most: float, spec: str) -> None:
     if plan["cost_range"][1] or plan["unknown_prices"]:
         for line in totals(plan):
             Console(stderr=True).print(Text(line), soft_wrap=True)
-    if yes or plan["cost_usd"] <= most or plan["provisional"]:
+    little = plan["cost_usd"] <= most and not plan["unknown_prices"]
+    if yes or little or plan["provisional"]:
         return
     if spec == "-" or not sys.stdin.isatty():
         fix = "Say --yes to start it, or raise TOUCHSTONE_CONFIRM_USD."

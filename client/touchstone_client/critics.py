@@ -38,7 +38,7 @@ def print_critics(found: Mapping[str, Any], console: Console) -> None:
                 notes.append(f"{measure}: {one['why']}")
         console.print(table)
         cost = card["cost"]
-        if cost["input_tokens_per_label"] is not None:
+        if cost["usd_per_label"] is not None and cost["input_tokens_per_label"] is not None:
             console.print(f"{cost['labels']:,} labels for ${cost['usd']:.2f}: ${cost['usd_per_label']:.2g} each")
         for note in notes:
             console.print(Text(f"· {note}", style="dim"))
@@ -54,7 +54,8 @@ def _measures(card: Card) -> Iterator[tuple[str, Card, bool]]:
     yield "the longer one wins", card["length"]["win_rate_longer"], True
     yield "length slope (log-odds a doubling)", card["length"]["slope_per_doubling"], False
     for one in card["agreement"]:
-        yield f"kappa with {one['with']}", one["kappa"], False
+        beside = f" ({'its member' if one['with'] in card.get('members', ()) else 'its ensemble'})"
+        yield f"kappa with {one['with']}{beside if one.get('related') else ''}", one["kappa"], False
     if not card["gold"]:
         yield "error rate", card["error"]["rate"], True
     if card["self_preference"]["own_wins"]["n"]:

@@ -55,7 +55,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     print_table(console, COLUMNS, rows, "no stages")
     for line in totals(plan):
         console.print(Text(line), soft_wrap=True)
-    if any(stage.get("tokens_from") == "assumption" for stage in plan["stages"]):
+    if any("assumption" in (stage.get("tokens_from") or "") for stage in plan["stages"]):
         console.print(Text(f"Tokens {plan['assumption']}.", style="dim"))
 
 
@@ -72,7 +72,7 @@ def totals(plan: Plan) -> list[str]:
         lines.append(f"tokens: {', '.join(ways)}; {cost(plan)}")
     hours = [f"{name} {_hours(value)}" for name, value in plan["hours"].items()]
     if hours:
-        lines.append(f"hours at the spec's limits: {', '.join(hours)}")
+        lines.append(f"hours at the spec's limits, or within a batch's day: {', '.join(hours)}")
     if plan["device_hours"]:
         unknown = f", and {plan['device_unknown']} stages like none before" if plan["device_unknown"] else ""
         lines.append(f"device hours: {_hours(plan['device_hours'])}{unknown}")
@@ -139,18 +139,28 @@ def _row(kind: str, model: str, stages: Sequence[Stage]) -> tuple[str, ...]:
         seconds = [stage["device_hours"] for stage in stages if stage.get("device_hours") is not None]
         return (kind, reused, "", "", "", "", "", "", _hours(sum(seconds)) if seconds else "")
     asked = [stage for stage in stages if stage["requests"]]
-    hours = [stage["hours"] for stage in stages if stage.get("hours") is not None]
+    hours = [stage["hours"] for stage in stages if stage.get("hours") is not None and not stage.get("batch")]
+    # Batches are answered side by side.
+    hours += [max(batches)] if (batches := [stage["hours"] or 0.0 for stage in stages if stage.get("batch")]) else []
     tokens = [compact(Amount.of(stages, "tokens", "tokens_range", way).expected) for way in ("input", "output")]
     return (
         kind,
         reused,
         model,
         f"{sum(stage['requests'] for stage in stages):,}",
-        "?" if any(stage["in_ledger"] is None for stage in asked) else compact(sum(one["in_ledger"] for one in asked)),
+        _in_ledger(asked),
         *tokens,
         _dollars(asked),
         _hours(sum(hours)) if hours else "",
     )
+
+
+def _in_ledger(stages: Sequence[Stage]) -> str:
+    """A question mark stands for those of which it is not known."""
+    known = [stage["in_ledger"] for stage in stages if stage["in_ledger"] is not None]
+    unknown = any(stage["in_ledger"] is None or stage.get("in_ledger_unknown") for stage in stages)
+    said = compact(sum(known)) if sum(known) or not unknown else ""
+    return said + ("+?" if said and unknown else "?" if unknown else "")
 
 
 def _dollars(stages: Sequence[Stage]) -> str:

@@ -115,6 +115,25 @@ def money(summary: Mapping[str, Any]) -> str:
     return f"${budget.get('spent_usd') or 0:.2f} of ${budget['usd']:.2f}"
 
 
+def answer_notes(summary: Mapping[str, Any]) -> list[str]:
+    """What is to be known of the answers that were paid for: `teach: 9 truncated, 1 refused, of 1,500 answers`."""
+    notes = []
+    for kind in dict.fromkeys(stage["kind"] for stage in summary.get("stages", [])):
+        counts: Counter[str] = Counter()
+        without_usage = 0
+        for stage in summary["stages"]:
+            if stage["kind"] == kind and (answers := stage.get("answers")):
+                counts.update({**answers.get("outcomes", {}), "unparsable": answers.get("unparsable", 0)})
+                without_usage += answers.get("without_usage", 0)
+        total = sum(count for what, count in counts.items() if what != "unparsable")
+        none = [f"{count:,} {what}" for what, count in counts.most_common() if what != "answered" and count]
+        if none:
+            notes.append(f"{kind}: {', '.join(none)}, of {total:,} answers")
+        if without_usage:
+            notes.append(f"{kind}: {without_usage:,} answers without usage count with the most that they can have cost")
+    return notes
+
+
 def closing_sentence(summary: Mapping[str, Any]) -> str:
     """What came out, in one line: `succeeded: 41 stages, 12 of them reused, in 3 min 05 s`."""
     stages = len(summary.get("stages", []))

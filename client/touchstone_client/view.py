@@ -161,6 +161,8 @@ def _line(console: Console, text: str) -> None:
 def _print_end(summary: Mapping[str, Any], console: Console) -> None:
     state = summary.get("state", "unknown")
     console.print(Text(progress.closing_sentence(summary), style=STYLES.get(state, "")), soft_wrap=True)
+    for note in progress.answer_notes(summary):
+        console.print(Text(f"  {note}"), soft_wrap=True)
     for stage in summary.get("stages", []):
         if stage["state"] == "failed":
             why = progress.one_line(stage.get("error") or "no error was recorded")

@@ -12,7 +12,7 @@ COPY infra/*.py infra/
 COPY shared shared
 COPY services/__init__.py services/
 COPY services/critic services/critic
-RUN pip install --no-cache-dir --constraint requirements.lock ".[critic]"
+RUN pip install --no-cache-dir --constraint requirements.lock ".[critic,anthropic]"
 
 USER 10001
 # Away from the sources: what runs is what was installed.

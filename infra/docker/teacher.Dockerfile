@@ -12,7 +12,7 @@ COPY infra/*.py infra/
 COPY shared shared
 COPY services/__init__.py services/
 COPY services/teacher services/teacher
-RUN pip install --no-cache-dir --constraint requirements.lock ".[teacher]"
+RUN pip install --no-cache-dir --constraint requirements.lock ".[teacher,anthropic]"
 
 USER 10001
 # Away from the sources: what runs is what was installed.

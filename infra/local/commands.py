@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.local import supervisor
+from infra.local.configuration import DRAIN_SECONDS
 from infra.local.home import Home, Running, StackError
 from infra.local.lifecycle import choose_ports, scale, start, stop, wait_ready
 from infra.local.roles import PUBLIC_PORTS
@@ -88,6 +89,7 @@ def down(home: Home, console: Console) -> None:
             return
         if running.owner == "demo" and home.is_owned():
             raise StackError("what runs belongs to a `make demo`. Press Ctrl-C there, or wait for its end.")
+        say(console, f"Stopping. Paid answers that are still in flight are waited for, {DRAIN_SECONDS} s at most.")
         stop(home, running)
     say(console, f"Touchstone is down. Its data stay in {home.folder}.")
 

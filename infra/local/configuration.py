@@ -12,8 +12,11 @@ from infra.local.ports import LOOPBACK
 from infra.local.roles import LIFELINE, SERVERS, Process
 
 USER = "touchstone"
-# A worker is given this long to leave its unit and let go of its lease.
+ASKING = ("teacher", "critic")
+# A worker is given this long to leave its unit and let go of its lease; one that asks endpoints also to take in what is
+# paid for and still in flight (DRAIN_SECONDS in shared/llm/sending.py).
 STOP_SECONDS = 10
+DRAIN_SECONDS = 100
 
 SUPERVISORD = """\
 [supervisord]
@@ -61,8 +64,9 @@ def configuration(processes: Sequence[Process], port: int, password: str) -> str
 
 def _program(process: Process) -> str:
     # The interpreter by its name alone: PATH begins with its folder.
+    stop = DRAIN_SECONDS if process.name in ASKING else STOP_SECONDS
     command = shlex.join((Path(sys.executable).name, "-m", *process.words)).replace("%", "%%")
-    return PROGRAM.format(name=process.name, command=command, priority=_priority(process.name), stop=STOP_SECONDS)
+    return PROGRAM.format(name=process.name, command=command, priority=_priority(process.name), stop=stop)
 
 
 def _priority(name: str) -> int:

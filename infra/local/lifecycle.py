@@ -13,7 +13,7 @@ from typing import IO
 import httpx
 
 from infra.local import supervisor
-from infra.local.configuration import configuration
+from infra.local.configuration import ASKING, DRAIN_SECONDS, configuration
 from infra.local.home import Home, Running, StackError
 from infra.local.ports import free_port, is_free
 from infra.local.roles import INTERNAL_PORTS, LIFELINE, PUBLIC_PORTS, SERVERS, environment, processes
@@ -160,7 +160,8 @@ def _stop_together(control: Supervisor, names: set[str]) -> None:
     """Stop processes all at once; by itself the supervisor takes one after the other, a second and more for each."""
     for name in names:
         control.stop(name)
-    deadline = time.monotonic() + STOP_SECONDS
+    patience = max(STOP_SECONDS, DRAIN_SECONDS + 5.0) if names & set(ASKING) else STOP_SECONDS
+    deadline = time.monotonic() + patience
     while any(state.pid for state in control.states() if state.name in names) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
     for name in names:

@@ -23,8 +23,9 @@ from shared.matrix import in_cell
 class StageFacts:
     """A committed stage, from its manifest. Times are ISO 8601 in UTC, cost in US dollars and device seconds.
 
-    `metrics` are those that the stage left beside its files; of them `outcomes` and `reasked` count the answers it
-    counts with, and those that were asked again (shared.llm.outcomes).
+    `metrics` are those that the stage left beside its files. Of them `outcomes` and `reasked` count the answers it
+    counts with, and those that were asked again (shared.llm.outcomes); `without_usage` those whose cost is not known
+    and counts as the most that it can have been.
     """
 
     key: str
@@ -38,6 +39,7 @@ class StageFacts:
     versions: Mapping[str, str] = field(default_factory=dict)
     outcomes: Mapping[str, int] = field(default_factory=dict)
     reasked: Mapping[str, int] = field(default_factory=dict)
+    without_usage: int = 0
 
 
 @dataclass(frozen=True)

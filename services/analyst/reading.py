@@ -78,6 +78,7 @@ def stage_facts(manifest: Manifest) -> StageFacts:
         versions=manifest.versions,
         outcomes=manifest.metrics.get("outcomes", {}),
         reasked=manifest.metrics.get("reasked", {}),
+        without_usage=manifest.metrics.get("without_usage", 0),
     )
 
 

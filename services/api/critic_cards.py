@@ -52,6 +52,7 @@ class Length(BaseModel):
     ties: int
     slope_per_doubling: Estimate
     others_win_rate_longer: Estimate = Field(description="by gold labels or another critic, of the same pairs")
+    others: str | None = Field(None, description="whose labels those are")
     bins: list[LengthBin]
 
 
@@ -61,6 +62,7 @@ class Agreement(BaseModel):
     with_: str = Field(alias="with", examples=["human-labels"])
     gold: bool
     recorded: bool
+    related: bool = Field(False, description="one of the two is an ensemble and the other its member")
     agree: Estimate
     kappa: Estimate
 
@@ -82,10 +84,10 @@ class SelfPreference(BaseModel):
 
 
 class LabelCost(BaseModel):
-    """US dollars and tokens."""
+    """US dollars (null: the price is unknown) and tokens (null: it was asked over no endpoint)."""
 
     labels: int
-    usd: float
+    usd: float | None
     usd_per_label: float | None
     input_tokens_per_label: float | None
     output_tokens_per_label: float | None
@@ -95,7 +97,9 @@ class CriticCard(Answer):
     """What a critic's or judge's own labels say of it. Rates are shares in [0, 1]."""
 
     provider: str = Field(examples=["openai"])
-    roles: list[str] = Field(description="critic, judge, check (recorded pairs) or labels (recorded)")
+    roles: list[str] = Field(description="critic, judge, member (of an ensemble), check (recorded pairs) or labels")
+    members: list[str] = Field([], description="an ensemble's; each has a card of its own, from its votes")
+    member_of: list[str] = Field([], description="the ensembles that it votes in")
     gold: bool = Field(description="its labels are taken as right")
     recorded: bool
     stages: dict[str, list[str]] = Field(description="keys of the stages that it labelled, by role")

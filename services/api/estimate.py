@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
+from services.api import ledgered
 from services.api.committed import commits_of
-from services.api.ledgered import look_up
+from services.api.inputs import CommittedInputs
+from services.api.ledgered import Ledgered, look_up
 from services.api.past import read_history
 from services.api.pilots import find_pilot
+from shared.errors import PermanentError
 from shared.estimate import Known, preview
 from shared.estimate.answered import asked_of
 from shared.estimate.power import design_of, forecast
@@ -15,7 +19,10 @@ from shared.plan import plan
 from shared.resolve import Resolved, prompt_splits
 from shared.settings import Settings
 from shared.specbase import DeclaredDataset
+from shared.splits import SplitPrompt
 from shared.store import ObjectStore
+from shared.templates import Template
+from shared.uploaded_templates import read_template
 
 
 def estimate(resolved: Resolved, store: ObjectStore, settings: Settings) -> dict[str, Any]:
@@ -23,9 +30,18 @@ def estimate(resolved: Resolved, store: ObjectStore, settings: Settings) -> dict
     planned, spec = plan(resolved), resolved.parsed
     done = commits_of(store, planned.stages)
     todo = [stage for key, stage in planned.stages.items() if key not in done]
-    texts = prompt_texts(resolved, store)
-    asked = asked_of(planned, todo, resolved.counts, texts)
-    found = look_up(store, settings.data_dir, asked)
+    prompts = prompts_of(resolved, store)
+    texts = {split: [one.prompt for one in rows] for split, rows in prompts.items()}
+
+    def uploaded(sha256: str) -> Template | None:
+        with suppress(PermanentError):
+            return read_template(store, sha256)
+        return None
+
+    with Ledgered(store, settings.data_dir) as ledger:
+        inputs = CommittedInputs(store, planned, done, prompts, resolved.counts, ledger)
+        asked = asked_of(planned, todo, resolved.counts, texts, inputs, uploaded, ledgered.MOST_KEYS)
+        found = look_up(ledger, asked)
     known = Known(
         history=read_history(store, planned, resolved.counts, done),
         asked=asked,
@@ -38,12 +54,12 @@ def estimate(resolved: Resolved, store: ObjectStore, settings: Settings) -> dict
     return {**shown, "power": forecast(design, find_pilot(store, design))}
 
 
-def prompt_texts(resolved: Resolved, store: ObjectStore) -> dict[str, list[str]]:
+def prompts_of(resolved: Resolved, store: ObjectStore) -> dict[str, list[SplitPrompt]]:
     """The prompts of each split by rank; nothing where they are only declared."""
     spec = resolved.parsed
     if isinstance(spec.prompts.source, DeclaredDataset):
         return {}
-    texts: dict[str, list[str]] = {}
+    found: dict[str, list[SplitPrompt]] = {}
     for prompt in prompt_splits(spec, resolved.datasets, store).prompts:
-        texts.setdefault(prompt.split, []).append(prompt.prompt)
-    return texts
+        found.setdefault(prompt.split, []).append(prompt)
+    return found

@@ -11,6 +11,7 @@ import structlog
 from services.api.committed import AT_ONCE, commits_of
 from shared.artifacts import Manifest
 from shared.errors import BadInput
+from shared.estimate.asks import members
 from shared.estimate.history import History, Took, likeness, work_of
 from shared.experiments import PREFIX, read_resolved
 from shared.plan import Plan, plan
@@ -38,28 +39,34 @@ def read_history(store: ObjectStore, planned: Plan, counts: Mapping[str, int], d
     Raises:
         Outage: the store is away.
     """
-    likes = {key: like for key, stage in planned.stages.items() if (like := likeness(stage, planned)) is not None}
-    wanted = {like for key, like in likes.items() if key not in done}
+    own = [(one, like) for stage in planned.stages.values() for one in (stage, *members(stage))
+           if (like := likeness(one, planned)) is not None]  # fmt: skip
+    wanted = {like for one, like in own if _stage_of(one.key) not in done}
     found: dict[str, dict[str, float]] = {like: {} for like in sorted(wanted)}
     commits = dict(done)
-    for key, like in likes.items():
-        if key in done and like in wanted:
-            found[like].setdefault(key, work_of(planned.stages[key], planned, counts))
+    for one, like in own:
+        if _stage_of(one.key) in done and like in wanted:
+            found[like].setdefault(one.key, work_of(one, planned, counts))
     if any(not keys for keys in found.values()):
         elsewhere = [members_of(store, id) for id in newest(store)]  # type: ignore[arg-type]
-        keys = {key for members in elsewhere for like in wanted for key, _ in members.get(like, ())}
+        keys = {_stage_of(key) for alike in elsewhere for like in wanted for key, _ in alike.get(like, ())}
         commits |= commits_of(store, keys - set(done))
-        for members in elsewhere:
+        for alike in elsewhere:
             for like in wanted:
-                found[like] |= {key: work for key, work in members.get(like, ()) if key in commits}
+                found[like] |= {key: work for key, work in alike.get(like, ()) if _stage_of(key) in commits}
     chosen = [(like, key, work) for like, keys in found.items() for key, work in list(keys.items())[:EACH]][:MOST]
     seen: dict[str, list[Took]] = {}
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        manifests = pool.map(lambda one: manifest_at(store, commits[one[1]]), chosen)
-        for (like, _, work), manifest in zip(chosen, manifests, strict=True):
+        manifests = pool.map(lambda one: manifest_at(store, commits[_stage_of(one[1])]), chosen)
+        for (like, key, work), manifest in zip(chosen, manifests, strict=True):
             if manifest is not None:
-                seen.setdefault(like, []).append(Took.of(manifest, work))
+                seen.setdefault(like, []).append(Took.of(manifest, work, key.partition("/")[2]))
     return History(seen)
+
+
+def _stage_of(key: str) -> str:
+    """The stage's key in that of an ensemble's member."""
+    return key.partition("/")[0]
 
 
 def newest(store: ObjectStore) -> Iterable[str]:
@@ -73,21 +80,23 @@ def newest(store: ObjectStore) -> Iterable[str]:
 @lru_cache(maxsize=4 * EXPERIMENTS)
 def members_of(store: ObjectStore, id: str) -> Members:
     """An experiment's stages by likeness; none of one that this version cannot plan. Raises `Outage`."""
-    members: dict[str, list[tuple[str, float]]] = {}
+    alike: dict[str, list[tuple[str, float]]] = {}
     try:
         resolved = read_resolved(store, id)
         if resolved is None:
             return {}
         made = plan(resolved)
-        for key, stage in made.stages.items():
-            if (like := likeness(stage, made)) is not None:
-                found = members.setdefault(like, [])
+        for stage in made.stages.values():
+            for one in (stage, *members(stage)):
+                if (like := likeness(one, made)) is None:
+                    continue
+                found = alike.setdefault(like, [])
                 if len(found) < REMEMBERED:
-                    found.append((key, work_of(stage, made, resolved.counts)))
+                    found.append((one.key, work_of(one, made, resolved.counts)))
     except (BadInput, ValueError, KeyError) as error:
         log.info("plan.history_skipped", experiment=id, error=str(error))
         return {}
-    return members
+    return alike
 
 
 def manifest_at(store: ObjectStore, name: str) -> Manifest | None:

@@ -53,6 +53,15 @@ class Progress(BaseModel):
     total: float = Field(examples=[300])
 
 
+class AnswerCounts(BaseModel):
+    """What became of a stage's requests to an endpoint, as far as they are committed."""
+
+    outcomes: dict[str, int] = Field(description="of the answers that count", examples=[{"answered": 490}])
+    reasked: dict[str, int] = Field(description="answers that would not do and were asked for again, by why")
+    unparsable: int = Field(description="verdicts of a critic or judge that could not be read")
+    without_usage: int = Field(description="answers that cost_usd has with the most that they can have cost")
+
+
 class Stage(Answer):
     """One stage of an experiment."""
 
@@ -65,7 +74,9 @@ class Stage(Answer):
     error: str | None = Field(None, description="why it failed")
     reused: bool = Field(False, description="committed before this experiment was created")
     inputs: list[str] = Field([], description="the keys of the stages that it reads")
-    cost_usd: float = 0.0
+    cost_usd: float = Field(0.0, description="what this experiment paid for it")
+    standalone_usd: float = Field(0.0, description="what all of its answers cost, whoever paid for them")
+    answers: AnswerCounts | None = Field(None, description="null where no endpoint was asked")
 
 
 class Money(BaseModel):
@@ -92,6 +103,7 @@ class Experiment(Created):
     stages: list[Stage]
     counts: dict[str, int] = Field(description="stages by state, and how many are reused")
     cost_usd: float = Field(description="what this experiment itself paid for")
+    standalone_usd: float = Field(0.0, description="what its committed stages would have cost had it been alone")
     budget: Money | None = Field(None, description="absent where the spec gives none")
     created: str
     finished: str | None = None
@@ -148,9 +160,12 @@ class PlannedStage(Estimate):
     provisional: bool = Field(description="its key stands on something that is only declared")
     model: str | None = Field(None, description="the model that it asks", examples=["gpt-4"])
     repeated: int = Field(0, description="requests that an earlier stage of this plan makes too")
-    in_ledger_unknown: str | None = Field(None, description="why in_ledger is not known")
+    in_ledger_unknown: str | None = Field(None, description="why in_ledger is not known, or of how many requests not")
     tokens_from: str | None = Field(None, description="the history of so many requests, or the plan's assumption")
-    hours: float | None = Field(None, description="at the limits of the spec; null without any")
+    hours: float | None = Field(
+        None, description="at the limits of the spec, or within a batch's day; null without any"
+    )
+    batch: bool = Field(False, description="it asks through a Batch API")
     device_hours: float | None = Field(None, description="as like stages took; null where there were none")
 
 
@@ -188,7 +203,9 @@ class Plan(Estimate):
     counts: dict[str, int] = Field(examples=[{"stages": 41, "reused": 12}])
     provisional: bool = Field(description="something in the spec is only declared: it cannot be started")
     unknown_prices: list[str] = Field(description="models that would be asked at a price that is not known")
-    hours: dict[str, float] = Field(description="by model, at the limits of the spec")
+    hours: dict[str, float] = Field(
+        description="by model, at the limits of the spec; in batch mode a day for each batch that waits for another"
+    )
     device_hours: float = Field(description="of the stages whose like was run before")
     device_unknown: int = Field(description="how many stages on a device had none like them")
     budget_usd: float | None = None

@@ -19,6 +19,7 @@ class Seen:
     """One unit, as last heard of. Times are this process's monotonic clock."""
 
     leased: bool = False
+    leased_at: float | None = None
     queued: bool = False
     queued_at: float | None = None
     attempted: bool = False
@@ -56,6 +57,7 @@ class Board:
         for key, lease, queued in zip(keys, found[: len(keys)], found[len(keys) :], strict=True):
             seen = self[key]
             seen.leased, seen.queued = lease is not None, queued is not None
+            seen.leased_at = (seen.leased_at or time.monotonic()) if seen.leased else None
             if seen.leased:
                 seen.queued_at, seen.attempted = None, True
         return True

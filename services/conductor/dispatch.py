@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 
 import redis
@@ -10,8 +11,10 @@ import structlog
 from celery import Celery
 
 from services.conductor.board import Board
+from services.conductor.turns import AHEAD, QUEUES
 from shared.attempts import read_markers, verdict
-from shared.kinds import KINDS
+from shared.context import stop_name
+from shared.kinds import KINDS, Queue
 from shared.queues import send_unit
 from shared.runner import queued_name
 from shared.settings import Settings
@@ -39,17 +42,34 @@ class Dispatcher:
         """Queue the units that may be queued now. Returns those that must be given up, with the error."""
         now = time.monotonic()
         failed: list[tuple[Unit, str]] = []
+        ready: list[Unit] = []
+        standing: Counter[tuple[str, str]] = Counter()
         self._depths.clear()
         self._unmark_unsent()
         for unit in units:
             seen = self._board[unit.commit_key]
-            if seen.leased or now < seen.not_before or self._on_its_way(unit, now):
+            if seen.leased or now < seen.not_before:
+                continue
+            if self._on_its_way(unit, now):
+                standing[unit.experiment, KINDS[unit.kind].queue] += 1
+            else:
+                ready.append(unit)
+        for unit in ready:
+            place = (unit.experiment, KINDS[unit.kind].queue)
+            if place[1] in QUEUES and standing[place] >= AHEAD:
                 continue
             if error := self._given_up(unit):
                 failed.append((unit, error))
-            elif time.monotonic() >= seen.not_before:
+            elif time.monotonic() >= self._board[unit.commit_key].not_before:
                 self._send(unit)
+                standing[place] += 1
         return failed
+
+    def depth(self, queue: Queue) -> int:
+        """How many messages stand in a queue, asked once a round."""
+        if queue not in self._depths:
+            self._depths[queue] = int(self._redis.llen(queue))
+        return self._depths[queue]
 
     def _on_its_way(self, unit: Unit, now: float) -> bool:
         """Whether its message may still stand in the queue: it has a mark, or had one that ran out.
@@ -63,17 +83,10 @@ class Dispatcher:
             seen.queued_at = now
         if not seen.queued and now - seen.queued_at < self._settings.queued_seconds:
             return False
-        if now - seen.queued_at < LOST_AFTER or self._depth(unit):
+        if now - seen.queued_at < LOST_AFTER or self.depth(KINDS[unit.kind].queue):
             return True
         self._redis.delete(queued_name(unit.commit_key))
         return False
-
-    def _depth(self, unit: Unit) -> int:
-        """How many messages stand in a unit's queue, asked once a round."""
-        queue = KINDS[unit.kind].queue
-        if queue not in self._depths:
-            self._depths[queue] = int(self._redis.llen(queue))
-        return self._depths[queue]
 
     def _unmark_unsent(self) -> None:
         """Remove the marks of messages that a broker which was away did not take."""
@@ -105,6 +118,8 @@ class Dispatcher:
         if not marked:
             seen.queued = True
             return
+        # It may have been asked to make room; what it is asked from now on is for this message.
+        self._redis.delete(stop_name(unit.commit_key))
         try:
             send_unit(self._app, unit.kind, unit.model_dump(mode="json"))
         except BaseException:

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from services.conductor.answers import answers_of
 from services.conductor.commits import Accepted
 from shared.artifacts import CommitRef, Manifest
 from shared.budget import PAID_KINDS
 from shared.kinds import row_count
+from shared.llm.batches import MOST_REQUESTS
 from shared.plan import Plan, Stage
 from shared.units import Shard, Unit, cut, shard_key
 
 
 @dataclass(frozen=True)
 class Need:
-    """A stage whose inputs are there: the units still to be done, and what its shards have done already."""
+    """A stage whose inputs are there: the units still to be done, and what its shards have done already; `answers` is
+    what became of their requests."""
 
     stage: Stage
     units: tuple[Unit, ...]
     rows: int | None = None
     done_rows: int = 0
     done_usd: float = 0.0
+    answers: Mapping[str, Any] | None = None
+
+
+def paid_by(experiment: str, manifest: Manifest) -> float:
+    """Dollars that an experiment paid for a committed stage or shard: what others, or other stages, had asked before
+    cost it nothing."""
+    by_experiment = manifest.metrics.get("usd_by_experiment")
+    if by_experiment is None:
+        return float(manifest.metrics.get("usd_paid", manifest.cost.usd))
+    return float(by_experiment.get(experiment, 0.0))
 
 
 def is_ready(stage: Stage, accepted: Accepted) -> bool:
@@ -54,6 +69,9 @@ def _need(stage: Stage, accepted: Accepted, experiment: str, generation: int, sh
     )
     manifests = {name: accepted.manifests[source] for name, source in stage.inputs.items()}
     rows = row_count(stage.kind, stage.params, manifests)
+    if stage.options.get("mode") == "batch":
+        # A batch may be as large as the provider takes it; it is cut there (shared/llm/batches.py).
+        shard_rows = max(shard_rows, MOST_REQUESTS)
     if rows is None or rows <= shard_rows:
         return Need(stage, (whole,), rows)
     return _sharded(whole, stage, accepted, rows, shard_rows)
@@ -65,9 +83,10 @@ def _sharded(whole: Unit, stage: Stage, accepted: Accepted, rows: int, shard_row
     for shard in shards:
         if commit := accepted.shard(shard_key(stage.key, shard), whole.inputs):
             found[shard] = commit
-    usd = sum(float(manifest.metrics.get("usd_paid", manifest.cost.usd)) for _, manifest in found.values())
+    usd = sum(paid_by(whole.experiment, manifest) for _, manifest in found.values())
+    answers = answers_of(manifest.metrics for _, manifest in found.values())
     if len(found) == len(shards):
         gather = whole.model_copy(update={"parts": tuple(found[shard][0] for shard in shards)})
-        return Need(stage, (gather,), rows, rows, usd)
+        return Need(stage, (gather,), rows, rows, usd, answers)
     units = tuple(whole.model_copy(update={"shard": shard, "stale": ()}) for shard in shards if shard not in found)
-    return Need(stage, units, rows, sum(shard.stop - shard.start for shard in found), usd)
+    return Need(stage, units, rows, sum(shard.stop - shard.start for shard in found), usd, answers)

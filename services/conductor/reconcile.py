@@ -23,6 +23,7 @@ from services.conductor.open_batches import OpenBatches
 from services.conductor.partial import ask_partial_report
 from services.conductor.summary import delta, stage_states, summarise
 from services.conductor.treasury import Treasury
+from services.conductor.turns import WORDS, Turns
 from shared import signals
 from shared.artifacts import Manifest
 from shared.budget import Ask
@@ -38,6 +39,7 @@ log = structlog.get_logger()
 
 HEARTBEAT = "conductor:heartbeat"
 IDLE_MS = 500
+UNWANTED = "no running experiment needs this stage any more"
 LOOK_EVERY = 1.0
 PUBLISH_EVERY = 0.25
 
@@ -55,6 +57,7 @@ class Conductor:
         self.experiments: dict[str, Experiment] = {}
         self.treasury = Treasury(store, client)
         self.dispatcher = Dispatcher(settings, store, client, app, self.board)
+        self.turns = Turns()
         self.batches = OpenBatches(store, client, app)
         self._epoch: bytes | None = None
         self._broker_away = False
@@ -101,6 +104,7 @@ class Conductor:
         self._looked = time.monotonic()
         units: dict[str, Unit] = {}
         unpaid: set[str] = set()
+        unpaid_keys: set[str] = set()
         for experiment in sorted(self.experiments.values(), key=lambda one: str(one.head["created"])):
             experiment.derive(self.commits, self.settings.shard_rows)
             self.treasury.refresh(experiment.id, experiment.budget, self.settings.relist_seconds)
@@ -109,6 +113,7 @@ class Conductor:
                 if need.stage.key in blocked:
                     # Another experiment with money may go on with it; who works on it now may end it without any.
                     unpaid.update(unit.commit_key for unit in need.units)
+                    unpaid_keys.add(need.stage.key)
                     continue
                 for unit in need.units:
                     units.setdefault(unit.commit_key, unit)
@@ -119,9 +124,12 @@ class Conductor:
             self._dirty = True
             return
         self._stop_unwanted(watched - set(units) - unpaid)
-        self.batches.cancel_unwanted({unit.key for unit in units.values()})
+        self.batches.cancel_unwanted({unit.key for unit in units.values()} | unpaid_keys)
         for unit, error in self.dispatcher.dispatch(units.values()):
             self._give_up(unit, error)
+        for unit in self.turns.to_end(units.values(), self.board, self.dispatcher.depth):
+            log.info("unit.makes_room", kind=unit.kind, key=unit.key[:12], experiment=unit.experiment)
+            self.redis.set(stop_name(unit.commit_key), WORDS, px=10_000)
         self.board.cold = False
         self._publish()
 
@@ -216,7 +224,7 @@ class Conductor:
         """Ask the holders of units that no running experiment needs to stop."""
         for commit_key in unwanted:
             if self.board[commit_key].leased:
-                self.redis.set(stop_name(commit_key), 1, px=10_000)
+                self.redis.set(stop_name(commit_key), UNWANTED, px=10_000)
 
     def _give_up(self, unit: Unit, error: str) -> None:
         """Record a failure, for this experiment's generation alone."""
@@ -233,7 +241,6 @@ class Conductor:
         for experiment in list(self.experiments.values()):
             if experiment.accepted is None:
                 continue
-            created = str(experiment.head["created"])
             blocked = self._blocked(experiment)
             rows = stage_states(
                 experiment.plan,
@@ -241,7 +248,7 @@ class Conductor:
                 experiment.needed,
                 self.board,
                 experiment.control,
-                created,
+                experiment.head,
                 blocked,
             )
             report = experiment.accepted.manifests.get(experiment.plan.report)

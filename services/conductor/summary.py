@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from services.conductor.answers import answers_of
 from services.conductor.board import Board
 from services.conductor.commits import Accepted
-from services.conductor.needs import Need
-from shared.artifacts import Manifest
+from services.conductor.needs import Need, paid_by
 from shared.experiments import Control
 from shared.plan import Plan, Stage
 from shared.units import Unit
@@ -21,7 +21,7 @@ def stage_states(
     needed: Mapping[str, Need],
     board: Board,
     control: Control,
-    created: str,
+    head: Mapping[str, Any],
     blocked: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     """One row for each stage, in the plan's order. `blocked`: those that wait for a higher budget, with the reason."""
@@ -29,7 +29,7 @@ def stage_states(
     rows = []
     for key, stage in plan.stages.items():
         row = {"key": key, "kind": stage.kind, "arms": stage.arms, "inputs": sorted(set(stage.inputs.values()))}
-        found = _state(key, stage, accepted, needed, board, control.cancelled, failures, created)
+        found = _state(key, stage, accepted, needed, board, control.cancelled, failures, head)
         if key in blocked and found["state"] in {"ready", "waiting"}:
             found |= {"state": "waiting", "reason": blocked[key]}
         rows.append({**row, **found})
@@ -44,7 +44,7 @@ def _state(
     board: Board,
     cancelled: bool,
     failures: Mapping[str, str],
-    created: str,
+    head: Mapping[str, Any],
 ) -> dict[str, Any]:
     blank: dict[str, Any] = {
         "reason": None,
@@ -52,13 +52,17 @@ def _state(
         "progress": {"done": 0, "total": 0},
         "reused": False,
         "cost_usd": 0.0,
+        "standalone_usd": 0.0,
+        "answers": None,
         "finished": None,
     }
     if key in accepted.manifests:
         manifest = accepted.manifests[key]
         rows = max((ref.rows or 0 for ref in manifest.files.values()), default=0) or 1
-        done = {"progress": {"done": rows, "total": rows}, "reused": manifest.finished < created}
-        return {**blank, "state": "committed", **done, "cost_usd": _paid(manifest), "finished": manifest.finished}
+        done = {"progress": {"done": rows, "total": rows}, "reused": manifest.finished < str(head["created"])}
+        cost = {"cost_usd": paid_by(str(head["id"]), manifest), "standalone_usd": manifest.cost.usd}
+        answers = answers_of([manifest.metrics])
+        return {**blank, "state": "committed", **done, **cost, "answers": answers, "finished": manifest.finished}
     if key in failures:
         return {**blank, "state": "failed", "error": failures[key]}
     if cancelled:
@@ -66,12 +70,8 @@ def _state(
     if key not in needed:
         return {**blank, "state": "pending"}
     need = needed[key]
-    return {**blank, **_live(need, board), "progress": _progress(need, board), "cost_usd": need.done_usd}
-
-
-def _paid(manifest: Manifest) -> float:
-    """What this stage itself paid: answers that another stage had asked for before cost it nothing."""
-    return float(manifest.metrics.get("usd_paid", manifest.cost.usd))
+    live = {**_live(need, board), "progress": _progress(need, board)}
+    return {**blank, **live, "cost_usd": need.done_usd, "answers": need.answers}
 
 
 def _live(need: Need, board: Board) -> dict[str, Any]:
@@ -122,7 +122,8 @@ def summarise(
     report: Mapping[str, str] | None,
     blocked: Collection[str] = (),
 ) -> dict[str, Any]:
-    """The JSON of GET /v1/experiments/{id}. cost_usd is what this experiment itself paid for."""
+    """The JSON of GET /v1/experiments/{id}. cost_usd is what this experiment itself paid for, standalone_usd what its
+    committed stages would have cost had it been alone."""
     state = experiment_state(rows, cancelled, blocked)
     ended = [row["finished"] for row in rows if row["finished"]]
     paid = sum(row["cost_usd"] for row in rows if not row["reused"])
@@ -135,6 +136,7 @@ def summarise(
         "stages": rows,
         "counts": dict(Counter(row["state"] for row in rows)) | {"reused": sum(row["reused"] for row in rows)},
         "cost_usd": paid,
+        "standalone_usd": sum(row["standalone_usd"] for row in rows),
         "report": dict(report) if report else None,
     }
 

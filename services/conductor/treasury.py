@@ -7,19 +7,23 @@ two conductors cannot pass a budget together.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import redis
 from ulid import ULID
 
 from shared.budget import (
+    BATCH,
     NANO,
     Account,
     Ask,
     Budget,
+    batches_out,
     counted,
     dollars,
     grant_name,
@@ -29,6 +33,9 @@ from shared.budget import (
 )
 from shared.store import ObjectStore
 
+FORGOTTEN = timedelta(hours=1)
+UNPAID = re.compile(rf"/{BATCH}[^./]*\.closed\.[^./]*\.0$")
+"""The record of a batch that was never submitted."""
 ALIVE = 6.0
 """Seconds for which a purse that was heard may give money back; it says a word a second."""
 REPLY_SECONDS = 60
@@ -45,20 +52,22 @@ class Decision:
 
 def decide(budget: Budget, accounts: Mapping[str, Account], asks: Sequence[Ask], others_busy: bool) -> list[Decision]:
     """Answers to `asks`, which lie in the order of their age. Each gets a share of what is left, at least what its next
-    request may cost, and less and less as the end nears. None is refused for good while somebody may give money back.
+    request may cost, and less and less as the end nears; a batch gets all that it can use. None is refused for good
+    while somebody may give money back: others wait moments for each other, but not hours for a batch.
     """
     known = {name: replace(account) for name, account in accounts.items()}
     known |= {ask.purse: Account(ask.kind, ask.stage, ask.seq, ask.limit) for ask in asks}
     granted: dict[str, Decision] = {}
     for index, ask in enumerate(asks):
         room = left(budget, known.values(), ask.kind)
-        share = max(room // (2 * (len(asks) - index)), ask.least)
+        share = max(room if ask.batch else room // (2 * (len(asks) - index)), ask.least)
         extra = min(ask.wanted, share, room)
         if extra >= ask.least:
             known[ask.purse].limit += extra
             granted[ask.purse] = Decision(ask, known[ask.purse].limit)
     wait = others_busy or bool(granted) or any(ask.busy or ask.limit > ask.spent for ask in asks)
-    return [granted.get(ask.purse, Decision(ask, final=not wait)) for ask in asks]
+    out = bool(batches_out(accounts))
+    return [granted.get(ask.purse, Decision(ask, final=not wait and not (ask.batch and out))) for ask in asks]
 
 
 @dataclass
@@ -154,11 +163,14 @@ class Treasury:
             del till.blocked[stage]
 
     def blocked(self, id: str, budget: Budget | None) -> dict[str, str]:
-        """The stages that cannot go on without a higher budget, with the reason."""
+        """The stages that cannot go on without a higher budget, with the reason. One with a batch out can: the batch
+        must be looked at, and may give money back."""
         till = self._tills.get(id)
         if till is None or budget is None:
             return {}
-        return {stage: _reason(id, till, budget, ask) for stage, ask in till.blocked.items()}
+        looking = {account.stage for account in batches_out(till.accounts)}
+        return {stage: _reason(id, till, budget, ask) for stage, ask in till.blocked.items()
+                if stage[:12] not in looking}  # fmt: skip
 
     def summary(self, id: str, budget: Budget | None) -> dict[str, Any] | None:
         """What GET /v1/experiments/{id} says of an experiment's money."""
@@ -193,6 +205,9 @@ class Treasury:
         for decision in self._write(id, till, budget, [one for one in decisions if one.limit is not None]):
             till.granted[decision.ask.purse] = decision
             self._reply(decision)
+        for decision in decisions:
+            if decision.ask.batch and decision.limit is None and not decision.final:
+                self._reply(decision)
         refused = [one for one in decisions if one.final]
         for decision in refused:
             till.blocked[decision.ask.stage] = decision.ask
@@ -225,10 +240,14 @@ class Treasury:
 
     def _read(self, id: str) -> dict[str, Account]:
         """The accounts; records that no longer count are removed."""
-        names = self._names(id)
+        found = list(self._store.list(grants_folder(id)))
+        names = [info.name for info in found]
         accounts = read_accounts(names)
         gone = [name for name in names if ".closed." not in name and _purse(name) in accounts
                 and accounts[_purse(name)].closed]  # fmt: skip
+        # One more whenever a batch found no money, which may be every half minute for a day.
+        long_ago = datetime.now(UTC) - FORGOTTEN
+        gone += [info.name for info in found if UNPAID.search(info.name) and info.modified < long_ago]
         if gone:
             self._store.delete(gone)
         return accounts
@@ -257,4 +276,5 @@ def _reason(id: str, till: Till, budget: Budget, ask: Ask) -> str:
         spent, of, what = counted(accounts, ask.kind), kind or 0, f"budget of {ask.kind}"
         fix = f"touchstone resume {id} --stage-budget {ask.kind}=N"
     need = f"a request needs up to {dollars(ask.least)}"
-    return f"{what}: {dollars(spent)} of {dollars(of)} are spent; {need}. Raise it: {fix}"
+    how = "spent, or promised to batches until they end" if batches_out(till.accounts) else "spent"
+    return f"{what}: {dollars(spent)} of {dollars(of)} are {how}; {need}. Raise it: {fix}"

@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
 from services.critic.critics import Critic
+from shared.asking.questions import Questioned, question
 from shared.comparisons import Comparison, Verdicts
 from shared.context import StageContext
 from shared.errors import PermanentError
 from shared.llm.caller import Answers, answer_all
-from shared.llm.chat import Answer, ChatRequest, Refused
+from shared.llm.chat import Answer, Refused
 from shared.llm.endpoints import Endpoint
 from shared.llm.usage import usage
 from shared.llm.worker import origin_of, session_of
-from shared.templates import Template
 from shared.uploaded_templates import read_template
-
-IDENTICAL = Verdicts("tie", "tie")
-"""What identical completions get; nobody is asked."""
-NO_REFERENCE = Verdicts(None, None, raw_ab="no reference answer")
-
-
-@dataclass(frozen=True)
-class Questioned:
-    """A pair and what is asked about it; nothing where its verdict is known before."""
-
-    pair: Comparison
-    template: Template
-    requests: list[ChatRequest]
-    known: Verdicts | None = None
 
 
 def ask_critic(
@@ -50,7 +36,9 @@ def ask_critic(
     of_prompt: dict[str, str] = {}
     if references is not None:
         of_prompt = dict(zip(*(references[name].to_pylist() for name in ("prompt_id", "completion")), strict=True))
-    asked = [question(critic, pair, uploaded, of_prompt.get(pair.prompt_id)) for pair in comparisons]
+    asked = [
+        question(critic.ask, critic.identity, pair, uploaded, of_prompt.get(pair.prompt_id)) for pair in comparisons
+    ]
     if critic.ask.logprobs:
         _probe(ctx, critic, asked)
     answers = _answers(ctx, critic, asked, critic.endpoint)
@@ -59,17 +47,6 @@ def ask_critic(
         one.known or critic.ask.read(one.pair, list(islice(given, len(one.requests))), one.template) for one in asked
     ]
     return verdicts, usage(answers, origin_of(ctx)), answers.usd()
-
-
-def question(critic: Critic, pair: Comparison, uploaded: Template | None, reference: str | None) -> Questioned:
-    """What a critic is asked about one pair."""
-    template = uploaded or critic.ask.own_template(reference)
-    if pair.a == pair.b:
-        return Questioned(pair, template, [], IDENTICAL)
-    if reference is None and "reference" in template.places:
-        return Questioned(pair, template, [], NO_REFERENCE)
-    values = critic.ask.questions(pair, reference)
-    return Questioned(pair, template, [critic.ask.request(critic.identity, template, one) for one in values])
 
 
 def _answers(ctx: StageContext, critic: Critic, asked: Sequence[Questioned], endpoint: Endpoint) -> Answers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import fsum
 
 import pyarrow as pa
 
@@ -30,7 +31,7 @@ def compare_together(
     metrics = {
         **add_metrics(one.metrics for one in found),
         "abstained": sum(vote.preference is None for one in found for vote in one.verdicts),
-        "members": {str(number): one.metrics for number, one in enumerate(found)},
+        "members": {str(number): {**one.metrics, "usd": one.cost.usd} for number, one in enumerate(found)},
     }
     return Compared(verdicts, metrics, sum((one.cost for one in found), Cost()))
 
@@ -48,10 +49,13 @@ def combine(vote: str, votes: Sequence[Verdicts]) -> Verdicts:
     majority: what more members say than anything else, else a tie. mean: of the preferences.
     """
     given = [one.preference for one in votes if one.preference is not None]
+    if all((one.ab, one.ba) == (None, None) for one in votes):
+        return Verdicts(None, None, raw_ab="nothing to judge by", votes=tuple(votes))
     if not given:
         return Verdicts("unparsable", None, votes=tuple(votes))
     if vote == "mean":
-        preference = sum(given) / len(given)
+        # Rounded: votes that balance are a tie, whatever the order of the sum.
+        preference = round(fsum(given) / len(given), 12)
         return Verdicts(by_preference(preference), None, settled=preference, votes=tuple(votes))
     first, *others = Counter(by_preference(one) for one in given).most_common()
     verdict: Verdict = "tie" if others and others[0][1] == first[1] else first[0]

@@ -8,6 +8,7 @@ from services.critic.critics import Critic
 from services.critic.tables import input_tables
 from shared.artifacts import Cost, StageResult
 from shared.context import StageContext
+from shared.pairs import comparisons
 from shared.protocols import PROTOCOLS
 
 
@@ -15,10 +16,10 @@ def judge(ctx: StageContext) -> StageResult:
     """Write judgements.parquet (JUDGEMENTS): the protocol's rows, from its inputs and the judge's verdicts."""
     params, tables = ctx.unit.params, input_tables(ctx)
     protocol = PROTOCOLS[params["protocol"]]
-    comparisons = protocol.comparisons(tables, params)
+    pairs = comparisons("judge", params, tables)
     compared = Compared([], {}, Cost())
-    if comparisons is not None:
-        compared = compare(ctx, Critic.of(params, "judge", ctx.unit.options), comparisons, tables)
+    if pairs is not None:
+        compared = compare(ctx, Critic.of(params, "judge", ctx.unit.options), pairs, tables)
     rows = protocol.rows(tables, params, compared.verdicts)
     valid = sum(rows["valid"].to_pylist())
     metrics = {**compared.metrics, "valid": valid, "invalid": rows.num_rows - valid}

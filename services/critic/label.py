@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from services.critic.compare import compare
 from services.critic.critics import Critic
-from services.critic.pairs import (
-    best_and_worst,
-    choose_recorded,
-    count,
-    given_pairs,
-    opponent_pairs,
-    preference_row,
-    sample_pairs,
-)
+from services.critic.pairs import best_and_worst, choose_recorded, count, preference_row
 from services.critic.tables import input_tables
 from shared import records
 from shared.artifacts import StageResult
 from shared.context import StageContext
 from shared.datasets import read_dataset
+from shared.pairs import comparisons
 from shared.splits import rows_of_split
 
 
@@ -35,15 +28,13 @@ def label(ctx: StageContext) -> StageResult:
 def _asked(ctx: StageContext) -> StageResult:
     """A policy's own samples in pairs, or against a teacher's completions, labelled by a critic."""
     params, tables = ctx.unit.params, input_tables(ctx)
-    choose, samples = params.get("choose", "first_two"), tables["samples"].to_pylist()
-    if params["pairs"] == "policy_vs_teacher":
-        pairs = opponent_pairs(samples, tables["opponent"].to_pylist())
-    else:
-        pairs = sample_pairs(samples, choose)
+    pairs = comparisons("label", params, tables) or []
     compared = compare(ctx, Critic.of(params, "critic", ctx.unit.options), pairs, tables)
-    kept, verdicts = best_and_worst(pairs, compared.verdicts) if choose == "best_worst" else (pairs, compared.verdicts)
+    kept, verdicts = (
+        best_and_worst(pairs, compared.verdicts) if params.get("choose") == "best_worst" else (pairs, compared.verdicts)
+    )
     rows = [preference_row(pair, given.preference, given) for pair, given in zip(kept, verdicts, strict=True)]
-    missing = len({row["prompt_id"] for row in samples}) - len({row["prompt_id"] for row in rows})
+    missing = len(set(tables["samples"]["prompt_id"].to_pylist())) - len({row["prompt_id"] for row in rows})
     metrics = {**compared.metrics, **count(rows), "compared": len(pairs), "missing": missing}
     return StageResult({"preferences.parquet": records.from_rows(rows, records.PREFERENCES)}, metrics, compared.cost)
 
@@ -51,7 +42,7 @@ def _asked(ctx: StageContext) -> StageResult:
 def _checked(ctx: StageContext) -> StageResult:
     """Recorded pairs, labelled by a critic that is to be compared with their labels."""
     params, tables = ctx.unit.params, input_tables(ctx)
-    pairs = given_pairs(tables["preferences"])
+    pairs = comparisons("label", params, tables) or []
     compared = compare(ctx, Critic.of(params, "critic", ctx.unit.options), pairs, tables)
     rows = [preference_row(pair, given.preference, given) for pair, given in zip(pairs, compared.verdicts, strict=True)]
     metrics = {**compared.metrics, **count(rows)}
@@ -60,11 +51,9 @@ def _checked(ctx: StageContext) -> StageResult:
 
 def _recorded(ctx: StageContext) -> StageResult:
     """Recorded pairs of the range's prompts."""
-    params, shard = ctx.unit.params, ctx.unit.shard
-    all_prompts = ctx.input("prompts").rows().to_pylist()
-    prompts = rows_of_split(all_prompts, params["split"], params["start"], params["stop"])
-    if shard is not None:
-        prompts = prompts[shard.start : shard.stop]
+    params = ctx.unit.params
+    wanted = rows_of_split(ctx.input("prompts").rows(), params["split"], params["start"], params["stop"])
+    prompts = ctx.unit.own(wanted).to_pylist()
     chosen = choose_recorded(
         prompts,
         read_dataset(ctx.store, params["critic"]["dataset"]).to_pylist(),

@@ -1,4 +1,4 @@
-"""Pairs and their labels as rows (PREFERENCES). Pure."""
+"""Labels of pairs as rows (PREFERENCES). Pure; which pairs there are, shared/pairs.py says."""
 
 from __future__ import annotations
 
@@ -8,49 +8,12 @@ from itertools import combinations
 from math import isqrt
 from typing import Any
 
-import pyarrow as pa
-
 from shared.canonical import sha256_hex
 from shared.comparisons import Comparison, Verdicts
 from shared.errors import PermanentError
 
 Row = dict[str, Any]
 Rows = Iterable[Mapping[str, Any]]
-
-
-def sample_pairs(samples: Rows, choose: str = "first_two") -> list[Comparison]:
-    """Pairs of each prompt's samples, in the prompts' order; a pair's a is the earlier sample.
-
-    first_two; random_two, by a hash of the prompt and the samples' numbers; all, which best_worst needs too.
-
-    Raises:
-        PermanentError: a prompt has fewer than two.
-    """
-    pairs = []
-    for prompt_id, rows in _by_prompt(samples).items():
-        if len(rows) < 2:
-            raise PermanentError(f"prompt {prompt_id} has one sample, and a pair needs two: write `samples: 2` or more")
-        if choose == "random_two":
-            drawn = sorted(rows, key=lambda row: sha256_hex(f"{row['prompt_id']}/{row['sample_index']}"))[:2]
-            rows = sorted(drawn, key=_sample_index)
-        elif choose == "first_two":
-            rows = rows[:2]
-        pairs += [
-            Comparison(prompt_id, one["prompt"], one["completion"], other["completion"])
-            for one, other in combinations(rows, 2)
-        ]
-    return pairs
-
-
-def opponent_pairs(samples: Rows, opponents: Rows) -> list[Comparison]:
-    """Each sample as a, against another model's completion of the prompt as b; prompts that it lacks have no pair."""
-    other = {row["prompt_id"]: row["completion"] for row in opponents}
-    return [
-        Comparison(prompt_id, row["prompt"], row["completion"], other[prompt_id])
-        for prompt_id, rows in _by_prompt(samples).items()
-        for row in rows
-        if prompt_id in other
-    ]
 
 
 def best_and_worst(
@@ -88,24 +51,6 @@ def _extremes(places: Sequence[int], verdicts: Sequence[Verdicts]) -> int:
     return places[both.index((ends[0], ends[1]))]
 
 
-def _by_prompt(samples: Rows) -> dict[str, list[Mapping[str, Any]]]:
-    """Each prompt's samples in their order, in the prompts' order."""
-    of_prompt: dict[str, list[Mapping[str, Any]]] = {}
-    for row in samples:
-        of_prompt.setdefault(row["prompt_id"], []).append(row)
-    return {prompt_id: sorted(rows, key=_sample_index) for prompt_id, rows in of_prompt.items()}
-
-
-def _sample_index(row: Mapping[str, Any]) -> int:
-    return int(row["sample_index"])
-
-
-def given_pairs(preferences: pa.Table) -> list[Comparison]:
-    """The pairs of another stage's PREFERENCES, without their labels."""
-    columns = ("prompt_id", "prompt", "completion_a", "completion_b")
-    return [Comparison(*(row[name] for name in columns)) for row in preferences.select(columns).to_pylist()]
-
-
 def choose_recorded(
     prompts: Sequence[Mapping[str, Any]], recorded: Rows, per_prompt: int, drop: bool, name: str
 ) -> list[tuple[Comparison, float]]:
@@ -141,7 +86,7 @@ def preference_row(pair: Comparison, preference: float | None, verdicts: Verdict
         "completion_a": pair.a,
         "completion_b": pair.b,
         "preference": preference,
-        "dropped": drop_reason(pair, preference),
+        "dropped": drop_reason(pair, preference, asked=verdicts is None or (verdicts.ab, verdicts.ba) != (None, None)),
     }
     if verdicts is not None:
         row |= verdicts.columns()
@@ -150,12 +95,12 @@ def preference_row(pair: Comparison, preference: float | None, verdicts: Verdict
     return row
 
 
-def drop_reason(pair: Comparison, preference: float | None) -> str | None:
-    """Why a pair teaches nothing; None if it does."""
+def drop_reason(pair: Comparison, preference: float | None, asked: bool = True) -> str | None:
+    """Why a pair teaches nothing; None if it does. Not `asked`: there was nothing to judge it by (no right answer)."""
     if pair.a == pair.b:
         return "identical"
     if preference is None:
-        return "unparsable"
+        return "unparsable" if asked else "unjudged"
     if preference == 0.5:
         return "tie"
     chosen = pair.a if preference > 0.5 else pair.b

@@ -28,7 +28,7 @@ Said = queue.SimpleQueue[dict[str, Any] | None]
 
 
 def reward(ctx: StageContext, raters: Raters) -> StageResult:
-    """Score every completion of the input `completions`.
+    """Score every completion of the input `completions` (COMPLETIONS, or PREFERENCES: both of each pair).
 
     Params: model ({uploaded: sha256} or {hub: name, revision: commit}), dtype, max_length (tokens of prompt and
     completion together). Options: batch_size. Writes rewards.parquet (REWARDS), in the input's order.
@@ -37,7 +37,7 @@ def reward(ctx: StageContext, raters: Raters) -> StageResult:
         PermanentError: the checkpoint is no reward model.
         Stopped: the stage must end; the child ends with it.
     """
-    table, params = ctx.input("completions").rows(), ctx.unit.params
+    table, params = completions_of(ctx.input("completions").rows()), ctx.unit.params
     rows, out = ctx.workdir / "rows.parquet", ctx.workdir / "rewards.parquet"
     rows.write_bytes(records.to_bytes(table.select(["prompt", "completion"])))
     job = {
@@ -56,6 +56,21 @@ def reward(ctx: StageContext, raters: Raters) -> StageResult:
     rewards = pa.table({**columns, "reward": found["reward"], "tokens": found["tokens"]}).cast(records.REWARDS)
     metrics = {"completions": table.num_rows, "tokens": sum(found["tokens"].to_pylist()), "seconds": seconds}
     return StageResult({"rewards.parquet": rewards}, metrics, Cost(device_seconds=seconds))
+
+
+def completions_of(table: pa.Table) -> pa.Table:
+    """The table itself, or the completions of its pairs one below the other."""
+    if "completion" in table.column_names:
+        return table
+    sides = []
+    for place, name in enumerate(("completion_a", "completion_b")):
+        index = pa.array([place] * table.num_rows, pa.int32())
+        sides.append(
+            table.select(["prompt_id", "prompt", name])
+            .rename_columns(["prompt_id", "prompt", "completion"])
+            .append_column("sample_index", index)
+        )
+    return pa.concat_tables(sides)
 
 
 class Raters:

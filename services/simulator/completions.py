@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.simulator.judging import judge
+from services.simulator.judging import judge, says_a_label
+from services.simulator.logprobs import MOST, logprobs
 from shared.errors import BadInput
 from shared.world import names
 from shared.world.models import ModelSettings, TeacherSettings
 from shared.world.teacher import teach
 
-UNSUPPORTED = ("stream", "logprobs", "tools", "functions", "response_format", "logit_bias", "audio", "modalities")
+UNSUPPORTED = ("stream", "tools", "functions", "response_format", "logit_bias", "audio", "modalities")
 MOST_CHOICES = 128
 
 
@@ -40,6 +41,10 @@ def complete(request: Any) -> dict[str, Any]:
         if request.get(name):
             raise Refusal(400, f"Simulated models do not support {name!r}.", name, "unsupported_parameter")
     text = _user_message(request.get("messages"))
+    tops = top_logprobs(request) if request.get("logprobs") else None
+    if tops is not None and (isinstance(settings, TeacherSettings) or not says_a_label(text)):
+        problem = "Simulated models give 'logprobs' of a critic's label alone, where nothing else is asked for."
+        raise Refusal(400, problem, "logprobs", "unsupported_parameter")
     seed = _integer(request, "seed", 0, None)
     most = _integer(request, "max_completion_tokens", _integer(request, "max_tokens", None, 1), 1)
     stops = _stops(request.get("stop"))
@@ -49,7 +54,8 @@ def complete(request: Any) -> dict[str, Any]:
         content, finish_reason, tokens = _cut(_answer(settings, text, seed or 0, index), stops, most)
         used += tokens
         message = {"role": "assistant", "content": content, "refusal": None}
-        choices.append({"index": index, "message": message, "logprobs": None, "finish_reason": finish_reason})
+        likely = None if tops is None else logprobs(content, settings, tops)
+        choices.append({"index": index, "message": message, "logprobs": likely, "finish_reason": finish_reason})
     given = sum(len((_content(message) or "").split()) for message in request["messages"])
     return {
         "object": "chat.completion",
@@ -57,6 +63,11 @@ def complete(request: Any) -> dict[str, Any]:
         "choices": choices,
         "usage": {"prompt_tokens": given, "completion_tokens": used, "total_tokens": given + used},
     }
+
+
+def top_logprobs(request: dict[str, Any]) -> int:
+    """For how many of the likeliest tokens the log-probability is wanted. Raises `Refusal`."""
+    return _integer(request, "top_logprobs", 0, 0, MOST) or 0
 
 
 def _answer(settings: ModelSettings, text: str, seed: int, index: int) -> str:

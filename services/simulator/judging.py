@@ -35,6 +35,11 @@ def judge(settings: CriticSettings, text: str, seed: int) -> str | None:
     return None
 
 
+def says_a_label(text: str) -> bool:
+    """Whether a rendered template asks for the label alone, so that its probability is the first token's."""
+    return LABEL.split(text) is not None
+
+
 def _label(settings: CriticSettings, prompt: str, first: str, second: str, seed: int) -> str:
     """One letter, as there is no tie to be said: then by chance, anew for each order."""
     verdict = prefer(settings, prompt, first, second, seed=seed)

@@ -25,18 +25,16 @@ Rows = Sequence[Mapping[str, Any]]
 def teach(ctx: StageContext) -> StageResult:
     """Write demonstrations.parquet (COMPLETIONS), in the order of the prompts' ranks."""
     params = ctx.unit.params
-    rows: Rows = rows_of_split(
-        ctx.input("prompts").rows().to_pylist(), params["split"], params["start"], params["stop"]
-    )
-    if ctx.unit.shard is not None:
-        rows = rows[ctx.unit.shard.start : ctx.unit.shard.stop]
+    wanted = rows_of_split(ctx.input("prompts").rows(), params["split"], params["start"], params["stop"])
+    rows: Rows = ctx.unit.own(wanted).to_pylist()
     if "dataset" in params["model"]:
         found = recorded(ctx.store, params["model"], rows, ctx.unit.options.get("name", ""))
+        if params["split"] == "train":
+            refuse_empty(found, ctx.unit.options.get("name", ""))
         result = StageResult({}, {"prompts": len(rows), "missing": len(rows) - len(found)})
     else:
+        # What an endpoint left empty stays, and is counted; SFT trains on the others.
         found, result = _asked(ctx, rows)
-    if params["split"] == "train":
-        refuse_empty(found, ctx.unit.options.get("name", ""))
     table = records.from_rows(found, records.COMPLETIONS)
     return StageResult({"demonstrations.parquet": table}, result.metrics, result.cost)
 
@@ -63,7 +61,7 @@ def recorded(store: ObjectStore, model: Mapping[str, Any], rows: Rows, name: str
 
 
 def refuse_empty(rows: Rows, name: str) -> None:
-    """A demonstration must say something; a reference may be empty.
+    """A recorded demonstration must say something; a reference may be empty.
 
     Raises:
         PermanentError: a completion is empty.
@@ -72,8 +70,8 @@ def refuse_empty(rows: Rows, name: str) -> None:
     if empty:
         raise PermanentError(
             f"models.{name}: its completion for prompt {empty[0]} is empty ({len(empty)} such), and a demonstration "
-            "must say something; take those prompts out of the dataset, or a recorded teacher's rows and write "
-            f"`missing: drop` under models.{name}"
+            f"must say something; take those prompts or rows out of the dataset, and write `missing: drop` under "
+            f"models.{name}"
         )
 
 

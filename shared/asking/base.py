@@ -11,9 +11,10 @@ from pydantic import AfterValidator, Field, StringConstraints
 from shared.comparisons import Comparison, Verdicts
 from shared.errors import BadInput
 from shared.llm.chat import Answer, ChatRequest, user_request
+from shared.llm.outcomes import outcome
 from shared.names import NAME, NAME_FIX
 from shared.specbase import SpecModel
-from shared.templates.template import Sort, Template
+from shared.templates.template import FENCE, PLACES, Sort, Template
 
 TEMPLATE = "template:"
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -39,6 +40,8 @@ class Ask(SpecModel):
     pinned: Sha256 | None = Field(None, description="the template's content hash; filled in when the spec is resolved")
 
     sort: ClassVar[Sort]
+    fills: ClassVar[frozenset[str]] = frozenset()
+    """The places that it has something for, besides the prompt, the answers and a reference."""
     per_pair: ClassVar[int] = 2
     """Requests for each pair of completions, at most."""
 
@@ -83,12 +86,22 @@ class Ask(SpecModel):
                 f"{shown[self.sort]}",
                 "Name another template, or another kind.",
             )
+        unfilled = sorted(template.places - {*PLACES[template.sort], "reference", FENCE} - self.fills)
+        if unfilled:
+            problem = f"the template has a place {{{unfilled[0]}}}, which `kind: {self.kind}` has nothing for"
+            raise BadInput(f"{field}.template", problem, "Name another template, or another kind.")
         if "reference" in template.places and not self.models():
             raise BadInput(
                 f"{field}.reference",
                 "is missing, and the template has a place for a reference answer",
                 "Name the model whose completions are the references, or another template.",
             )
+
+    def check_reference(self, template: Template, field: str, reference: str | None) -> None:
+        """Raises `BadInput` where a reference answer is given that the template has no place for."""
+        if reference is not None and "reference" not in template.places:
+            problem = "is given, and the template has no place for it ({reference})"
+            raise BadInput(f"{field}.reference", problem, "Remove it, or name another template.")
 
     def request(self, identity: Mapping[str, Any], template: Template, values: Mapping[str, str]) -> ChatRequest:
         """One question, to the model of this identity. Greedy unless the spec says otherwise: a verdict should not be
@@ -111,6 +124,11 @@ class Ask(SpecModel):
     def read(self, pair: Comparison, answers: Sequence[Answer], template: Template) -> Verdicts:
         """The verdicts in the answers to the questions about a pair, in the same order."""
         raise NotImplementedError
+
+
+def words_of(answer: Answer) -> str:
+    """What a verdict may be read in: nothing where the answer was cut short or withheld (`Score: 1` may be a 10)."""
+    return answer.text if outcome(answer) == "answered" else ""
 
 
 def _with_system(identity: Mapping[str, Any], system: str) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from shared.asking.rubric import Criteria, named_lines, weighted_mean
 from shared.asking.single import SingleAsk
@@ -17,6 +17,7 @@ class ChecklistAsk(SingleAsk):
     """The score, 0 to 1, is the weighted share of the statements that are true."""
 
     kind: Literal["checklist"]
+    fills: ClassVar[frozenset[str]] = frozenset({"criteria"})
     criteria: Criteria
 
     def own_template(self, reference: str | None = None) -> Template:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from shared.asking.base import Ask
+from shared.asking.base import Ask, words_of
 from shared.canonical import sha256_hex
 from shared.comparisons import SWAPPED, Comparison, OneOrder, Verdict, Verdicts, by_preference
 from shared.errors import BadInput
@@ -36,12 +36,24 @@ class PairwiseAsk(Ask):
     flip: Literal["average", "tie"] = Field(
         "average", description="both orders that do not agree: their mean, or a tie (as MT-Bench has it)"
     )
+    reference: str | None = Field(
+        None, description="a name under `models` whose completions fill the template's place for a reference answer"
+    )
     sort: ClassVar[Sort] = "pairwise"
 
     @model_validator(mode="after")
     def _flips_need_both(self) -> Self:
         if self.flip == "tie" and self.order != "both":
             raise ValueError(f"with order {self.order} nothing can flip; remove `flip`, or write `order: both`")
+        return self
+
+    @model_validator(mode="after")
+    def _a_reference_needs_a_place(self) -> Self:
+        if self.reference is not None and self.template is None:
+            raise ValueError(
+                "our own templates for pairs show no reference answer; remove `reference`, or name a template with a "
+                "place {reference}"
+            )
         return self
 
     @property
@@ -51,6 +63,9 @@ class PairwiseAsk(Ask):
     @property
     def shown(self) -> str:
         return self.order
+
+    def models(self) -> Mapping[str, str]:
+        return {} if self.reference is None else {"reference": self.reference}
 
     def own_template(self, reference: str | None = None) -> Template:
         return LABEL if self.logprobs else PAIRWISE
@@ -63,6 +78,7 @@ class PairwiseAsk(Ask):
 
     def check_template(self, template: Template, field: str) -> None:
         super().check_template(template, field)
+        self.check_reference(template, field, self.reference)
         if self.logprobs and template.brackets:
             raise BadInput(
                 f"{field}.verdict",
@@ -83,10 +99,8 @@ class PairwiseAsk(Ask):
 
     def questions(self, pair: Comparison, reference: str | None) -> list[dict[str, str]]:
         shown = {"ab": (pair.a, pair.b), "ba": (pair.b, pair.a)}
-        return [
-            {"prompt": pair.prompt, "answer_a": shown[order][0], "answer_b": shown[order][1]}
-            for order in self.orders(pair)
-        ]
+        given = {"prompt": pair.prompt, **({} if reference is None else {"reference": reference})}
+        return [{**given, "answer_a": shown[order][0], "answer_b": shown[order][1]} for order in self.orders(pair)]
 
     def readable(self, answer: Answer, template: Template) -> bool:
         return self._verdict(answer, template)[0] != "unparsable"
@@ -113,8 +127,8 @@ class PairwiseAsk(Ask):
             preference = label_preference(answer.top_logprobs or {})
             return ("unparsable", None) if preference is None else (by_preference(preference), preference)
         if template.brackets:
-            return parse_bracketed(answer.text), None
-        return parse_verdict(answer.text, bare=self.template is not None or self.pinned is not None), None
+            return parse_bracketed(words_of(answer)), None
+        return parse_verdict(words_of(answer), bare=self.template is not None or self.pinned is not None), None
 
     def _settled(
         self, ab: tuple[Verdict, float | None] | None, ba: tuple[Verdict, float | None] | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -17,21 +17,28 @@ from shared.templates.defaults import RUBRIC
 from shared.templates.reading import parse_rating
 from shared.templates.template import Template
 
+LEAST_WEIGHT = 1e-6
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9 _-]{0,62}[A-Za-z0-9])?$")]
+
+
+def _check_text(value: str) -> str:
+    if not value.strip():
+        raise ValueError("says nothing; write what the critic is to look at")
+    return value
 
 
 class Criterion(SpecModel):
     """One thing that an answer is judged by."""
 
     name: Label
-    text: str = Field(min_length=1, description="what it means, as the critic is told")
-    weight: float = Field(1.0, ge=0)
+    text: Annotated[str, AfterValidator(_check_text)] = Field(description="what it means, as the critic is told")
+    weight: float = Field(1.0, ge=0, le=1e6)
 
 
 def _check_criteria(criteria: list[Criterion]) -> list[Criterion]:
-    if not math.fsum(one.weight for one in criteria):
+    if math.fsum(one.weight for one in criteria) < LEAST_WEIGHT:
         raise ValueError("all weights are zero, so that nothing counts; give at least one criterion a weight above 0")
-    names = [one.name.casefold() for one in criteria]
+    names = [_plain(one.name) for one in criteria]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ValueError(f"{twice!r} stands there twice; give each criterion a name of its own")
     return criteria
@@ -44,6 +51,7 @@ class RubricAsk(SingleAsk):
     """Weights are relative: the score stays on the scale of a single criterion."""
 
     kind: Literal["rubric"]
+    fills: ClassVar[frozenset[str]] = frozenset({"criteria", "low", "high"})
     criteria: Criteria
     scale: RisingScale = Field(TEN, description="[lowest, highest] of each criterion")
 
@@ -67,12 +75,13 @@ class RubricAsk(SingleAsk):
 
 
 def weighted_mean(criteria: Sequence[Criterion], ratings: Sequence[float | None]) -> float | None:
-    """The weighted mean; None if a criterion has no rating."""
+    """The weighted mean; None if a criterion has no rating. Rounded, so that equal ones are equal whatever the order
+    of the sum."""
     given = [rating for rating in ratings if rating is not None]
     if len(given) < len(criteria):
         return None
     total = math.fsum(one.weight for one in criteria)
-    return math.fsum(one.weight * rating for one, rating in zip(criteria, given, strict=True)) / total
+    return round(math.fsum(one.weight * rating for one, rating in zip(criteria, given, strict=True)) / total, 9)
 
 
 def named_lines(text: str, names: Sequence[str]) -> list[str | None]:
@@ -81,7 +90,12 @@ def named_lines(text: str, names: Sequence[str]) -> list[str | None]:
     for line in text.splitlines():
         name, colon, words = line.partition(":")
         if colon:
-            key = re.sub(r"[*_`]", "", name).strip(" -\t").casefold()
+            key = _plain(name).strip(" -\t")
             found.setdefault(key, set()).add(words.strip(" *`\t").casefold())
-    said = (found.get(re.sub(r"[*_`]", "", name).casefold(), set()) for name in names)
+    said = (found.get(_plain(name), set()) for name in names)
     return [next(iter(words)) if len(words) == 1 else None for words in said]
+
+
+def _plain(name: str) -> str:
+    """A name without Markdown's emphasis and without case: what two names must not have in common."""
+    return re.sub(r"[*_`]", "", name).casefold()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
 from shared.asking.single import TEN, Scale, SingleAsk, within
-from shared.errors import BadInput
 from shared.templates.defaults import SCORE, SCORE_WITH_REFERENCE
 from shared.templates.reading import parse_rating
 from shared.templates.template import Template
@@ -27,6 +26,7 @@ class ScoreAsk(SingleAsk):
     """The score is the critic's own number."""
 
     kind: Literal["score"]
+    fills: ClassVar[frozenset[str]] = frozenset({"low", "high"})
     scale: RisingScale = Field(TEN, description="[lowest, highest]; what is outside is no rating")
     reference: str | None = Field(
         None, description="a name under `models` whose completions are shown as reference answers, where it has one"
@@ -40,12 +40,7 @@ class ScoreAsk(SingleAsk):
 
     def check_template(self, template: Template, field: str) -> None:
         super().check_template(template, field)
-        if "criteria" in template.places:
-            problem = "the template has a place for criteria, and a score has none"
-            raise BadInput(f"{field}.template", problem, "Write `kind: rubric` and its criteria.")
-        if self.reference is not None and "reference" not in template.places:
-            problem = "is given, and the template has no place for it ({reference})"
-            raise BadInput(f"{field}.reference", problem, "Remove it, or name another template.")
+        self.check_reference(template, field, self.reference)
 
     def values(self) -> dict[str, str]:
         return {"low": str(self.scale[0]), "high": str(self.scale[1])}

@@ -8,12 +8,12 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from shared.asking.base import Ask
+from shared.asking.base import Ask, words_of
 from shared.comparisons import Comparison, Verdicts, by_score
 from shared.llm.chat import Answer
 from shared.templates.template import Sort, Template
 
-OF_A_PAIR = ("order", "flip")
+OF_A_PAIR = ("order", "flip", "verdict")
 
 
 class SingleAsk(Ask):
@@ -44,10 +44,10 @@ class SingleAsk(Ask):
         return [{**given, "answer": answer} for answer in (pair.a, pair.b)]
 
     def readable(self, answer: Answer, template: Template) -> bool:
-        return self.score(answer.text, template) is not None
+        return self.score(words_of(answer), template) is not None
 
     def read(self, pair: Comparison, answers: Sequence[Answer], template: Template) -> Verdicts:
-        a, b = (self.score(answer.text, template) for answer in answers)
+        a, b = (self.score(words_of(answer), template) for answer in answers)
         return by_score(a, b, f"of a:\n{answers[0].text}\n\nof b:\n{answers[1].text}")
 
 

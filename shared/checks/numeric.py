@@ -7,7 +7,8 @@ from decimal import Decimal
 
 from shared.checks.base import Checked
 
-NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+NUMBER = re.compile(r"(?:(?<![\w)])-)?(?:\d[\d,]*(?:\.\d+)?|\.\d+)")
+"""A hyphen between numbers or words is no minus."""
 
 
 def numeric(checked: Checked) -> float:

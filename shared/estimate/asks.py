@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from shared.asking import read_ask
+from shared.llm.providers.ensemble import MEMBERS
 from shared.plan import Plan, Stage
 from shared.splits import rows_between
 
@@ -57,19 +58,32 @@ def requests_a_row(stage: Stage, plan: Plan) -> int:
 
 
 def members(stage: Stage) -> list[Stage]:
-    """What the members of an ensemble do in a stage, each as a stage of its own; nothing where no ensemble is asked."""
+    """What the members of an ensemble do in a stage, each as a stage of its own, whose key is in no plan; nothing where
+    no ensemble is asked."""
     role = ASKED.get(stage.kind, "")
     given = (stage.params.get(role) or {}).get("members", [])
     rest = {name: value for name, value in stage.params.items() if name != "ask"}
     return [
-        replace(stage, params={**rest, **params, role: params["critic"]}, options=options)
-        for params, options in zip(given, stage.options.get("members", []), strict=False)
+        replace(
+            stage,
+            key=f"{stage.key}/{number}",
+            params={**rest, **params, role: params["critic"]},
+            inputs=_own_inputs(stage, f"{MEMBERS}{number}/"),
+            options=options,
+        )
+        for number, (params, options) in enumerate(zip(given, stage.options.get("members", []), strict=False))
     ]
+
+
+def _own_inputs(stage: Stage, prefix: str) -> dict[str, str]:
+    """A member's inputs: the stage's, and its own under the names that it knows."""
+    common = {name: key for name, key in stage.inputs.items() if not name.startswith(MEMBERS)}
+    return common | {name.removeprefix(prefix): key for name, key in stage.inputs.items() if name.startswith(prefix)}
 
 
 def _compared_a_row(stage: Stage, plan: Plan) -> tuple[int, int]:
     """Pairs that are compared for each prompt, and the completions in them."""
-    if stage.kind != "label":
+    if stage.kind != "label" or stage.params["pairs"] == "given":
         return 1, 2
     samples = int(plan.stages[stage.inputs["samples"]].params["n"])
     if stage.params["pairs"] == "policy_vs_teacher":

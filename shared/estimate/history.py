@@ -54,11 +54,22 @@ class Took:
     output_tokens: float = 0.0
 
     @classmethod
-    def of(cls, manifest: Manifest, work: float) -> Took:
-        metrics = manifest.metrics
+    def of(cls, manifest: Manifest, work: float, member: str = "") -> Took:
+        """What a stage took; with a `member`, what that one of its ensemble did."""
+        metrics = manifest.metrics if not member else manifest.metrics.get("members", {}).get(member, {})
         names = ("requests", "requests_paid", "input_tokens", "output_tokens")
         numbers = (float(metrics.get(name) or 0) for name in names)
         return cls(work, manifest.cost.device_seconds, *numbers)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Tokens in and out for one row, as `requests` requests for `rows` rows showed."""
+
+    input: Quantity
+    output: Quantity
+    requests: float
+    rows: float
 
 
 @dataclass(frozen=True)
@@ -67,8 +78,8 @@ class History:
 
     seen: Mapping[str, list[Took]] = field(default_factory=dict)
 
-    def tokens(self, like: str | None) -> tuple[Quantity, Quantity, int] | None:
-        """Tokens in and out for one row, and of how many requests that is known; None where there were none.
+    def tokens(self, like: str | None) -> Spent | None:
+        """What a row took; None where there were none.
 
         Of a row, not of a request: identical completions, about which no critic is asked, are then in it. The low end
         leaves out what those stages found in the ledger, since others had asked it.
@@ -81,7 +92,7 @@ class History:
         paid = sum(took.requests_paid for took in found) / requests if requests else 1.0
         way = [observed([getattr(took, name) for took in found], rows) for name in ("input_tokens", "output_tokens")]
         ends = [replace(one, low=min(one.low, one.expected * paid)) for one in way]
-        return ends[0], ends[1], round(requests)
+        return Spent(ends[0], ends[1], requests, sum(rows))
 
     def seconds(self, like: str | None, work: float) -> Quantity | None:
         """Device seconds of a stage of this size; None where there was none like it."""

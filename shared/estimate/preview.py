@@ -10,6 +10,7 @@ from shared.declared import provisional_keys
 from shared.estimate.answered import Asked
 from shared.estimate.asks import asked_model, members, requests_a_row, stage_rows
 from shared.estimate.history import ALIKE, History, likeness, work_of
+from shared.estimate.hours import Asking, in_batches, model_hours
 from shared.estimate.quantity import Quantity
 from shared.estimate.tokens import ASSUMPTION, assumed
 from shared.llm.providers.base import Price
@@ -20,7 +21,8 @@ from shared.plan import Plan, Stage
 class Known:
     """What was looked up beforehand: nothing of it is needed, and all of it makes the estimate better.
 
-    `asked` and `in_ledger` are by stage; a stage without an entry in `in_ledger` is not known, `unknown` says why.
+    `asked` and `in_ledger` are by stage, of an ensemble's by member; of a stage without an entry in `in_ledger` nothing
+    is known, and `unknown` says why, or of what else it is not.
     `prompts` has the mean characters of the prompts of a split.
     """
 
@@ -44,8 +46,9 @@ def preview(
 ) -> dict[str, Any]:
     """The dry run as JSON. `counts` are prompts by split, `committed` the keys of stages that are done.
 
-    Requests are an upper bound: about identical completions no critic is asked. Tokens and dollars are of the requests
-    that would be sent: those in the ledger, and those that an earlier stage of the plan sends, are left out.
+    Requests are an upper bound where they are not known one by one: about identical completions nobody is asked. Tokens
+    and dollars are of the requests that would be sent: those in the ledger, and those that an earlier stage of the plan
+    sends, are left out.
     """
     provisional = provisional_keys(plan)
     whole = [_Row(stage, plan, counts, stage.key in committed, known) for stage in plan.stages.values()]
@@ -53,10 +56,10 @@ def preview(
     tokens = {way: sum((row.tokens[way] for row in rows), Quantity()) for way in ("input", "output")}
     usd = sum((row.usd for row in rows if row.usd is not None), Quantity())
     asking = [row for row in rows if row.sent]
-    hours: dict[str, float] = {}
-    for row in asking:
-        if row.hours is not None:
-            hours[row.model] = hours.get(row.model, 0.0) + row.hours
+    pace = {
+        name: model_hours(plan, [row.asking for row in asking if row.model == name])
+        for name in dict.fromkeys(row.model for row in asking)
+    }
     devices = [row for row in rows if row.stage.kind in ALIKE and not row.reused]
     return {
         "name": name,
@@ -71,7 +74,7 @@ def preview(
         "cost_usd": usd.expected,
         "cost_range": usd.range,
         "unknown_prices": sorted({row.model for row in asking if row.usd is None}),
-        "hours": hours,
+        "hours": {name: hours for name, hours in pace.items() if hours is not None},
         "device_hours": sum(row.seconds.expected for row in devices if row.seconds is not None) / 3600,
         "device_unknown": sum(row.seconds is None for row in devices),
         "budget_usd": budget_usd,
@@ -88,28 +91,30 @@ class _Row:
         self.reused = reused
         self.rows = stage_rows(stage, plan, counts)
         self.model = str(stage.options.get("name", "")) if asked_model(stage) is not None else ""
-        self.requests = 0 if reused else self.rows * requests_a_row(stage, plan)
+        asked = None if reused else known.asked.get(stage.key)
+        self.requests = 0 if reused else self.rows * requests_a_row(stage, plan) if asked is None else asked.requests
         self.samples = 0 if reused or stage.kind != "sample" else self.rows * int(stage.params["n"])
-        self.repeated = known.asked[stage.key].repeated if stage.key in known.asked and not reused else 0
+        self.repeated = 0 if asked is None else asked.repeated
         self.in_ledger = known.in_ledger.get(stage.key) if self.requests else 0
-        self.unknown = known.unknown.get(stage.key, "") if self.in_ledger is None else ""
+        self.unknown = known.unknown.get(stage.key, "") if self.requests else ""
         self.sent = self.requests - self.repeated - (self.in_ledger or 0)
+        self.later = self.sent if asked is None or stage.kind == "teach" else min(asked.later, self.sent)
         like = None if reused else likeness(stage, plan)
         self.source, self.tokens = self._tokens(plan, known, like)
         self.usd = self._usd()
         self.seconds = None if like is None else known.history.seconds(like, work_of(stage, plan, counts))
-        self.hours = self._hours()
+        self.asking = Asking(stage, self.sent, *self.tokens.values())
+        self.hours = model_hours(plan, [self.asking]) if self.sent else None
         self.members = [_Row(member, plan, counts, reused, known) for member in members(stage)]
 
     def _tokens(self, plan: Plan, known: Known, like: str | None) -> tuple[str, dict[str, Quantity]]:
         if not self.requests:
             return "", {"input": Quantity(), "output": Quantity()}
         if (found := known.history.tokens(like)) is not None:
-            way, source, times = (
-                found[:2],
-                f"the history of {found[2]:,} requests",
-                self.sent / requests_a_row(self.stage, plan),
-            )
+            # Rows in which nobody need be asked are in the history's mean: not in requests that are known one by one.
+            exact = (self.sent - self.later) * (found.rows / found.requests if found.requests else 1.0)
+            way, times = (found.input, found.output), exact + self.later / requests_a_row(self.stage, plan)
+            source = f"the history of {round(found.requests):,} requests"
         else:
             way, source, times = assumed(self.stage, plan, known.prompts), "assumption", float(self.sent)
         return source, {"input": way[0].times(times), "output": way[1].times(times)}
@@ -122,22 +127,8 @@ class _Row:
         if price is None:
             return None
         ends = zip(*((way.low, way.expected, way.high) for way in self.tokens.values()), strict=True)
-        share = price.batch if self._batch else 1.0
+        share = price.batch if in_batches(self.stage) else 1.0
         return Quantity(*(share * (given * price.input + out * price.output) / 1e6 for given, out in ends))
-
-    @property
-    def _batch(self) -> bool:
-        return self.stage.options.get("mode") == "batch"
-
-    def _hours(self) -> float | None:
-        """At the spec's limits; None without any, and in batch mode, which has none but its day."""
-        if self._batch:
-            return None
-        limits = self.stage.options.get("limits") or {}
-        tokens = sum(way.expected for way in self.tokens.values())
-        sizes = ((self.sent, limits.get("requests_per_minute")), (tokens, limits.get("tokens_per_minute")))
-        found = [size / limit / 60 for size, limit in sizes if limit]
-        return max(found) if found and self.requests else None
 
     def as_json(self, provisional: bool) -> dict[str, Any]:
         """An ensemble's stage shows the sums over its members."""
@@ -145,9 +136,14 @@ class _Row:
         tokens = {way: sum((row.tokens[way] for row in rows), Quantity()) for way in ("input", "output")}
         usd = [row.usd for row in rows if row.usd is not None]
         total = sum(usd, Quantity()) if len(usd) == len(rows) else None
+        known = [row.in_ledger for row in rows if row.in_ledger is not None]
         return self._facts(provisional) | {
             "model": str(self.stage.options.get("name", "")) if self.members else self.model or None,
             "requests": sum(row.requests for row in rows),
+            "repeated": sum(row.repeated for row in rows),
+            "in_ledger": sum(known) if known else None,
+            "in_ledger_unknown": "; ".join(dict.fromkeys(row.unknown for row in rows if row.unknown)) or None,
+            "hours": max((row.hours for row in rows if row.hours is not None), default=None),
             "tokens": {way: round(found.expected) for way, found in tokens.items()},
             "tokens_range": {way: [round(end) for end in found.range] for way, found in tokens.items()},
             "tokens_from": ", ".join(dict.fromkeys(row.source for row in rows if row.source)) or None,
@@ -164,11 +160,8 @@ class _Row:
             "reused": self.reused,
             "provisional": provisional,
             "rows": self.rows,
-            "repeated": self.repeated,
-            "in_ledger": self.in_ledger,
-            "in_ledger_unknown": self.unknown or None,
             "samples": self.samples,
-            "hours": self.hours,
+            "batch": any(in_batches(row.stage) and row.sent for row in self.members or [self]),
             "device_hours": None if self.seconds is None else self.seconds.expected / 3600,
         }
 

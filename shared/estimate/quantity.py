@@ -20,6 +20,10 @@ class Quantity:
     def times(self, factor: float) -> Quantity:
         return Quantity(self.low * factor, self.expected * factor, self.high * factor)
 
+    def by(self, other: Quantity) -> Quantity:
+        """The product, of what is not below 0."""
+        return Quantity(self.low * other.low, self.expected * other.expected, self.high * other.high)
+
     @property
     def range(self) -> list[float]:
         return [self.low, self.high]

@@ -8,7 +8,7 @@ from typing import Any
 import anthropic
 import httpx2
 
-from shared.llm.chat import Answer, ChatRequest, Refused, Unanswered, chat_error
+from shared.llm.chat import Answer, ChatRequest, Refused, Unanswered, body_error, chat_error, count_of, text_of
 from shared.llm.openai_chat import CONNECT_TIMEOUT, LOOPBACK, NO_KEY
 from shared.llm.rates import Rates, read_rates, retry_after
 
@@ -93,26 +93,26 @@ def read_answer(body: Any) -> Answer:
 
     Raises:
         ValueError: the body is no message.
-        Refused: it is an error that came with status 200, as some gateways send.
+        Refused, Unanswered: it is an error that came with status 200, as some gateways send.
     """
     if not isinstance(body, dict):
         raise ValueError(f"a {type(body).__name__} instead of an object")
     if body.get("error"):
-        raise Refused("", str(body["error"])[:500])
+        raise body_error(body["error"])
     try:
         usage = body.get("usage") or {}
-        cached = usage.get("cache_read_input_tokens")
-        fresh = usage.get("input_tokens")
-        stopped = body.get("stop_reason") or "unknown"
+        cached = count_of(usage.get("cache_read_input_tokens"))
+        written = count_of(usage.get("cache_creation_input_tokens"))
+        fresh = count_of(usage.get("input_tokens"))
+        stopped = str(body.get("stop_reason") or "unknown")
         return Answer(
-            text="".join(block["text"] for block in body["content"] if block["type"] == "text"),
+            text=text_of([block for block in body["content"] if block["type"] == "text"]),
             finish_reason=FINISHED.get(stopped, stopped),
-            input_tokens=None
-            if fresh is None
-            else fresh + (cached or 0) + (usage.get("cache_creation_input_tokens") or 0),
-            output_tokens=usage.get("output_tokens"),
-            model=body.get("model") or "",
+            input_tokens=None if fresh is None else fresh + (cached or 0) + (written or 0),
+            output_tokens=count_of(usage.get("output_tokens")),
+            model=str(body.get("model") or ""),
             cached_input_tokens=cached,
+            cache_write_tokens=written,
             reasoning_tokens=(usage.get("output_tokens_details") or {}).get("thinking_tokens"),
         )
     except (KeyError, TypeError, AttributeError) as error:

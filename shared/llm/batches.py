@@ -2,9 +2,10 @@
 
     scratch/batches/<scope>/<id>.<stage>.json       an open batch: its requests' keys, and who asked
 
-The object is written before anything is sent, carries the provider's id once there is one, and is deleted when the
-answers are in the ledger. While it is there nobody sends these requests, whichever stage or experiment needs them; the
-provider knows the batch by our id too (its `metadata`), so that one whose submitter died is found, not paid for again.
+The object is written before money is asked for or anything is sent, carries the provider's id once there is one, and is
+deleted when the answers are in the ledger. While it is there nobody sends these requests, whichever stage or experiment
+needs them; the provider knows the batch by our id too (its `metadata`), so that one whose submitter died is found, not
+paid for again. Where a budget pays, the batch has a purse of its own (batch_money.py), closed before the object goes.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TypeVar
 
+from shared.budget import batch_purse
 from shared.canonical import canonical_json
+from shared.errors import Outage, PermanentError
 from shared.experiments import read_json
-from shared.llm.chat import Answer, ChatRequest
+from shared.llm.chat import Answer, ChatError, ChatRequest, Refused
 from shared.store import ObjectStore
 
 T = TypeVar("T")
@@ -32,6 +35,9 @@ class OpenBatch:
     provider's id, None until it has said one; `cancelled`: we asked the provider to cancel it.
 
     `identity` and `options` are those of its submitter (`Endpoint.to_options`), so that any worker can look at it.
+    `budget` is the kind of stage whose budget pays (None: there is none), and `bounds` what each request may cost at
+    most, in nanodollars, where there is a price. `unread`: how often its results were not whole; `taken`: its answers
+    are in the ledger and its purse is closed, only its files are left at the provider.
     """
 
     id: str
@@ -44,6 +50,14 @@ class OpenBatch:
     at: float
     batch: str | None = None
     cancelled: bool = False
+    budget: str | None = None
+    bounds: tuple[int, ...] = ()
+    unread: int = 0
+    taken: bool = False
+
+    @property
+    def purse(self) -> str:
+        return batch_purse(self.id)
 
     @property
     def name(self) -> str:
@@ -59,7 +73,7 @@ def read_open(store: ObjectStore, name: str) -> OpenBatch | None:
     if data is None:
         return None
     del data["schema"]
-    return OpenBatch(**data | {"keys": tuple(data["keys"])})
+    return OpenBatch(**data | {"keys": tuple(data["keys"]), "bounds": tuple(data.get("bounds", ()))})
 
 
 def open_names(store: ObjectStore, scope: str = "") -> Iterator[str]:
@@ -77,15 +91,27 @@ def stage_of(name: str) -> str:
     return name.rsplit(".", 2)[1]
 
 
+def claim_name(id: str) -> str:
+    """The claim of whoever submits or looks at the batch with this id of ours."""
+    return f"batch/{id}"
+
+
+def stage_error(batch: OpenBatch, error: ChatError) -> Outage | PermanentError:
+    """What an error of the provider means to a stage that needs the batch."""
+    field = ".".join(part for part in ("models", batch.options["name"], error.field) if part)
+    return PermanentError(f"{field}: {error}") if isinstance(error, Refused) else Outage(f"{field}: {error}")
+
+
 @dataclass(frozen=True)
 class BatchState:
-    """A batch as its provider tells of it. `done` and `failed` count its requests; `words` say why all of it failed,
-    and `full` that this was for want of room in the provider's queue."""
+    """A batch as its provider tells of it. `done` counts the requests that were answered (None: it does not say);
+    `input` and `files` are its files; `words` say why all of it failed, and `full` that this was for want of room in
+    the provider's queue."""
 
     id: str
     status: str
-    done: int = 0
-    failed: int = 0
+    done: int | None = None
+    input: str = ""
     files: tuple[str, ...] = ()
     words: str = ""
     full: bool = False
@@ -97,10 +123,13 @@ class BatchState:
 
 @dataclass(frozen=True)
 class Failure:
-    """A request of a batch that got no answer. `permanent`: it never will."""
+    """A request of a batch that got no answer. `permanent`: it never will; `whole`: since all of the batch failed;
+    `billed`: it may have cost something all the same."""
 
     words: str
     permanent: bool = False
+    whole: bool = False
+    billed: bool = False
 
 
 class BatchAPI(Protocol):
@@ -109,8 +138,11 @@ class BatchAPI(Protocol):
     def line(self, key: str, request: ChatRequest) -> bytes:
         """A request as a line of an input file."""
 
-    def submit(self, lines: bytes, tag: str) -> BatchState:
-        """Submit an input file; `tag` is our own id."""
+    def upload(self, lines: bytes, tag: str) -> str:
+        """Upload an input file; `tag` is our own id. Returns the provider's id of the file."""
+
+    def create(self, file: str, tag: str) -> BatchState:
+        """Make a batch of an uploaded file: from here on it costs money."""
 
     def find(self, tag: str, since: float) -> BatchState | None:
         """The batch of this tag, among those made since a time (seconds since 1970)."""
@@ -118,11 +150,17 @@ class BatchAPI(Protocol):
     def retrieve(self, id: str) -> BatchState:
         """How far it is."""
 
-    def results(self, state: BatchState) -> Iterator[tuple[str, Answer | Failure]]:
-        """What came of the requests, by key; there may be none of some."""
+    def results(self, state: BatchState) -> Iterator[tuple[str, Answer | Failure] | None]:
+        """What came of the requests, by key; there may be none of some. None: a line that nobody can read."""
 
     def cancel(self, id: str) -> None:
         """Ask for its end; what is answered stays so."""
+
+    def forget(self, state: BatchState) -> None:
+        """Delete the files of a batch that ended."""
+
+    def forget_upload(self, tag: str) -> None:
+        """Delete input files of a batch that was never made."""
 
 
 def split(

@@ -25,7 +25,7 @@ SCRIPT = Path(__file__).with_suffix(".lua").read_text()
 SPAN = 62.0
 """Seconds in which no more than a limit is granted; `SPAN` of bucket.lua."""
 
-Why = Literal["requests", "tokens", "concurrency", "turn", "pause", "circuit"]
+Why = Literal["requests", "tokens", "concurrency", "pace", "turn", "pause", "circuit"]
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Report:
 
     `settled` is, by era and slot of the grants, the requests and tokens used less those reserved; `failures` in a row
     since the last success (`ok`: there was one), with the `error` of the last; `pause`: the endpoint said to slow down
-    for so many seconds, -1 where it did not say how long.
+    for so many seconds, -1 where it did not say how long; `answers` came, and so many requests were `throttled` (429).
     """
 
     settled: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
@@ -43,6 +43,8 @@ class Report:
     error: str = ""
     pause: float | None = None
     rates: Rates | None = None
+    answers: int = 0
+    throttled: int = 0
 
     def settle(self, era: str, slot: int, requests: int, tokens: int) -> None:
         before = self.settled.get((era, slot), (0, 0))
@@ -66,6 +68,8 @@ class Report:
         if older.pause is not None:
             self.slow_down(None if older.pause < 0 else older.pause)
         self.rates = self.rates or older.rates
+        self.answers += older.answers
+        self.throttled += older.throttled
 
     def to_json(self) -> dict[str, Any]:
         settled = [[era, slot, *used] for (era, slot), used in self.settled.items() if any(used)]
@@ -76,6 +80,8 @@ class Report:
             "error": self.error[:300] or None,
             "pause": self.pause,
             "heard": self.rates.to_json() if self.rates else None,
+            "answers": self.answers or None,
+            "throttled": self.throttled or None,
         }
         return {name: value for name, value in values.items() if value is not None}
 
@@ -83,7 +89,8 @@ class Report:
 @dataclass(frozen=True)
 class Reply:
     """What the bucket says. `granted`: how many of each demand's requests may be sent; `era` and `slot` name the grants
-    for their settlement. `wait`: seconds after which it is worth asking for the rest, and `why`. The limits in force;
+    for their settlement. `wait`: seconds after which it is worth asking for the rest, and `why`. The limits in force,
+    the lowest that anybody was given; `pace`: the requests a minute that 429s taught, if they did;
     `paused`: for so many seconds nobody may send; `down`: since how many seconds the circuit is open (None: closed),
     `probe`: when one request may try it again (None: one does now), `error`: why it opened."""
 
@@ -94,6 +101,8 @@ class Reply:
     why: Why | None = None
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
+    concurrency: int | None = None
+    pace: float | None = None
     paused: float = 0.0
     down: float | None = None
     probe: float | None = None
@@ -110,6 +119,7 @@ class Bucket:
         self._keys = [f"rate:{{{name}}}:{part}" for part in ("state", "slots", "fair", "held")]
         self._script = client.register_script(SCRIPT)
         self._limits = limits.model_dump(exclude_none=True)
+        self._taught: dict[str, float] = {}
 
     def ask(
         self, report: Report, held: int, asks: Sequence[tuple[str, Sequence[int]]] = (), now: float | None = None
@@ -126,18 +136,23 @@ class Bucket:
         values = {
             **self._limits,
             **report.to_json(),
+            "known": self._taught,
             "owner": self._owner,
             "held": held,
             "asks": [[tenant, list(costs)] for tenant, costs in asks],
             "jitter": random.uniform(0.75, 1.25),
         } | ({} if now is None else {"now": now})
         said = json.loads(self._script(keys=self._keys, args=[json.dumps(values)]))
+        # A wiped Redis forgets what the endpoint taught; whoever asks next tells it again.
+        self._taught = dict(said.pop("taught"))
         return Reply(**said | {"granted": list(said["granted"]), "error": str(said["error"])})
 
 
 def bucket_name(endpoint: Mapping[str, Any], address: str, api_key: str | None, value: str, salt: str) -> str:
     """The shared name of an endpoint, model and key. The key's value is in it as a keyed hash that `salt` makes
-    useless to whoever reads Redis: two accounts behind one variable's name have limits of their own."""
+    useless to whoever reads Redis: two accounts behind one variable's name have limits of their own, and one account
+    behind two names has one. Where a variable holds nothing, its name stands for it."""
     secret = hmac.new(salt.encode(), value.encode(), hashlib.sha256).hexdigest()
-    given = {"endpoint": dict(endpoint), "address": address, "api_key": api_key or "", "secret": secret}
+    name = "" if value else api_key or ""
+    given = {"endpoint": dict(endpoint), "address": address, "api_key": name, "secret": secret}
     return hashlib.sha256(canonical_json(given)).hexdigest()[:32]

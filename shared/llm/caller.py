@@ -9,13 +9,15 @@ from concurrent.futures import wait
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from shared.budget import NANO
 from shared.errors import Later, PermanentError, StageError
+from shared.llm.batch_submit import Submission
 from shared.llm.batches import Failure
 from shared.llm.chat import Answer, ChatRequest, request_key
 from shared.llm.endpoints import Endpoint
 from shared.llm.entries import Entry, Scope
 from shared.llm.outcomes import Accept, due
-from shared.llm.purse import Purse
+from shared.llm.purse import Purse, bound_of
 from shared.llm.pursefile import Owner
 from shared.llm.sending import Sending
 from shared.llm.session import Session
@@ -97,8 +99,8 @@ def answer_all(
         PermanentError: the endpoint refused a request.
         BudgetSpent: the experiment's budget has no money for another request.
         Outage: endpoint, store, Redis or local disk are away or full; answers that came in stay in the ledger.
-        Later: what is left is in batches at the provider, which are not done.
-        StageError: requests of a batch failed; asked again, they alone are submitted anew.
+        Later: what is left is in batches at the provider, which are not done, or waits for them.
+        StageError: a whole batch failed; tried again, its requests are submitted anew.
         Stopped: `watch.check` said so.
     """
     limits: Mapping[str, int] = identity.get("reask", {})
@@ -163,6 +165,7 @@ class _Call:
 
     def _answers(self, wanted: Mapping[str, ChatRequest]) -> dict[str, Entry]:
         found = self._ledger.lookup(wanted)
+        failed: list[str] = []
         while missing := [key for key in wanted if key not in found]:
             self._watch.check()
             self._progress(len(found), len(wanted))
@@ -171,12 +174,12 @@ class _Call:
                 # Whoever had a claim gave it back after the upload: only a look from now on is sure to see the answer;
                 # and a batch is closed after the upload of its answers: what it held is there if it is gone.
                 batches = self._session.batches.look(self._scope, missing, self._origin.stage, self._watch.check)
-                self._ledger.refresh(self._scope)
-                found |= self._ledger.lookup(missing)
-                self._refuse({key: batches.failed[key] for key in missing if key in batches.failed})
+                found |= self._ledger.look(self._scope, missing)
+                failed += self._refuse({key: batches.failed[key] for key in missing if key in batches.failed})
                 todo = {key: wanted[key] for key in missing if key in won - batches.held and key not in found}
                 if todo and self._endpoint.batch:
-                    self._submit(todo)
+                    if waiting := self._submit(todo):
+                        raise self._later([*failed, *batches.words, waiting])
                 elif todo:
                     self._send(todo, found, len(wanted))
             finally:
@@ -184,8 +187,7 @@ class _Call:
                 self._ledger.claims.release(won - self._kept)
             left = {key for key in missing if key not in found}
             if left and left <= batches.held:
-                seconds = self._session.settings.batch_seconds
-                raise Later(f"{'; '.join(batches.words)}; looked at again in {seconds:g} s", seconds)
+                raise self._later([*failed, *batches.words])
             if not won and left:
                 time.sleep(POLL)
         self._ledger.flush()
@@ -196,8 +198,12 @@ class _Call:
     def _progress(self, done: int, total: int, note: str | None = None) -> None:
         self._watch.progress(self._asked_before + done, self._asked_before + total, note)
 
-    def _submit(self, todo: Mapping[str, ChatRequest]) -> None:
-        """Submit requests whose claims are ours as batches, which hold them from then on."""
+    def _later(self, words: Sequence[str]) -> Later:
+        seconds = self._session.settings.batch_seconds
+        return Later(f"{'; '.join(words)}; looked at again in {seconds:g} s", seconds)
+
+    def _submit(self, todo: Mapping[str, ChatRequest]) -> str | None:
+        """Submit requests whose claims are ours as batches, which hold them from then on; returns why some wait."""
 
         def ready() -> None:
             while not self._watch.held:
@@ -206,18 +212,26 @@ class _Call:
             self._watch.check()
 
         origin = (self._origin.experiment, self._origin.stage)
-        self._session.batches.submit(todo, self._identity, self._endpoint, origin, ready)
+        given = Submission(todo, self._identity, self._endpoint, origin, self._watch.budget)
+        return self._session.batches.submit(given, ready)
 
-    def _refuse(self, failed: Mapping[str, Failure]) -> None:
-        """Say that requests of a batch failed; tried again, they are submitted anew, and nothing else is."""
-        worst = sorted(failed.items(), key=lambda item: not item[1].permanent)
-        if not worst:
-            return
-        key, failure = worst[0]
+    def _refuse(self, failed: Mapping[str, Failure]) -> list[str]:
+        """Say that requests of a batch failed: in words, where they alone are to be submitted anew.
+
+        Raises:
+            PermanentError: one of them would fail again.
+            StageError: all of the batch failed.
+        """
+        if not failed:
+            return []
+        key, failure = min(failed.items(), key=lambda item: (not item[1].permanent, not item[1].whole))
         said = f"models.{self._endpoint.name}: {failure.words} ({self._label(self._place[key])}"
         if failure.permanent:
             raise PermanentError(f"{said})")
-        raise StageError(f"{said}; {len(worst):,} of a batch's requests failed)")
+        said += f"; {len(failed):,} of a batch's requests failed"
+        if failure.whole:
+            raise StageError(f"{said})")
+        return [f"{said} and are asked again)"]
 
     def _send(self, todo: Mapping[str, ChatRequest], found: dict[str, Entry], total: int) -> None:
         """Send requests whose claims are ours, adding to `found`; report and look after the watch meanwhile."""
@@ -234,7 +248,7 @@ class _Call:
                 Sending(
                     connection,
                     todo,
-                    keep=lambda key, answer: self._keep(found, key, answer),
+                    keep=lambda key, answer: self._keep(found, key, todo[key], answer),
                     ready=lambda: self._watch.held,
                     mine=self._ledger.claims.holds,
                     label=lambda key: self._label(self._place[key]),
@@ -259,14 +273,17 @@ class _Call:
         self.sent += holder[0].answered if holder else 0
         future.result()
 
-    def _keep(self, found: dict[str, Entry], key: str, answer: Answer) -> None:
-        entry = Entry(key, answer, self._usd(answer), self._origin.experiment, self._origin.stage, time.time())
+    def _keep(self, found: dict[str, Entry], key: str, request: ChatRequest, answer: Answer) -> None:
+        usd = self._usd(request, answer)
+        entry = Entry(key, answer, usd, self._origin.experiment, self._origin.stage, time.time())
         self._ledger.append(self._scope, entry)
         self._kept.add(key)
         found[key] = entry
 
-    def _usd(self, answer: Answer) -> float | None:
+    def _usd(self, request: ChatRequest, answer: Answer) -> float | None:
         price = self._endpoint.price
-        if price is None or answer.input_tokens is None or answer.output_tokens is None:
+        if price is None:
             return None
-        return price.usd(answer.input_tokens, answer.output_tokens, answer.cached_input_tokens or 0)
+        # Without usage as the budget counts it: what it cost is not known, and nothing would be a lie.
+        usd = price.of(answer)
+        return bound_of(request, price, self._endpoint.max_tokens) / NANO if usd is None else usd

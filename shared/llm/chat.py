@@ -8,19 +8,34 @@ ChatError                an endpoint gave no answer; `.field` is the part of the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
 from shared.canonical import content_key
 from shared.errors import TouchstoneError
 from shared.llm.rates import Rates
 
-RARE = ("cached_input_tokens", "reasoning_tokens", "top_logprobs")
+RARE = ("cached_input_tokens", "reasoning_tokens", "top_logprobs", "cache_write_tokens")
 """Fields of an answer that few endpoints give."""
 
 UNBILLED = (409, 425, 429, 500, 503, 529)
 """Statuses with which an endpoint says that it did no work. Behind a gateway's 502 or 504 it may have done some."""
+
+ERROR = re.compile(r"[45]\d\d")
+STATUSES = {
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "api_error": 500,
+    "server_error": 500,
+    "overloaded_error": 529,
+    "timeout_error": 504,
+}
+"""What OpenAI and Anthropic call the errors that have these statuses."""
 
 
 class Message(TypedDict):
@@ -48,8 +63,19 @@ class ChatRequest:
 
     def to_json(self) -> dict[str, Any]:
         """The request as JSON, without what is not set."""
-        values = asdict(self) | {"messages": list(self.messages), "stop": list(self.stop), "retry": self.retry or None}
-        return {name: value for name, value in values.items() if value not in (None, [])}
+        # Not `asdict`, which copies deeply: every request of a shard is made into its key before anything is looked up.
+        values = {
+            "messages": [dict(message) for message in self.messages],
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "max_tokens": self.max_tokens,
+            "seed": self.seed,
+            "stop": list(self.stop) or None,
+            "sample_index": self.sample_index,
+            "top_logprobs": self.top_logprobs,
+            "retry": self.retry or None,
+        }
+        return {name: value for name, value in values.items() if value is not None}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ChatRequest:
@@ -60,7 +86,8 @@ class ChatRequest:
 class Answer:
     """What an endpoint answered. Token counts are None where it did not say; `model` is what it calls itself.
 
-    `cached_input_tokens` are part of `input_tokens`, and `reasoning_tokens` of `output_tokens`, whoever the vendor is.
+    `cached_input_tokens` (read from a cache) and `cache_write_tokens` are part of `input_tokens`, `reasoning_tokens` of
+    `output_tokens`, whoever the vendor is.
     `top_logprobs` are the log-probabilities (nats) of the likeliest first tokens, where they were asked for.
     `finish_reason` is in OpenAI's words whoever answered, and `refusal` where the model itself refused.
     """
@@ -73,9 +100,15 @@ class Answer:
     cached_input_tokens: int | None = None
     reasoning_tokens: int | None = None
     top_logprobs: Mapping[str, float] | None = None
+    cache_write_tokens: int | None = None
+
+    @property
+    def says_usage(self) -> bool:
+        """Whether the endpoint said what it used."""
+        return self.input_tokens is not None and self.output_tokens is not None
 
     def to_json(self) -> dict[str, Any]:
-        """The answer as JSON; what the last three do not say is left out."""
+        """The answer as JSON; what the last four do not say is left out."""
         return {
             "text": self.text,
             "finish_reason": self.finish_reason,
@@ -154,6 +187,39 @@ def chat_error(status: int, message: str, retry_after: float | None = None) -> C
         throttled, unbilled = status == 429, status in UNBILLED
         return Unanswered("base_url", message, retry_after, reached=True, throttled=throttled, unbilled=unbilled)
     return Refused("", message)
+
+
+def body_error(error: Any) -> ChatError:
+    """The error that a body holds which came with status 200, as some gateways send: by the status that it names.
+
+    One that names none is taken for a refusal, so that people see it.
+    """
+    given = error if isinstance(error, dict) else {}
+    words = str(given.get("message") or error)[:500]
+    named = (str(given.get(name)) for name in ("code", "status", "type"))
+    statuses = (STATUSES.get(name) or (int(name) if ERROR.fullmatch(name) else None) for name in named)
+    status = next((status for status in statuses if status), None)
+    return Refused("", words) if status is None else chat_error(status, f"{status}: {words}")
+
+
+def text_of(content: Any) -> str:
+    """A message's text, which some servers send in parts.
+
+    Raises:
+        ValueError: it is neither text nor parts with some.
+    """
+    if isinstance(content, list):
+        return "".join(str(part["text"]) for part in content if isinstance(part, dict) and "text" in part)
+    if not isinstance(content, str):
+        raise ValueError(f"a {type(content).__name__} instead of text")
+    return content
+
+
+def count_of(tokens: Any) -> int | None:
+    """A number of tokens; None where the endpoint said none."""
+    if isinstance(tokens, float) and tokens.is_integer():
+        tokens = int(tokens)
+    return tokens if isinstance(tokens, int) and tokens >= 0 else None
 
 
 def user_request(identity: Mapping[str, Any], prompt: str, **defaults: Any) -> ChatRequest:

@@ -14,6 +14,7 @@ from shared.errors import BadInput
 from shared.settings import Settings
 
 ENV = "env:"
+PORTS = {"http": 80, "https": 443}
 
 
 def check_credentials(settings: Settings, name: str, entry: Any) -> None:
@@ -58,8 +59,9 @@ def _allowed(settings: Settings, name: str, reference: str, base_url: str) -> st
             f"{variable} is not one of the operator's credentials ({listed})",
             f"Name one of them, or start the services with TOUCHSTONE_API_KEYS={variable}={host}.",
         )
-    # A host without a port stands for that host at any port.
-    if not {host, host.partition(":")[0] if not host.startswith("[") else host} & {item.lower() for item in hosts}:
+    # A host without a port stands for that host at any port; a base URL leaves its scheme's own port out.
+    own = f"{host}:{PORTS[urlsplit(base_url).scheme]}"
+    if not {host, own, host.partition(":")[0] if not host.startswith("[") else host} & {item.lower() for item in hosts}:
         raise BadInput(
             field,
             f"{variable} may be sent to {' and '.join(hosts)} alone, and models.{name}.base_url is at {host}",

@@ -24,7 +24,8 @@ SCHEMA = "touchstone/ledger/1"
 @dataclass(frozen=True, slots=True)
 class Entry:
     """An answer in the ledger. `experiment` and `stage` are those that asked first and bear its cost; `usd` is that
-    cost at the prices given then, None where none was given; `at` is the time of the answer, seconds since 1970."""
+    cost at the prices given then, None where none was given, and the most that it can have cost where the endpoint did
+    not say what it used; `at` is the time of the answer, seconds since 1970."""
 
     key: str
     answer: Answer
@@ -69,9 +70,15 @@ class Scope:
 
 def split_lines(data: bytes) -> list[tuple[str, bytes]]:
     """`(key, line)` of each whole entry. A torn line (its writer was killed, or the disk was full) is left out: its
-    answer was never used."""
-    whole = data[: data.rfind(b"\n") + 1]
-    return list(_entries(whole))
+    answer was never used.
+
+    Raises:
+        ValueError: another version wrote it, or its header is broken: it may hold more than can be read here.
+    """
+    header, feed, lines = data[: data.rfind(b"\n") + 1].partition(b"\n")
+    if feed and not _is_ours(header):
+        raise ValueError(f"it does not begin with the header of {SCHEMA}")
+    return list(_entries(lines))
 
 
 def pack(data: bytes) -> bytes:
@@ -91,15 +98,23 @@ def read_whole(data: bytes) -> tuple[bytes, list[tuple[Entry, bytes]]] | None:
     """A segment object's header line and its entries, each with its line; None if any of it cannot be read here."""
     try:
         header, *lines = unpack(data).splitlines(keepends=True)
-        if json.loads(header)["schema"] != SCHEMA:
+        if not _is_ours(header):
             return None
         return header, [(Entry.from_line(line), line) for line in lines]
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def _entries(whole: bytes) -> Iterator[tuple[str, bytes]]:
-    for line in whole.split(b"\n")[1:-1]:
+def _is_ours(header: bytes) -> bool:
+    try:
+        found = json.loads(header)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and found.get("schema") == SCHEMA
+
+
+def _entries(lines: bytes) -> Iterator[tuple[str, bytes]]:
+    for line in lines.split(b"\n")[:-1]:
         try:
             key = Entry.from_line(line).key
         except (ValueError, KeyError, TypeError):

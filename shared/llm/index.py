@@ -9,21 +9,26 @@ import fcntl
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
 from shared.errors import Outage
+from shared.llm.entries import SCHEMA
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
 TABLES = """
-CREATE TABLE IF NOT EXISTS segments (name TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, line BLOB NOT NULL);
+CREATE TABLE segments (name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE answers (key TEXT PRIMARY KEY, line BLOB NOT NULL);
 """
+VERSION = zlib.crc32(f"{SCHEMA} {TABLES}".encode()) >> 1
+"""Of the tables and of what was read into them; another version's file is deleted."""
 # The time of an answer, so that hosts which list segments at other times agree on which one counts.
 ADD = """
 INSERT INTO answers VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET line = excluded.line
@@ -31,12 +36,19 @@ WHERE json_extract(CAST(excluded.line AS TEXT), '$.at') < json_extract(CAST(answ
 """
 IN = "IN (SELECT value FROM json_each(?))"
 BUSY_SECONDS = 30.0
+PASSING = tuple(getattr(sqlite3, f"SQLITE_{name}") for name in ("BUSY", "LOCKED", "FULL", "NOMEM", "CANTOPEN"))
+"""Errors that say nothing against what is in the file; after any other one it is made anew."""
 
 
 class Index:
-    """Lines by key. Thread-safe, and shared between processes. Every method raises `Outage` on a full disk."""
+    """Lines by key. Thread-safe, and shared between processes. Every method raises `Outage` on a full disk.
+
+    `lost` counts how often it was found broken and begun anew: two looks between which that happened do not fit
+    together.
+    """
 
     def __init__(self, path: Path) -> None:
+        self.lost = 0
         self._path = path
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
@@ -72,39 +84,58 @@ class Index:
 
     def close(self) -> None:
         with self._lock:
-            if self._db is not None:
-                self._db.close()
-                self._db = None
+            self._let_go()
 
     def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with self._lock:
             try:
                 try:
                     return work(self._open())
-                except sqlite3.OperationalError:
-                    raise
                 except sqlite3.DatabaseError as error:
+                    self._let_go()
+                    if error.sqlite_errorcode & 0xFF in PASSING:
+                        raise
                     log.warning("ledger.index_broken", path=str(self._path), error=str(error))
-                    self._discard()
+                    with self._alone():
+                        self._delete()
                     return work(self._open())
-            except sqlite3.OperationalError as error:
+            except (sqlite3.DatabaseError, OSError) as error:
+                self._let_go()
                 raise Outage(f"the ledger's local index {self._path}: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
         if self._db is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            # One process at a time: SQLite does not wait for others while it changes the journal mode.
-            with self._path.with_suffix(".lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, check_same_thread=False)
-                self._db = db
-                # No fsync: after a power loss it may be broken, and is then made again.
-                db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; {TABLES}")
+            with self._alone():
+                if self._connect().execute("PRAGMA user_version").fetchone() != (VERSION,):
+                    self._let_go()
+                    self._delete()
+                    self._connect().executescript(f"BEGIN; {TABLES} PRAGMA user_version={VERSION}; COMMIT;")
+        assert self._db is not None
         return self._db
 
-    def _discard(self) -> None:
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One process at a time: SQLite does not wait for others while it changes the journal mode, and whoever deletes
+        must not find the file half open."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _connect(self) -> sqlite3.Connection:
+        self._db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, check_same_thread=False)
+        # After a power loss it may lack the last rows and the names of their segments, never one without the other.
+        self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")
+        return self._db
+
+    def _let_go(self) -> None:
         if self._db is not None:
             self._db.close()
             self._db = None
-        for suffix in ("", "-wal", "-shm"):
+
+    def _delete(self) -> None:
+        # Whoever has it open keeps what it knows.
+        self.lost += 1
+        # The database last: a journal that outlived it would be played into the next one.
+        for suffix in ("-wal", "-shm", ""):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)

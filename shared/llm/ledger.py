@@ -1,7 +1,7 @@
 """The ledger of paid answers (design.md, "Paid answers").
 
-    <data>/wal/<scope>/<ulid>.jsonl             answers of this host that are not in the store yet (wal.py)
-    ledger/<scope>/<ulid>.jsonl.gz              the same, uploaded: segments, never changed (entries.py); now and
+    <data>/wal/<scope>/<ulid>-<owner>.jsonl     answers of this host that are not in the store yet (wal.py)
+    ledger/<scope>/<ulid>….jsonl.gz             the same, uploaded: segments, never changed (entries.py); now and
                                                 then many small ones become one (compaction.py)
     <data>/ledger.sqlite                        a local index of both (index.py)
     claim:<key>                                 in Redis: who is asking what now (claims.py)
@@ -17,8 +17,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import redis
@@ -30,7 +31,7 @@ from shared.llm.claims import Claims, dead_owners
 from shared.llm.compaction import compact, crowded
 from shared.llm.entries import Entry, Scope, pack, split_lines, unpack
 from shared.llm.index import Index
-from shared.llm.wal import WalFile, abandoned, local_segments
+from shared.llm.wal import WalFile, abandoned, left_by, local_segments
 from shared.store import NotFound, ObjectInfo, ObjectStore
 
 log = structlog.get_logger()
@@ -41,6 +42,7 @@ UPLOAD_RETRY = 2.0
 FLUSH_TIMEOUT = 60.0
 FETCHERS = 8
 LISTINGS = 5
+LOOKS = 5
 COMPACTING_MS = 60_000
 
 
@@ -68,6 +70,17 @@ class Ledger:
         """The answers that this host knows of, by request key."""
         return {entry.key: entry for entry in map(Entry.from_line, self._index.lines(keys))}
 
+    def look(self, scope: Scope, keys: Collection[str]) -> dict[str, Entry]:
+        """The same, after learning what others have asked. Raises `Outage` as `refresh` does."""
+        for _ in range(LOOKS):
+            lost = self._index.lost
+            self.refresh(scope)
+            found = self.lookup(keys)
+            # Else it was made anew in between, and what it lacks may have been answered all the same.
+            if self._index.lost == lost:
+                return found
+        raise Outage(f"the local index in {self._wal.parent} breaks again and again")
+
     def append(self, scope: Scope, entry: Entry) -> None:
         """Keep an answer. When this returns, the death of this process cannot lose it.
 
@@ -79,7 +92,9 @@ class Ledger:
             with self._lock:
                 file = self._open.get(scope.name)
                 if file is None:
-                    file = self._open[scope.name] = WalFile.create(self._wal, scope.name, scope.header)
+                    file = self._open[scope.name] = WalFile.create(
+                        self._wal, scope.name, scope.header, self.claims.owner
+                    )
                 file.append(line)
         except OSError as error:
             self._store.put(f"{PREFIX}/{scope.name}/{ULID()}.jsonl.gz", pack(scope.header + line))
@@ -94,7 +109,9 @@ class Ledger:
         """
         self.recover()
         for data in local_segments(self._wal, scope.name):
-            self._index.add(split_lines(data))
+            # Another version's file is for that version to read; it is uploaded as it is.
+            with suppress(ValueError):
+                self._index.add(split_lines(data))
         with ThreadPoolExecutor(FETCHERS) as pool:
             for _ in range(LISTINGS):
                 if all(list(pool.map(self._fetch, self._missing(scope)))):
@@ -127,8 +144,11 @@ class Ledger:
                     raise
                 log.info("ledger.recovered", segment=file.name, scope=file.scope)
             for owner, path, _ in dead:
-                self.claims.bury(owner)
-                path.unlink(missing_ok=True)
+                # A process's locks end one after the other, and another one may be uploading what it left: its claims
+                # are free when its last answer is in the store.
+                if not left_by(self._wal, owner):
+                    self.claims.bury(owner)
+                    path.unlink(missing_ok=True)
         except redis.RedisError as error:
             log.warning("ledger.claims_not_freed", error=str(error))
         finally:
@@ -194,10 +214,16 @@ class Ledger:
     def _upload(self, file: WalFile) -> None:
         data = file.read()
         name = f"{PREFIX}/{file.scope}/{file.name}.jsonl.gz"
-        self._store.put(name, pack(data))
-        lines = split_lines(data)
-        self._index.add(lines, name)
-        self.claims.release(key for key, _ in lines)
+        # A process that died at once leaves no more than the header.
+        if data.count(b"\n") > 1:
+            self._store.put(name, pack(data))
+            try:
+                lines = split_lines(data)
+            except ValueError as error:
+                log.error("ledger.segment_broken", segment=name, error=str(error))
+            else:
+                self._index.add(lines, name)
+                self.claims.release(key for key, _ in lines)
         file.remove()
 
     def _missing(self, scope: Scope) -> list[str]:

@@ -100,6 +100,8 @@ class SharedLimiter:
     def heard(self, rates: Rates) -> None:
         """Take in what a response's headers said."""
         self._report.rates = rates
+        if rates.rest is not None:
+            self._slow_down(rates.rest)
         if not self._limited and (rates.limit_requests or rates.limit_tokens) and not self._redis_away:
             self._limited = self._shared = True
             self._awake.set()
@@ -143,6 +145,7 @@ class SharedLimiter:
         elif slot.answer is not None:
             used = self._estimate.learn(slot.request, slot.answer)
             self._report.succeeded()
+            self._report.answers += 1
             if used is not None:
                 self._settle(slot, requests=0, tokens=used - slot.reserved)
         elif isinstance(error, Refused):
@@ -160,11 +163,17 @@ class SharedLimiter:
 
     def _failed(self, error: Unanswered) -> None:
         if error.throttled or error.retry_after:
-            self._report.slow_down(error.retry_after)
-            # Nothing more is sent from here before the bucket has said for how long.
-            self._shared = self._limited or not self._redis_away
-        if not error.throttled:
+            self._slow_down(error.retry_after)
+        if error.throttled:
+            self._report.throttled += 1
+        else:
             self._report.failed(str(error))
+        self._awake.set()
+
+    def _slow_down(self, seconds: float | None) -> None:
+        self._report.slow_down(seconds)
+        # Nothing more is sent from here before the bucket has said for how long.
+        self._shared = self._limited or not self._redis_away
         self._awake.set()
 
     def _why(self) -> Why | None:
@@ -217,7 +226,7 @@ class SharedLimiter:
         if self._lines and asks:
             return min(max(reply.wait, PACE), POLL) if reply.why else 0.0
         # With concurrency to share, whoever has some in flight must be heard soon after a wipe.
-        return POLL if self._bucket.limits.concurrency else TICK
+        return POLL if reply.concurrency else TICK
 
     def _demands(self) -> dict[str, list[Slot]]:
         """Who asks now, by tenant, in turn."""
@@ -235,8 +244,7 @@ class SharedLimiter:
         self._redis_away = False
         self._reply = reply
         self._by_tokens = reply.tokens_per_minute is not None
-        learned = reply.requests_per_minute or reply.tokens_per_minute
-        self._limited = bool(learned or self._bucket.limits.concurrency)
+        self._limited = bool(reply.requests_per_minute or reply.tokens_per_minute or reply.concurrency or reply.pace)
         closed = reply.paused > 0 or reply.down is not None or self._report.pause is not None
         self._shared = self._limited or closed
         if not self._shared:

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from shared.llm.chat import Answer, ChatRequest
 
@@ -46,12 +47,9 @@ class Lines:
             self._lines[slot.tenant] = line
 
     def in_turn(self) -> Iterator[Slot]:
-        """One of each tenant, then the next of each."""
-        lines = [list(line) for line in self._lines.values()]
-        for depth in range(max(map(len, lines), default=0)):
-            for line in lines:
-                if depth < len(line):
-                    yield line[depth]
+        """One of each tenant, then the next of each; nobody may be added or taken out before the last one wanted."""
+        for turn in zip_longest(*self._lines.values()):
+            yield from (slot for slot in turn if slot is not None)
 
     def __contains__(self, slot: Slot) -> bool:
         return slot in self._waiting

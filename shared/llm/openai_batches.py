@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -30,6 +30,8 @@ TAG = "touchstone"
 SLACK = 3600
 """Seconds by which the provider's clock may differ from ours."""
 FULL = "token_limit_exceeded"
+NO_SUCH_METHOD = (405, 501)
+"""What servers answer beside 404 where they have no such endpoint."""
 
 
 class OpenAIBatches:
@@ -55,12 +57,15 @@ class OpenAIBatches:
         values = {"custom_id": key, "method": "POST", "url": URL, "body": body}
         return json.dumps(values, separators=(",", ":")).encode() + b"\n"
 
-    def submit(self, lines: bytes, tag: str) -> BatchState:
+    def upload(self, lines: bytes, tag: str) -> str:
         with self._translated():
-            file = self._client.files.create(file=(f"{tag}.jsonl", lines), purpose="batch")
+            return self._client.files.create(file=(_file_name(tag), lines), purpose="batch").id
+
+    def create(self, file: str, tag: str) -> BatchState:
+        with self._translated():
             return _state(
                 self._client.batches.create(
-                    input_file_id=file.id, endpoint=URL, completion_window="24h", metadata={TAG: tag}
+                    input_file_id=file, endpoint=URL, completion_window="24h", metadata={TAG: tag}
                 )
             )
 
@@ -78,23 +83,43 @@ class OpenAIBatches:
         with self._translated():
             return _state(self._client.batches.retrieve(id))
 
-    def results(self, state: BatchState) -> Iterator[tuple[str, Answer | Failure]]:
+    def results(self, state: BatchState) -> Iterator[tuple[str, Answer | Failure] | None]:
         for file in state.files:
             with self._translated(), self._client.files.with_streaming_response.content(file) as response:
                 for line in response.iter_lines():
                     if line.strip():
-                        yield _row(json.loads(line))
+                        yield _row(line)
 
     def cancel(self, id: str) -> None:
         with self._translated():
             self._client.batches.cancel(id)
+
+    def forget(self, state: BatchState) -> None:
+        self._delete(filter(None, (state.input, *state.files)))
+
+    def forget_upload(self, tag: str) -> None:
+        with self._translated():
+            found = [file.id for file in self._client.files.list(purpose="batch") if file.filename == _file_name(tag)]
+        self._delete(found)
+
+    def _delete(self, files: Iterable[str]) -> None:
+        for file in files:
+            try:
+                with self._translated():
+                    self._client.files.delete(file)
+            except Refused as refused:
+                if refused.field != "model":  # 404: it is gone
+                    raise
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except openai.APIStatusError as error:
-            raise chat_error(error.status_code, error_words(error), retry_after(error.response.headers)) from error
+            words = error_words(error)
+            if error.status_code in NO_SUCH_METHOD:
+                raise Refused("model", words) from error
+            raise chat_error(error.status_code, words, retry_after(error.response.headers)) from error
         except (openai.APIConnectionError, httpx2.TransportError) as error:
             raise Unanswered("base_url", f"{self._url} cannot be reached: {error.__cause__ or error}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -107,16 +132,28 @@ def _state(batch: Batch) -> BatchState:
     return BatchState(
         id=batch.id,
         status=batch.status,
-        done=counts.completed if counts else 0,
-        failed=counts.failed if counts else 0,
+        # A file that did not pass its check was asked nothing of.
+        done=counts.completed if counts else 0 if batch.status == "failed" else None,
+        input=batch.input_file_id,
         files=tuple(file for file in (batch.output_file_id, batch.error_file_id) if file),
         words="; ".join(error.message or error.code or "" for error in errors[:3]),
         full=any(error.code == FULL for error in errors),
     )
 
 
-def _row(row: dict[str, Any]) -> tuple[str, Answer | Failure]:
-    """One line of an output or error file. Raises ValueError, KeyError or TypeError where it is none."""
+def _file_name(tag: str) -> str:
+    return f"{tag}.jsonl"
+
+
+def _row(line: str) -> tuple[str, Answer | Failure] | None:
+    """One line of an output or error file; None where it is none."""
+    try:
+        return _outcome(json.loads(line))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _outcome(row: dict[str, Any]) -> tuple[str, Answer | Failure]:
     key, response = str(row["custom_id"]), row.get("response") or {}
     if row.get("error"):
         return key, Failure(str(row["error"].get("message") or row["error"].get("code")))
@@ -128,5 +165,7 @@ def _row(row: dict[str, Any]) -> tuple[str, Answer | Failure]:
         raise chat_error(status, f"{status}: {said.get('message') if isinstance(said, dict) else body}"[:1000])
     except Refused as refused:
         return key, Failure(str(refused), permanent=True)
-    except (Unanswered, ValueError) as error:
-        return key, Failure(str(error))
+    except Unanswered as unanswered:
+        return key, Failure(str(unanswered), billed=not unanswered.unbilled)
+    except ValueError as error:
+        return key, Failure(str(error), billed=True)

@@ -4,6 +4,7 @@ Before a request is sent its upper bound is taken from what was granted, and whe
 that cost. A request that may have been answered all the same (a timeout, a connection that broke, a process that died)
 stays spent in full. Each payment is in a local file before the request leaves, so that the purse of a killed process is
 closed by another of its host with what it can have spent at most; a lost host's grants count in full for ever.
+An endpoint whose answers cost more than their bounds is believed no longer: later bounds grow with the dearest answer.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+
+import structlog
 
 from shared.budget import NANO, Ask, BudgetSpent
 from shared.llm.chat import Answer, ChatRequest, Refused, Unanswered
 from shared.llm.providers.base import Price
 from shared.llm.pursefile import Owner, PurseFile
+
+log = structlog.get_logger()
 
 REPEAT = 0.5
 """Seconds after which a question is asked again: Redis may have lost it, or the answer."""
@@ -38,7 +43,22 @@ PER_MESSAGE = 16
 def bound_of(request: ChatRequest, price: Price, most_tokens: int) -> int:
     """What a request costs at most, in nanodollars; `most_tokens` where it does not bound its answer itself."""
     size = sum(len(message["content"].encode(errors="surrogatepass")) + PER_MESSAGE for message in request.messages)
-    return math.ceil(price.usd(size + PER_MESSAGE, request.max_tokens or most_tokens) * NANO)
+    return math.ceil(price.most_usd(size + PER_MESSAGE, request.max_tokens or most_tokens) * NANO)
+
+
+@dataclass
+class Overrun:
+    """How many times its bound an endpoint's dearest answer cost so far, where it passed it (it ignores max_tokens,
+    say): what later requests may cost is more by as much. One for each endpoint and process."""
+
+    factor: float = 1.0
+
+    def learn(self, cost: int, bound: int) -> bool:
+        """Take in an answer's cost and its request's bound before any factor; whether it is news."""
+        found = cost / bound if bound else 1.0
+        news = found > self.factor
+        self.factor = max(self.factor, found)
+        return news
 
 
 class Purse:
@@ -53,8 +73,10 @@ class Purse:
         file: PurseFile,
         loop: asyncio.AbstractEventLoop,
         reply: str,
+        overrun: Overrun | None = None,
     ) -> None:
         self.file = file
+        self._overrun = overrun or Overrun()
         self._owner = owner
         self._price = price
         self._most_tokens = most_tokens
@@ -84,7 +106,7 @@ class Purse:
 
     def expect(self, requests: Iterable[ChatRequest]) -> None:
         """Say what is to be sent, so that the purse can ask for it."""
-        bounds = [self._bound(request) for request in requests]
+        bounds = [bound_of(request, self._price, self._most_tokens) for request in requests]
         with self._lock:
             self._to_come += sum(bounds)
             self._mean = max(1, sum(bounds) // max(1, len(bounds)))
@@ -95,14 +117,15 @@ class Purse:
         Raises:
             BudgetSpent: there is none left, and none will come back.
         """
-        bound = self._bound(request)
+        plain = bound_of(request, self._price, self._most_tokens)
         while True:
+            bound = math.ceil(plain * self._overrun.factor)
             with self._lock:
                 if self._refusal is not None:
                     raise BudgetSpent(self._refusal)
                 if self._limit - self.spent >= bound:
                     self._out += bound
-                    return Payment(self, bound)
+                    return Payment(self, bound, plain)
                 ready = self._loop.create_future()
                 self._waiting.append((bound, ready))
             try:
@@ -151,9 +174,6 @@ class Purse:
             return "budget: what is left is promised to other shards until they end"
         return None
 
-    def _bound(self, request: ChatRequest) -> int:
-        return bound_of(request, self._price, self._most_tokens)
-
     def _begin(self, payment: Payment) -> None:
         """Write down that a request is about to leave. Raises OSError."""
         with self._lock:
@@ -168,15 +188,15 @@ class Purse:
             self._out -= payment.bound
             self._spent += amount
             if payment.done:
-                self._to_come = max(0, self._to_come - payment.bound)
+                self._to_come = max(0, self._to_come - payment.plain)
             self._wake()
+        if payment.done and self._overrun.learn(amount, payment.plain):
+            log.warning("purse.bound_passed", kind=self._owner.kind, times=round(self._overrun.factor, 2))
 
     def _cost(self, answer: Answer, bound: int) -> int:
         """An answer without usage counts in full."""
-        if answer.input_tokens is None or answer.output_tokens is None:
-            return bound
-        usd = self._price.usd(answer.input_tokens, answer.output_tokens, answer.cached_input_tokens or 0)
-        return math.ceil(usd * NANO - 1e-6)
+        usd = self._price.of(answer)
+        return bound if usd is None else max(0, math.ceil(usd * NANO - 1e-6))
 
     def _idle_with_money(self) -> bool:
         """Whether what is left is too little for any request, so that others may have it."""
@@ -188,8 +208,8 @@ class Purse:
         self._ask = None
         if self._idle_with_money():
             self._limit = self._spent
-        useful = max(0, self._to_come - self._out)
-        window = min(useful, self._widened * self._concurrency * self._mean)
+        useful = max(0, math.ceil(self._to_come * self._overrun.factor) - self._out)
+        window = min(useful, math.ceil(self._widened * self._concurrency * self._mean * self._overrun.factor))
         least = min((bound for bound, _ in self._waiting), default=0)
         free = self._limit - self.spent
         if self._waiting or free < window // 2:
@@ -225,8 +245,9 @@ class Purse:
 class Payment:
     """Money taken for one request."""
 
-    def __init__(self, purse: Purse, bound: int) -> None:
+    def __init__(self, purse: Purse, bound: int, plain: int) -> None:
         self.bound = bound
+        self.plain = plain
         self.number = 0
         self.done = False
         self._purse = purse

@@ -17,7 +17,7 @@ from shared import signals
 from shared.budget import closed_name
 from shared.errors import Outage
 from shared.llm.endpoints import Endpoint
-from shared.llm.purse import Purse
+from shared.llm.purse import Overrun, Purse
 from shared.llm.pursefile import Owner, PurseFile, abandoned
 from shared.store import ObjectStore
 
@@ -46,6 +46,7 @@ class Purses:
         self._flush = flush
         self._reply = f"purses:{ULID()}"
         self._open: dict[str, Purse] = {}
+        self._overruns: dict[Endpoint, Overrun] = {}
         self._lock = threading.Lock()
         self._busy = threading.Event()
         self._closed = threading.Event()
@@ -57,7 +58,9 @@ class Purses:
         if endpoint.price is None or endpoint.price.free:
             return None
         file = PurseFile.create(self._folder, owner)
-        purse = Purse(owner, endpoint.price, endpoint.max_tokens, concurrency, file, self._loop, self._reply)
+        with self._lock:
+            overrun = self._overruns.setdefault(endpoint, Overrun())
+        purse = Purse(owner, endpoint.price, endpoint.max_tokens, concurrency, file, self._loop, self._reply, overrun)
         with self._lock:
             self._open[purse.name] = purse
             if self._thread is None:

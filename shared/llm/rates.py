@@ -13,8 +13,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-PER_MINUTE = 90.0
-"""A limit per minute is never longer than a minute from full: what resets later is per hour or day."""
+MINUTE = 60.0
+REFILLS = 0.8
+"""A limit that refills evenly is whole again a minute after nothing was left of it. One that is whole distinctly sooner
+is counted in windows, and nothing comes back before the window ends."""
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
 NAMES = ("x-ratelimit-{what}-{of}", "anthropic-ratelimit-{of}-{what}")
@@ -22,15 +24,21 @@ NAMES = ("x-ratelimit-{what}-{of}", "anthropic-ratelimit-{of}-{what}")
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Requests and tokens a minute that the endpoint grants, and those that are left now. None: it did not say."""
+    """Requests and tokens a minute that the endpoint grants, and those that are left now. None: it did not say.
+
+    A limit an hour or a day is taken for one a minute too: as such it is too loose to keep anything from being sent.
+    `rest`: seconds for which nothing may be sent, since nothing is left and nothing comes back sooner.
+    """
 
     limit_requests: float | None = None
     limit_tokens: float | None = None
     remaining_requests: float | None = None
     remaining_tokens: float | None = None
+    rest: float | None = None
 
     def to_json(self) -> dict[str, float]:
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """What is known, without `rest`."""
+        return {name: value for name, value in asdict(self).items() if value is not None and name != "rest"}
 
 
 def read_rates(headers: Mapping[str, str]) -> Rates | None:
@@ -38,18 +46,25 @@ def read_rates(headers: Mapping[str, str]) -> Rates | None:
     for name in NAMES:
         if any(name.format(what="limit", of=of) in headers for of in ("requests", "tokens")):
             of_requests, of_tokens = _read(headers, name, "requests"), _read(headers, name, "tokens")
-            return Rates(of_requests[0], of_tokens[0], of_requests[1], of_tokens[1])
+            return Rates(of_requests[0], of_tokens[0], of_requests[1], of_tokens[1], _rest(headers, name))
     return None
 
 
 def _read(headers: Mapping[str, str], name: str, of: str) -> tuple[float | None, float | None]:
-    """Limit and remaining of requests or tokens; neither where the limit is no limit per minute."""
+    """Limit and remaining of requests or tokens; neither where there is no limit."""
     limit = _number(headers.get(name.format(what="limit", of=of)))
-    remaining = _number(headers.get(name.format(what="remaining", of=of)))
-    reset = seconds_until(headers.get(name.format(what="reset", of=of)))
-    if not limit or limit < 0 or (reset is not None and reset > PER_MINUTE):
-        return None, None
-    return limit, remaining
+    return (limit, _number(headers.get(name.format(what="remaining", of=of)))) if limit else (None, None)
+
+
+def _rest(headers: Mapping[str, str], name: str) -> float | None:
+    """Seconds until a window ends of which nothing is left; None where some is, or `retry-after` says it better."""
+    rests = []
+    for of in ("requests", "tokens"):
+        limit, remaining = _read(headers, name, of)
+        reset = seconds_until(headers.get(name.format(what="reset", of=of)))
+        if limit and remaining == 0 and reset and reset < REFILLS * MINUTE:
+            rests.append(reset)
+    return max(rests) if rests and retry_after(headers) is None else None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
@@ -26,25 +26,28 @@ UNREACHABLE_SECONDS = 6.0
 BUSY_SECONDS = 60.0
 """The same for an endpoint that answers, but only with 429 or 5xx."""
 LONGEST_WAIT = 30.0
-DRAIN_SECONDS = 20.0
-"""How long requests in flight may still be answered after the end was called."""
+DRAIN_SECONDS = 90.0
+"""How long requests in flight may still be answered after the end was called: what is not is paid for nothing."""
 REASONS: dict[Why, str] = {
     "requests": "rate limit",
     "tokens": "token limit",
     "concurrency": "concurrency limit",
+    "pace": "a pace learnt from the endpoint's 429s",
     "turn": "another experiment's turn",
-    "pause": "a pause asked for by the endpoint",
+    "pause": "a pause, since the endpoint said to slow down",
     "circuit": "a failing endpoint",
 }
 
 
 class Connection:
-    """One endpoint as this process uses it: its client, its limiter, and whether it ever answered."""
+    """One endpoint as this process uses it: its client, its limiter, the seconds that a request may take, and whether
+    it ever answered."""
 
-    def __init__(self, name: str, chat: ChatModel, limiter: Limiter) -> None:
+    def __init__(self, name: str, chat: ChatModel, limiter: Limiter, timeout: float) -> None:
         self.name = name
         self.chat = chat
         self.limiter = limiter
+        self.timeout = timeout
         self.proven = False
 
 
@@ -152,17 +155,33 @@ class Sending:
                 return
 
     async def _ask(self, key: str, request: ChatRequest) -> Answer:
+        send = self._pay if self._purse else self._once
         name = self._connection.name
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(Unanswered), wait=_wait, stop=_Patience(), sleep=self._sleep, reraise=True
-        )
         try:
-            return await retrying(self._pay if self._purse else self._once, key, request)
+            try:
+                return await send(key, request)
+            except Unanswered as error:
+                return await self._retry(lambda: send(key, request), error)
         except (Unanswered, Closed) as error:
             raise Outage(f"models.{name}.{error.field}: {error}") from error
         except Refused as error:
             field = f"models.{name}.{error.field}" if error.field else f"models.{name}"
             raise PermanentError(f"{field}: {error} ({self._label(key)})") from error
+
+    async def _retry(self, send: Callable[[], Awaitable[Answer]], failed: Unanswered) -> Answer:
+        """Send again what failed once, until it is answered or patience ends."""
+        # Not around the first attempt: tenacity looks its functions over at each call, a fifth of a request's CPU time.
+        known = [failed]
+
+        async def again() -> Answer:
+            if known:
+                raise known.pop()
+            return await send()
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(Unanswered), wait=_wait, stop=_Patience(), sleep=self._sleep, reraise=True
+        )
+        return await retrying(again)
 
     async def _pay(self, key: str, request: ChatRequest) -> Answer:
         """Send with money from the purse, taken before there is a slot, so that nobody waits for money with one."""
@@ -188,7 +207,13 @@ class Sending:
                 if payment is not None:
                     payment.begin()
                 slot.sent = True
-                slot.answer = await self._connection.chat.complete(request)
+                try:
+                    # The client's own timeouts are for each piece: a body that trickles would never end.
+                    async with asyncio.timeout(self._connection.timeout):
+                        slot.answer = await self._connection.chat.complete(request)
+                except TimeoutError as error:
+                    words = f"no whole answer within {self._connection.timeout:g} s"
+                    raise Unanswered("base_url", words) from error
                 return slot.answer
 
     async def _in_line(self, turn: Coroutine[Any, Any, T]) -> T:

@@ -39,7 +39,7 @@ class Session:
         logging.getLogger("httpx2").setLevel(logging.WARNING)
         self.settings = settings
         self.ledger = Ledger(store, client, settings.data_dir)
-        self.batches = Batching(settings, store, self.ledger)
+        self.batches = Batching(settings, store, client, self.ledger)
         self._connections: dict[tuple[bytes, Endpoint], Connection] = {}
         self._redis = client
         self._limiters: dict[tuple[str, Limits], SharedLimiter] = {}
@@ -63,7 +63,7 @@ class Session:
             limiter = self._limiter(identity, endpoint)
             if isinstance(chat, TellsRates):
                 chat.on_rates = limiter.heard
-            self._connections[place] = Connection(endpoint.name, chat, limiter)
+            self._connections[place] = Connection(endpoint.name, chat, limiter, endpoint.timeout)
         return self._connections[place]
 
     def _limiter(self, identity: Mapping[str, Any], endpoint: Endpoint) -> SharedLimiter:

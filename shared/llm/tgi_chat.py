@@ -9,7 +9,7 @@ import httpx2
 from huggingface_hub import AsyncInferenceClient
 from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError
 
-from shared.llm.chat import Answer, ChatRequest, Unanswered, chat_error
+from shared.llm.chat import Answer, ChatRequest, Unanswered, chat_error, count_of, text_of
 from shared.llm.rates import retry_after
 
 NO_KEY = "none"
@@ -53,11 +53,11 @@ def _answer(output: Any) -> Answer:
     choice = output.choices[0]
     usage = output.usage
     return Answer(
-        text=choice.message.content or "",
-        finish_reason=choice.finish_reason or "unknown",
-        input_tokens=usage.prompt_tokens if usage else None,
-        output_tokens=usage.completion_tokens if usage else None,
-        model=output.model or "",
+        text=text_of(choice.message.content or ""),
+        finish_reason=str(choice.finish_reason or "unknown"),
+        input_tokens=count_of(usage.prompt_tokens) if usage else None,
+        output_tokens=count_of(usage.completion_tokens) if usage else None,
+        model=str(output.model or ""),
         top_logprobs=_first_token(choice.logprobs),
     )
 

@@ -1,6 +1,6 @@
 """Write-ahead files: an answer is in one before it is used, so that a killed process loses none.
 
-    <folder>/<scope>/<ulid>.jsonl      a segment that is being written, or waits to be uploaded
+    <folder>/<scope>/<ulid>-<owner>.jsonl      a segment that is being written, or waits to be uploaded
 
 Its owner holds a lock on it while it lives; whoever gets that lock has found a dead owner's file. A write survives the
 death of its process at once; there is no fsync, so the loss of a host may cost what was not uploaded yet.
@@ -28,9 +28,9 @@ class WalFile:
         self._size = os.fstat(fd).st_size
 
     @classmethod
-    def create(cls, folder: Path, scope: str, header: bytes) -> WalFile:
-        """A new, locked file that begins with `header`. Raises OSError."""
-        path = folder / scope / f"{ULID()}{SUFFIX}"
+    def create(cls, folder: Path, scope: str, header: bytes, owner: str = "") -> WalFile:
+        """A new, locked file that begins with `header`; `owner` is the process's name (claims.py). Raises OSError."""
+        path = folder / scope / f"{ULID()}{owner and '-'}{owner}{SUFFIX}"
         file = cls(path, create_locked(path))
         try:
             file.append(header)
@@ -59,7 +59,8 @@ class WalFile:
         self._size += len(line)
 
     def read(self) -> bytes:
-        return self.path.read_bytes()
+        # By the descriptor: whoever deletes the folder under us costs no answer.
+        return os.pread(self._fd, self._size, 0)
 
     def remove(self) -> None:
         """Delete it and let go of it."""
@@ -78,6 +79,11 @@ def abandoned(folder: Path) -> Iterator[WalFile]:
     for path in sorted(folder.glob(f"*/*{SUFFIX}")):
         if (fd := take_over(path)) is not None:
             yield WalFile(path, fd)
+
+
+def left_by(folder: Path, owner: str) -> bool:
+    """Whether there are files of this owner."""
+    return any(folder.glob(f"*/*-{owner}{SUFFIX}"))
 
 
 def local_segments(folder: Path, scope: str) -> Iterator[bytes]:

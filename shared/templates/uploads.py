@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +14,13 @@ from shared.templates.template import FENCE, PLACES, Sort, Template
 
 KNOWN = frozenset({"prompt", "answer_a", "answer_b", "answer", "reference", "criteria", "low", "high", FENCE})
 SORTS: tuple[Sort, ...] = ("pairwise", "single")
+FORMATS: dict[str, str] = {"pairwise": "[[A]]", "single": "[[rating]]"}
 FIX = "Write {prompt} with {answer_a} and {answer_b} for a comparison, or {prompt} with {answer} for a score."
+
+_BRACKETS: dict[Sort, re.Pattern[str]] = {
+    "pairwise": re.compile(r"\[\[\s*[ABC]\s*\]\]"),
+    "single": re.compile(r"\[\[\s*(?:rating|score|number|\d+(?:\.\d+)?)\s*\]\]", re.IGNORECASE),
+}
 
 
 @dataclass(frozen=True)
@@ -36,8 +43,12 @@ def read_templates(filename: str, data: bytes) -> ReadTemplates:
         raise BadInput("file", "is not UTF-8", "Save it as UTF-8.") from None
     if filename.lower().endswith((".jsonl", ".ndjson")):
         return _mt_bench(text)
-    template = Template(_sort_of(text), text.strip(), brackets=_in_brackets(text))
+    sort = _sort_of(text)
+    template = Template(sort, text.strip(), brackets=_asks_for(sort, text))
     _check_places(template, "file")
+    if other := next((one for one in SORTS if one != sort and _asks_for(one, text) and not template.brackets), None):
+        problem = f"asks for {FORMATS[other]}, and a {sort} template is answered with {FORMATS[sort]}"
+        raise BadInput("file", problem, f"Ask for {FORMATS[sort]}.")
     return ReadTemplates({"": template})
 
 
@@ -51,9 +62,12 @@ def _mt_bench(text: str) -> ReadTemplates:
         if row["type"] not in SORTS:
             skipped[name] = f"its type is {str(row['type'])[:40]!r}, not pairwise or single"
             continue
+        if why := _unreadable(row):
+            skipped[name] = why
+            continue
         system = str(row.get("system_prompt") or "")
         shape = str(row.get("output_format") or "")
-        brackets = shape.startswith("[[") or _in_brackets(row["prompt_template"] + system)
+        brackets = shape.startswith("[[") or _asks_for(row["type"], row["prompt_template"] + system)
         template = Template(row["type"], row["prompt_template"], system.strip(), brackets)
         try:
             _check_places(template, f"file.{name}")
@@ -64,6 +78,14 @@ def _mt_bench(text: str) -> ReadTemplates:
         why = "; ".join(f"{name}: {reason}" for name, reason in skipped.items()) or "it is empty"
         raise BadInput("file", f"none of its templates can be used ({why[:500]})", FIX)
     return ReadTemplates(found, skipped)
+
+
+def _unreadable(row: dict[str, Any]) -> str:
+    """Why a verdict in this form cannot be read; empty where it can."""
+    shape, wanted = str(row.get("output_format") or ""), FORMATS[row["type"]]
+    if not shape.startswith("[[") or shape == wanted:
+        return ""
+    return f"its output_format is {shape[:40]!r}, and a {row['type']} template is answered with {wanted}"
 
 
 def _rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -86,8 +108,9 @@ def _sort_of(text: str) -> Sort:
     return "pairwise" if places & {"answer_a", "answer_b"} else "single"
 
 
-def _in_brackets(text: str) -> bool:
-    return any(mark in text for mark in ("[[A]]", "[[B]]", "[[rating]]", "[[5]]"))
+def _asks_for(sort: Sort, text: str) -> bool:
+    """Whether it speaks of a verdict in double brackets: [[A]] of two answers; [[rating]] or [[5]] of one."""
+    return _BRACKETS[sort].search(text) is not None
 
 
 def _check_places(template: Template, where: str) -> None:

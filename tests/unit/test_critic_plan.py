@@ -55,13 +55,53 @@ def test_a_check_asks_every_critic_about_recorded_pairs_and_changes_no_other_key
     assert set(before.stages) - {before.report} < set(made.stages)
 
 
-def test_what_the_critics_own_model_wrote_is_known() -> None:
+def test_a_reward_model_is_checked_by_the_rewards_of_the_recorded_pairs() -> None:
+    data = with_people(critic_check={"labels": "people"}, critic="panel")
+    data["models"] |= {
+        "rm": {"provider": "reward_model", "model": "model:tiny", "pinned": {"uploaded": "0" * 64}},
+        "panel": {"provider": "ensemble", "members": ["critic", "rm"]},
+    }
+    made = planned(data)
+    found = critics(made)
+    (labels,) = found["people"]["stages"]["labels"]
+    (check,) = found["panel"]["stages"]["check"]
+    rewards = made.stages[made.stages[check].inputs["members/1/rewards/preferences"]]
+    assert (rewards.kind, rewards.inputs) == ("reward", {"completions": labels})
+
+
+def test_members_of_an_ensemble_have_its_stages_and_their_place_in_its_votes() -> None:
+    data = with_people(critic_check={"labels": "people"}, critic="panel")
+    data["models"] |= {
+        "panel": {"provider": "ensemble", "members": ["judge", "critic"]},
+    }
+    found = critics(planned(data))
+    assert found["panel"]["members"] == ["judge", "critic"] and "votes" not in found["panel"]
+    assert not any("unpriced" in one for one in found.values())
+    (check,) = found["panel"]["stages"]["check"]
+    keys = [*found["panel"]["stages"]["critic"], check]
+    assert found["critic"]["stages"] == {"member": keys} and found["critic"]["votes"] == dict.fromkeys(keys, 1)
+    assert set(found["judge"]["stages"]) == {"judge", "member", "check"}
+    assert found["judge"]["votes"] == dict.fromkeys(keys, 0)
+    assert found["panel"]["sides"] == {check: "given"} == found["critic"]["sides"]
+
+
+def test_a_member_that_wrote_what_is_compared_is_known() -> None:
     model = {"provider": "openai", "model": "gpt-4", "base_url": "http://127.0.0.1:1/v1"}
+    data = quickstart()
+    data["models"] |= {"reference": model, "panel": {"provider": "ensemble", "members": ["reference", "critic"]}}
+    data["evaluations"]["win-rate"]["judge"] = "panel"
+    found = critics(planned(data))
+    assert len(found["reference"]["own"]) == 1 and found["panel"]["own"] == []
+
+
+def test_what_the_critics_own_model_wrote_is_known() -> None:
+    model = {"provider": "openai", "model": "gpt-4", "base_url": "http://127.0.0.1:1/v1", "price": "unknown"}
     data = quickstart()
     # Asked otherwise as a judge, it is the same model.
     data["models"] |= {"reference": model, "judge": {**model, "system": "Judge fairly.", "temperature": 0.1}}
     made = planned(data)
     (own,) = critics(made)["judge"]["own"]
+    assert critics(made)["judge"]["unpriced"], "as its price says"
     assert made.stages[own].kind == "teach" and made.stages[own].params["split"] == "eval"
     assert critics(made)["critic"]["own"] == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -69,16 +70,19 @@ def test_dollars_at_the_stated_assumption_have_a_range() -> None:
     assert shown["over_budget"] and "150 tokens a prompt" in shown["assumption"]
 
 
-def test_a_batch_costs_half_and_has_no_hours_of_its_own() -> None:
+def test_a_batch_costs_half_and_takes_a_day_for_each_that_waits_for_another() -> None:
     def shown(**fields: Any) -> dict[str, Any]:
         model = {**PRICED, "limits": {"requests_per_minute": 10}, **fields}
-        experiment = resolved(spec_with(models__strong=model))
+        experiment = resolved(spec_with(models__strong=model, models__critic={**model, "model": "n"}))
         made = plan(experiment)
         return preview("small", made, experiment.counts, set(), Known(asked=asked(experiment, made)))
 
     direct, batch = shown(), shown(mode="batch")
     assert batch["cost_usd"] == pytest.approx(direct["cost_usd"] / 2) and batch["cost_usd"]
-    assert direct["hours"] and not batch["hours"]
+    assert direct["hours"]["strong"] < 1
+    # The judge looks at what was trained on the labels; the teacher waits for nobody.
+    assert batch["hours"] == {"strong": 24, "critic": 48} and "within 24 h" in batch["assumption"]
+    assert {row["hours"] for row in of_kind(batch, "label")} == {24}
 
 
 def test_an_unknown_price_is_said_and_never_counted_as_free() -> None:
@@ -120,13 +124,18 @@ def test_a_teacher_s_requests_are_the_ones_that_it_will_send() -> None:
     found = asked(experiment, made)
     for stage in stages(made, "teach"):
         model, one = stage.params["model"], found[stage.key]
-        assert one.prompts is not None
-        assert len(one.prompts) + one.repeated == next(
-            row["requests"] for row in preview("s", made, experiment.counts, ())["stages"] if row["key"] == stage.key
+        assert (
+            one.requests
+            == len(one.prompts) + one.repeated
+            == next(
+                row["requests"]
+                for row in preview("s", made, experiment.counts, ())["stages"]
+                if row["key"] == stage.key
+            )
         )
         assert one.keys() == [request_key(model, user_request(model, prompt)) for prompt in one.prompts]
     later = [one for key, one in found.items() if made.stages[key].kind != "teach"]
-    assert later and all(one.prompts is None and "not done yet" in one.reason for one in later)
+    assert later and all(not one.keys() and one.later and "not done yet" in one.reason for one in later)
 
 
 def test_hours_are_those_of_the_tighter_limit() -> None:
@@ -141,6 +150,9 @@ def test_hours_are_those_of_the_tighter_limit() -> None:
     assert hours(requests_per_minute=10) == pytest.approx(100 / 10 / 60)
     assert hours(tokens_per_minute=1000) == pytest.approx(100 * 200 / 1000 / 60)
     assert hours(requests_per_minute=10, tokens_per_minute=1e9) == pytest.approx(100 / 10 / 60)
+    # One second to the first token, fifty tokens a second: two seconds for 50 of them.
+    assert hours(concurrency=2) == pytest.approx(100 * 2 / 2 / 3600)
+    assert hours(requests_per_minute=1e6, concurrency=4) == pytest.approx(100 * 2 / 4 / 3600)
 
 
 def manifest(**changes: Any) -> Manifest:
@@ -257,3 +269,59 @@ def test_an_ensemble_costs_what_its_members_do() -> None:
     assert ensemble["cost_usd"] == pytest.approx(gpt["cost_usd"]) and gpt["cost_usd"] > 0
     assert whole["cost_usd"] == pytest.approx(alone["cost_usd"])
     assert whole["counts"]["stages"] == alone["counts"]["stages"]
+
+
+def of_critic(rl: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    """One label stage, by the stated assumption."""
+    changes: dict[str, Any] = {"arms__rlaif-weak__rl": {"critic": "critic", **(rl or {})}}
+    experiment = resolved(spec_with(**changes, models__critic={**PRICED, **fields}))
+    made = plan(experiment)
+    key = next(stage.key for stage in stages(made, "label") if "rlaif-weak" in stage.arms)
+    return next(row for row in preview("s", made, experiment.counts, set())["stages"] if row["key"] == key)
+
+
+def test_who_sees_one_answer_at_a_time_reads_half_as_much_and_a_reference_besides() -> None:
+    both, one = of_critic(), of_critic(ask={"kind": "score"})
+    assert both["requests"] == one["requests"] == 180
+    # Samples of 16 tokens at most, half of which are taken.
+    assert both["tokens"]["input"] - one["tokens"]["input"] == pytest.approx(180 * 8, abs=180 * 60)
+    told = of_critic(ask={"kind": "score", "reference": "strong"})
+    assert told["tokens"]["input"] - one["tokens"]["input"] > 180 * 256, "the simulated teacher's answer is in it"
+    long = {"kind": "rubric", "criteria": [{"name": "clear", "text": "x" * 4000}]}
+    assert of_critic(ask=long)["tokens"]["input"] > one["tokens"]["input"] + 180 * 900
+
+
+def test_a_label_alone_takes_the_tokens_of_a_label() -> None:
+    assert of_critic(ask={"kind": "pairwise", "verdict": "logprobs"})["tokens_range"]["output"] == [8 * 180, 8 * 180]
+
+
+def test_an_opponent_s_completions_are_read() -> None:
+    """`strong` answers in 512 tokens at most, of which half are taken; a sample in 16."""
+    against = of_critic({"pairs": "policy_vs_teacher", "opponent": "strong"})
+    assert against["tokens"]["input"] - of_critic()["tokens"]["input"] == 180 * (256 - 8)
+
+
+def test_what_may_be_asked_again_raises_the_high_end_alone() -> None:
+    once, again = of_critic(), of_critic(reask={"truncated": 1, "unparsable": 5})
+    assert again["cost_usd"] == pytest.approx(once["cost_usd"])
+    assert again["cost_range"] == pytest.approx([once["cost_range"][0], once["cost_range"][1] * 1.5])
+
+
+def test_a_check_on_recorded_pairs_is_priced() -> None:
+    people = {"provider": "recorded", "preferences": {"declared": {"name": "people", "rows": 40}}}
+    experiment = resolved(spec_with(models__critic=PRICED, models__people=people, critic_check={"labels": "people"}))
+    shown = preview("small", plan(experiment), experiment.counts, set())
+    given = [row for row in of_kind(shown, "label") if row["rows"] == 40]
+    assert sorted(row["requests"] for row in given) == [0, 80]
+    assert max(row["tokens"]["input"] for row in given) > 80 * 2 * 256
+
+
+def test_a_hundred_cells_are_planned_and_priced_in_seconds() -> None:
+    prompts = {"source": {"world": {"seed": 0, "count": 5000}}, "train": 2000, "dev": 0, "eval": 200}
+    experiment = resolved(spec_with(prompts=prompts, matrix={"fractions": [n / 200 for n in range(1, 101)]}))
+    started = time.process_time()
+    made = plan(experiment)
+    shown = preview(
+        "wide", made, experiment.counts, set(), Known(asked=asked_of(made, made.stages.values(), experiment.counts, {}))
+    )
+    assert len(of_kind(shown, "sft")) == 2 + 200 and time.process_time() - started < 20

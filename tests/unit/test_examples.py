@@ -43,7 +43,8 @@ def resolved_as_if_the_data_were_there(path: Path) -> Resolved:
 
 def test_there_are_examples() -> None:
     assert {path.stem for path in EXAMPLES} >= {
-        "quickstart", "quickstart-seeds", "alpaca-eval-smollm2", *(f"paper-figure-{n}" for n in (2, 3, 4, 5)),
+        "quickstart", "quickstart-seeds", "critics", "alpaca-eval-smollm2",
+        *(f"paper-figure-{n}" for n in (2, 3, 4, 5)),
     }  # fmt: skip
 
 
@@ -92,6 +93,16 @@ def test_a_paper_s_figure_has_the_base_models_and_arms_of_the_paper(figure: int,
     assert set(spec.policies) == set(found)
     cell = next(iter(cells(spec).values()))
     assert {len(one) for one in found.values()} == {arms} == {len(cell.arms) + len(set(start_arms(cell).values()))}
+
+
+def test_the_critics_example_shares_all_but_its_own_critics_arms_with_the_quickstart() -> None:
+    mine, quickstart = (
+        plan(resolved_as_if_the_data_were_there(EXAMPLES[0].parent / f"{name}.yaml"))
+        for name in ("critics", "quickstart")
+    )
+    new = [stage for key, stage in mine.stages.items() if key not in quickstart.stages]
+    assert {stage.kind for stage in new} == {"label", "rl", "sample", "judge", "report"}
+    assert sum(stage.kind == "rl" for stage in new) == 2
 
 
 def test_the_seeds_example_differs_from_the_quickstart_in_name_and_seeds_alone() -> None:

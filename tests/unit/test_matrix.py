@@ -19,7 +19,7 @@ JUDGE = {"provider": "simulated", "error_rate": 0.05, "seed": 2}
 
 def matrix(**axes: Any) -> dict[str, Any]:
     """The small spec with a second critic, a second policy where they are an axis, and these axes."""
-    spec = spec_with(models__critic2=JUDGE, matrix=axes)
+    spec = spec_with(models__critic2=JUDGE, models__copy=JUDGE, matrix=axes)
     return spec | ({"policies": {**spec["policies"], "other": OTHER}} if "policies" in axes else {})
 
 
@@ -108,7 +108,11 @@ def test_the_report_finds_every_cell_s_scores() -> None:
         ({"policies": ["toy", "toys"]}, "matrix.policies", "Did you mean toy"),
         ({"policies": ["toy", "toy"]}, "matrix.policies", "twice"),
         ({"fractions": [0.1, 1.0]}, "matrix.fractions.1", "less than 1"),
-        ({"fractions": [n / 100 for n in range(1, 62)]}, "matrix", "61 cells"),
+        ({"fractions": [n / 200 for n in range(1, 102)]}, "matrix", "101 cells"),
+        ({"fractions": [0.1, 0.101]}, "matrix.fractions", "make the same cell"),
+        ({"fractions": [0.1, 0.10000001]}, "matrix.fractions", "make the same cell"),
+        ({"fractions": [0.1, 0.001]}, "matrix.fractions", "leaves none"),
+        ({"critics": ["critic2", "copy"]}, "matrix.critics", "copy is critic2 by another name"),
         ({"teachers": ["weak"]}, "matrix.teachers", "is not a field"),
     ],
 )

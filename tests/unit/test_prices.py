@@ -19,7 +19,6 @@ GPT4 = {"provider": "openai", "model": "gpt-4-0613"}
 LOCAL = {"provider": "openai", "model": "gpt-4-0613", "base_url": "http://gateway.local/v1"}
 FREE_ONES: list[dict[str, Any]] = [
     {"provider": "simulated", "accuracy": 0.5},
-    {"provider": "tgi", "base_url": "http://here:8080"},
     {"provider": "recorded", "completions": "dataset:x"},
     {"provider": "similarity", "towards": "strong"},
 ]
@@ -55,6 +54,7 @@ def test_the_spec_comes_before_the_table_and_another_host_has_no_list_price() ->
     ("fields", "budget", "says"),
     [
         (GPT4, 10, None),
+        ({"provider": "tgi", "base_url": "http://here:8080"}, 10, "no list price is known of 'tgi' at here"),
         (LOCAL, None, "no list price is known of 'gpt-4-0613' at gateway.local"),
         ({**LOCAL, "price": "unknown"}, None, None),
         ({**LOCAL, "price": "unknown"}, 10, "the budget cannot be kept"),
@@ -68,9 +68,11 @@ def test_a_missing_price_names_the_field_and_the_fix(fields: dict[str, Any], bud
     assert all(says in str(error) and "price: {input" in error.fix for error in found if says)
 
 
-def test_a_batch_is_no_part_of_a_budget() -> None:
-    spec = parse_spec(spec_with(models__strong={**GPT4, "mode": "batch"}, stage_budgets_usd={"teach": 1}))
-    assert [error.field for error in price_errors(spec)] == ["models.strong.mode"]
+def test_a_budget_may_pay_for_batches_whose_price_is_known() -> None:
+    for fields, fine in (({}, True), ({"price": "unknown"}, False)):
+        model = {**GPT4, "mode": "batch", **fields}
+        spec = parse_spec(spec_with(models__strong=model, stage_budgets_usd={"teach": 1}))
+        assert (list(price_errors(spec)) == []) is fine
 
 
 def test_a_list_price_reaches_the_workers_and_no_key() -> None:

@@ -48,6 +48,15 @@ from tests.unit.specs import spec_with
             "models.c.ask.verdict",
             "does not give",
         ),
+        *(
+            ({"models__c": {**fields, "mode": "batch"}}, "models.c.mode", "is for `provider: openai` alone")
+            for fields in (
+                {"provider": "anthropic", "model": "c"},
+                {"provider": "tgi", "base_url": "http://here:80"},
+                {"provider": "simulated", "accuracy": 0.5},
+                {"provider": "recorded", "completions": "dataset:x"},
+            )
+        ),
         ({"models__x": {"provider": "verifiable", "check": "exact"}}, "models.x", "answers: dataset:NAME"),
         ({"arms__rlaif-weak__rl__critic": "nobody"}, "arms.rlaif-weak.rl.critic", "not under models"),
         ({"arms__rlaif-weak__rl__method": "dop"}, "arms.rlaif-weak.rl.method", "dpo"),

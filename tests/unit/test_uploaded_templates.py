@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from shared.asking import read_ask
+from shared.comparisons import Comparison
 from shared.errors import BadInput, PermanentError
 from shared.plan import plan
 from shared.resolve import Resolved, resolve
@@ -68,6 +70,8 @@ def test_names_do_not_count_and_content_does(store: MemoryStore) -> None:
         ("t.txt", b"Rate this.", "{prompt} and {answer}"),
         ("t.txt", b"{prompt} {answer} {anser}", "{anser}"),
         ("t.txt", b"\xff\xfe", "UTF-8"),
+        ("t.txt", TEXT + b" As [[rating]].", "answered with [[A]]"),
+        ("t.txt", b"{prompt} {answer} [[A]]", "answered with [[rating]]"),
         ("t.jsonl", b"{", "line 1 is not JSON"),
         ("t.jsonl", b'{"name": "x"}', "line 1 lacks"),
         ("t.jsonl", b"", "empty"),
@@ -101,7 +105,12 @@ def test_entries_are_named_where_there_are_several(store: MemoryStore) -> None:
         ({"kind": "score", "template": "template:pair"}, "template", "two answers"),
         ({"kind": "score", "template": "template:single", "reference": "strong"}, "reference", "no place for it"),
         ({"kind": "score", "template": "template:math"}, "reference", "is missing"),
-        ({"kind": "score", "template": "template:criteria"}, "template", "a score has none"),
+        (
+            {"kind": "score", "template": "template:criteria"},
+            "template",
+            "{criteria}, which `kind: score` has nothing for",
+        ),
+        ({"template": "template:low"}, "template", "{low}, which `kind: pairwise` has nothing for"),
         (
             {"kind": "rubric", "template": "template:single", "criteria": [{"name": "a", "text": "t"}]},
             "template",
@@ -117,6 +126,7 @@ def test_a_template_must_suit_the_way_of_asking(
     publish_templates(store, "mt", read_templates("t.txt", TEXT + b" [[A]]"))
     publish_templates(store, "single", read_templates("t.txt", b"{prompt} {answer}"))
     publish_templates(store, "math", read_templates("t.txt", b"{prompt} {answer} {ref_answer_1}"))
+    publish_templates(store, "low", read_templates("t.txt", TEXT + b"{low}"))
     publish_templates(store, "criteria", read_templates("t.txt", b"{prompt} {answer} {criteria}"))
     with pytest.raises(BadInput, match=says) as caught:
         resolved(store, **asked)
@@ -144,3 +154,34 @@ def test_mt_bench_s_judge_prompts(store: MemoryStore) -> None:
     publish_templates(store, "mt-bench", read)
     resolved(store, template="template:mt-bench/pair-v2")
     resolved(store, kind="score", template="template:mt-bench/single-math-v1", reference="strong")
+    for name, why in read.skipped.items():
+        assert "{question_1}" in why and "{answer" in why, name
+        with pytest.raises(BadInput, match="question_1"):
+            resolved(store, template=f"template:mt-bench/{name}")
+
+
+@pytest.mark.skipif(not MT_BENCH.exists(), reason="../shared/data is not here")
+def test_a_pair_is_compared_with_a_reference_answer_where_the_template_shows_one(store: MemoryStore) -> None:
+    publish_templates(store, "mt-bench", read_templates(MT_BENCH.name, MT_BENCH.read_bytes()))
+    with pytest.raises(BadInput, match="has a place for a reference answer") as caught:
+        resolved(store, template="template:mt-bench/pair-math-v1")
+    assert caught.value.field == "models.critic.ask.reference"
+    with pytest.raises(BadInput, match="no place for it"):
+        resolved(store, template="template:mt-bench/pair-v2", reference="strong")
+    made = plan(resolved(store, template="template:mt-bench/pair-math-v1", reference="strong"))
+    label = next(stage for stage in made.stages.values() if stage.kind == "label")
+    assert made.stages[label.inputs["reference_answers"]].kind == "teach"
+    ask, template = read_ask(label.params), read_template(store, label.params["template"])
+    values = ask.questions(Comparison("p1", "2 + 2?", "4", "5"), "four")[0]
+    shown = ask.request({}, template, values).messages
+    assert "[The Start of Reference Answer]\nfour\n" in shown[1]["content"] and "{" not in shown[1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [({"output_format": "[[rating_a,rating_b]]"}, "answered with [[A]]"), ({"output_format": "[[rating]]"}, "[[A]]")],
+)
+def test_a_form_of_verdict_that_cannot_be_read_is_said_at_the_upload(row: dict[str, Any], says: str) -> None:
+    good = {"name": "good", "prompt_template": TEXT.decode()}
+    read = read_templates("t.jsonl", jsonl(good, {"name": "odd", "prompt_template": TEXT.decode(), **row}))
+    assert set(read.templates) == {"good"} and says in read.skipped["odd"]

@@ -15,6 +15,8 @@ def card_dict(card: CriticCard) -> dict[str, Any]:
     return {
         "provider": card.provider,
         "roles": list(card.stages),
+        "members": list(card.members),
+        "member_of": list(card.member_of),
         "gold": card.gold,
         "recorded": card.recorded,
         "stages": {role: list(keys) for role, keys in card.stages.items()},
@@ -32,6 +34,7 @@ def card_dict(card: CriticCard) -> dict[str, Any]:
             "ties": length.ties,
             "slope_per_doubling": _estimate(length.slope),
             "others_win_rate_longer": _estimate(length.others),
+            "others": card.beside,
             "bins": [
                 {
                     "low": one.low,
@@ -48,6 +51,7 @@ def card_dict(card: CriticCard) -> dict[str, Any]:
                 "with": one.other,
                 "gold": one.gold,
                 "recorded": one.recorded,
+                "related": one.related,
                 "agree": _estimate(one.agree),
                 "kappa": _estimate(one.kappa),
             }

@@ -40,9 +40,7 @@ def _found(card: CriticCard) -> Iterator[str]:
         theirs = card.length.others.value
         beside = ""
         if theirs is not None:
-            beside = (
-                f" By {card.agreement[0].other}, of the pairs that both labelled, the longer wins {percent(theirs)}."
-            )
+            beside = f" By {card.beside}, of the pairs that both labelled, the longer wins {percent(theirs)}."
         yield (
             f"the longer completion wins {percent(longer.value)} of pairs with a winner (large: over "
             f"{percent(LONGER)}): what is trained or judged by it learns length, unless the longer ones are "

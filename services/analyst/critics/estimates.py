@@ -93,6 +93,12 @@ def mean_difference(differences: Floats, prompt_ids: list[str], noun: str) -> Es
     return found if half > 0 else replace(found, interval=None, why="no two pairs differ: there is no error to see")
 
 
+def half_width(influence: Floats, prompt_ids: list[str]) -> float:
+    """Half of the 95% interval of an estimate on which each row has this influence; they sum to zero."""
+    ones = np.ones(len(influence))
+    return _half_width(_variance(influence, ones, groups_of(prompt_ids)), len(set(prompt_ids)))
+
+
 def _variance(residuals: Floats, weights: Floats, groups: Groups) -> float:
     """The variance of sum(values) / sum(weights) between prompts, from residuals that sum to zero."""
     by_prompt = np.bincount(groups, weights=residuals)

@@ -55,7 +55,7 @@ class Length:
 def length(labels: Sequence[Label], theirs: Sequence[Label] = ()) -> Length:
     """The length bias in labels that could be read; `theirs` are another's of some of the same pairs."""
     unequal = [label for label in labels if label.preference is not None and len(label.a) != len(label.b)]
-    ratios = np.array([2.0 ** abs(doublings(label)) for label in unequal])
+    ratios = [_ratio(label) for label in unequal]
     bins = []
     for low, high in pairwise(EDGES):
         inside = [label for label, ratio in zip(unequal, ratios, strict=True) if low <= ratio < high]
@@ -72,6 +72,12 @@ def length(labels: Sequence[Label], theirs: Sequence[Label] = ()) -> Length:
     )
 
 
+def _ratio(label: Label) -> float:
+    """How many times as long the longer one is; an empty completion counts as one character."""
+    short, long = sorted((len(label.a), len(label.b)))
+    return long / max(short, 1)
+
+
 def doublings(label: Label) -> float:
     """By how many doublings a is longer than b; an empty completion counts as one character."""
     return float(np.log2(max(len(label.a), 1) / max(len(label.b), 1)))
@@ -86,9 +92,14 @@ def _longer_wins(labels: Sequence[Label]) -> Estimate:
 def length_slope(labels: Sequence[Label]) -> Estimate:
     """The slope of log-odds(a wins) on the doublings of a's length over b's.
 
-    Where sides have a meaning (a policy's against a reference's), that side's own strength is fitted beside it.
+    Where sides have a meaning (a policy's against a reference's), that side's own strength is fitted beside it; pairs
+    of a sort in which one side always wins say nothing of length.
     """
-    decided = [label for label in labels if label.decided]
+    every = [label for label in labels if label.decided]
+    decided, sorts = _contested(every)
+    if every and not decided:
+        why = "one side won every time, so that its length cannot be told from what it is"
+        return absent(why, len(every), len({label.prompt_id for label in every}))
     ids = [label.prompt_id for label in decided]
     if (few := too_few(len(decided), len(set(ids)), "pairs with a winner")) is not None:
         return few
@@ -101,10 +112,18 @@ def length_slope(labels: Sequence[Label]) -> Estimate:
     if towards_longer[x != 0].all() or not towards_longer[x != 0].any():
         which = "longer" if towards_longer[x != 0].all() else "shorter"
         return replace(none, why=f"the {which} one won every time: the slope has no limit")
-    versus = np.array([label.versus for label in decided], dtype=np.float64)
-    columns = [x, *([versus] if 0 < (y * versus).sum() < versus.sum() else [])]
-    found = _fit(y, np.column_stack(columns), ids)
+    strengths = [np.array([label.sides == sort for label in decided], dtype=np.float64) for sort in sorts]
+    found = _fit(y, np.column_stack([x, *strengths]), ids)
     return replace(none, why="length separates the winners: the slope has no limit") if found is None else found
+
+
+def _contested(decided: Sequence[Label]) -> tuple[list[Label], list[str]]:
+    """The labels but for those of a sort of pairs in which one side won every time; and the sorts that are left."""
+    wins: dict[str, set[bool]] = {}
+    for label in decided:
+        wins.setdefault(label.sides, set()).add(label.winner == label.a)
+    kept = [label for label in decided if not label.sides or len(wins[label.sides]) == 2]
+    return kept, sorted({label.sides for label in kept} - {""})
 
 
 def _fit(y: Floats, columns: Floats, ids: list[str]) -> Estimate | None:

@@ -10,7 +10,8 @@ import numpy as np
 from services.analyst.critics.estimates import Estimate, absent, balanced_share, share
 from services.analyst.critics.labels import Label
 
-NO_ORDER = "it was shown no order: it scores each completion alone, or its labels were recorded"
+NO_ORDER = "it was shown no order: it scores each completion alone, its members were asked, or its labels were recorded"
+ALWAYS = "one model's completion was always shown first, so that a bias cannot be told from its being better"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ def _flips(ordered: Sequence[Label]) -> Estimate:
 
 
 def _first_place(ordered: Sequence[Label]) -> Estimate:
+    always = len({label.asked for label in ordered}) == 1 and ordered[0].asked != "both"
+    if always and any(label.sides for label in ordered):
+        return absent(ALWAYS)
     first = [(label.ab == "a") + (label.ba == "b") for label in ordered]
     last = [(label.ab == "b") + (label.ba == "a") for label in ordered]
     hits = np.array(first, dtype=np.float64)

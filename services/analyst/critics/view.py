@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from services.analyst.critics.agreement import Agreement
 from services.analyst.critics.card import CriticCard
 from services.analyst.critics.concerns import concerns_of
 from services.analyst.critics.estimates import Estimate
@@ -54,6 +55,12 @@ def who(card: CriticCard) -> str:
     done = [text for role, text in ROLES.items() if role in card.stages]
     if card.recorded:
         done = ["recorded labels, " + ("taken as gold" if card.gold else "not declared as gold")]
+    elif card.gold:
+        done.append("taken as gold")
+    if card.members:
+        done.append(f"an ensemble of {_and(card.members)}")
+    if card.member_of:
+        done.append(f"votes in {_and(card.member_of)}")
     parts = [f"provider {card.provider}", *done, _count(card.pairs, "pair")]
     if card.repeated:
         parts.append(f"{card.repeated:,} that occurred again are counted once")
@@ -72,13 +79,12 @@ def rows(card: CriticCard) -> Iterator[Row]:
         yield _share("First-place rate", "50% without a position bias", position.first_place_rate)
     yield _share("The longer one wins", "of pairs with a winner; lengths in characters", length.win_rate)
     if length.others.value is not None:
-        yield _share(
-            "… by another's labels", f"by {card.agreement[0].other}, of pairs that both labelled", length.others
-        )
+        yield _share("… by another's labels", f"by {card.beside}, of pairs that both labelled", length.others)
     yield _number("Length slope", "log-odds a doubling of the length", length.slope)
     for one in card.agreement:
-        kind = "gold labels" if one.gold else "recorded labels" if one.recorded else "a second critic"
-        yield _number(f"Kappa with {one.other}", f"{kind}; {_percent(one.agree)} of labels are equal", one.kappa)
+        yield _number(
+            f"Kappa with {one.other}", f"{_kind(one, card)}; {_percent(one.agree)} of labels are equal", one.kappa
+        )
     if not card.gold:
         against = f"wrong winners by {card.errors.against}" if card.errors.against else "wrong winners"
         yield _share("Error rate", against, card.errors.rate)
@@ -93,6 +99,16 @@ def rows(card: CriticCard) -> Iterator[Row]:
         yield _cost(card)
 
 
+def _kind(one: Agreement, card: CriticCard) -> str:
+    if one.related:
+        return "a member of it" if one.other in card.members else "it votes there itself"
+    return "gold labels" if one.gold else "recorded labels" if one.recorded else "a second critic"
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+
+
 def _share(measure: str, hint: str, one: Estimate) -> Row:
     return _row(measure, hint, one, lambda value: f"{number(100 * value)}%")
 
@@ -104,6 +120,7 @@ def _number(measure: str, hint: str, one: Estimate) -> Row:
 def _row(measure: str, hint: str, one: Estimate, text: Callable[[float], str]) -> Row:
     if one.value is None:
         return Row(measure, hint, "", "", "", one.why)
+    hint = f"{hint}; {one.why}" if one.why else hint
     interval = "–" if one.interval is None else f"{text(one.interval[0])} to {text(one.interval[1])}"
     return Row(measure, hint, text(one.value), interval, f"{one.n:,}")
 
@@ -115,9 +132,12 @@ def _percent(one: Estimate) -> str:
 def _cost(card: CriticCard) -> Row:
     usd = card.per_label(card.spent.usd)
     tokens = [card.per_label(count) for count in (card.spent.input_tokens, card.spent.output_tokens)]
-    if usd is None or tokens[0] is None or tokens[1] is None:
+    if tokens[0] is None or tokens[1] is None:
         return Row("Cost of a label", "", "", "", "", "it was asked over no endpoint")
-    hint = f"US dollars; {tokens[0]:,.0f} tokens in, {tokens[1]:,.0f} out"
+    used = f"{tokens[0]:,.0f} tokens in, {tokens[1]:,.0f} out"
+    if usd is None:
+        return Row("Cost of a label", used, "", "", "", "its price is unknown, as the spec says")
+    hint = f"US dollars; {used}"
     return Row("Cost of a label", hint, f"{usd:.2g}" if usd else "0", "–", f"{card.labels:,}")
 
 

@@ -113,9 +113,11 @@ def resume_experiment(summary: Summary, store: Store, client: Redis, more: Resum
     control = stored.read_control(store, id)
     if summary["state"] == "succeeded":
         raise Problem(409, f"experiment {id} has succeeded: there is nothing to resume")
-    if summary["state"] == "paused" and more is None:
-        raise BadInput("budget_usd", "the budget is spent", f"Give a higher one: touchstone resume {id} --budget N")
-    raised = {} if more is None else _raised(id, more, control, store)
+    given = more is not None and (more.budget_usd is not None or more.stage_budgets_usd)
+    raised = _raised(id, more, control, store) if more is not None and given else {}
+    if summary["state"] == "paused" and not raised:
+        fix = f"touchstone resume {id} --budget N, or --stage-budget KIND=N where its stages say so"
+        raise BadInput("budget_usd", "the budget is spent", f"Give a higher one: {fix}")
     if control.cancelled or control.failures or raised:
         stored.write_control(store, client, id, "resume", control.generation, **raised)
         # Whoever asks before the conductor has looked must not be told that it has ended.

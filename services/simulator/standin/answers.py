@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import re
 from typing import Any
 
-from services.simulator.completions import Refusal, complete
+from services.simulator.completions import Refusal, complete, top_logprobs
+from services.simulator.logprobs import logprobs
 from services.simulator.standin.faults import Content, Faults
 from shared.world import names
-from shared.world.models import CriticSettings
 
-MOST_TOP_LOGPROBS = 20
-LABELS = ("A", "B", "tie")
-LEAST_SURE, MOST_SURE = 0.5, 0.999
 SORRY = "I'm sorry, but I cannot help with that."
 NO_VERDICT = "Both answers have something to be said for them."
 SHORT = 4
@@ -26,7 +21,9 @@ def answer(request: Any, faults: Faults, content: str, attempt: int) -> dict[str
     Raises:
         Refusal: as `completions.complete`, or log-probabilities are asked for where there are none.
     """
-    wants = isinstance(request, dict) and faults.logprobs and bool(request.get("logprobs"))
+    wants = isinstance(request, dict) and bool(request.get("logprobs"))
+    if wants and not faults.logprobs:
+        raise Refusal(400, "This endpoint does not support 'logprobs'.", "logprobs", "unsupported_parameter")
     given = {name: value for name, value in request.items() if "logprobs" not in name} if wants else request
     labels = wants and _starts_with_label(given)
     if labels:
@@ -39,7 +36,8 @@ def answer(request: Any, faults: Faults, content: str, attempt: int) -> dict[str
             _say(choice, choice["message"]["content"].rpartition(" ")[2])
         _spoil(choice, fault)
         if wants and choice["message"]["content"]:
-            choice["logprobs"] = _logprobs(choice["message"]["content"], body["model"], _top(request))
+            settings = names.parse(body["model"])
+            choice["logprobs"] = logprobs(choice["message"]["content"], settings, top_logprobs(request))
     _use(body, request, faults, content)
     return body
 
@@ -62,13 +60,6 @@ def estimate(request: Any) -> int:
 def _starts_with_label(request: dict[str, Any]) -> bool:
     most = request.get("max_completion_tokens") or request.get("max_tokens")
     return isinstance(most, int) and most <= SHORT and not str(request.get("model", "")).startswith("teacher")
-
-
-def _top(request: dict[str, Any]) -> int:
-    top = request.get("top_logprobs") or 0
-    if not isinstance(top, int) or not 0 <= top <= MOST_TOP_LOGPROBS:
-        raise Refusal(400, f"Invalid value for 'top_logprobs': {top!r}.", "top_logprobs", "invalid_value")
-    return top
 
 
 def _say(choice: dict[str, Any], text: str, finish_reason: str = "stop") -> None:
@@ -95,39 +86,10 @@ def _use(body: dict[str, Any], request: dict[str, Any], faults: Faults, content:
     if given is not None:
         usage["prompt_tokens"] = given
     if used is not None:
-        most = request.get("max_completion_tokens") or request.get("max_tokens") or used
+        asked = request.get("max_completion_tokens") or request.get("max_tokens") or used
+        most = asked if faults.heed_max_tokens else used
         usage["completion_tokens"] = min(used, most) * len(body["choices"])
     if faults.cached_share:
         cached = int(usage["prompt_tokens"] * faults.cached_share)
         usage["prompt_tokens_details"] = {"cached_tokens": cached}
     usage["total_tokens"] = usage["prompt_tokens"] + usage["completion_tokens"]
-
-
-def _logprobs(text: str, model: str, top: int) -> dict[str, Any]:
-    """Each word is a token. A verdict's label is as likely as its critic is right; all other words are certain."""
-    words = re.findall(r"\s*\S+", text)
-    settings = names.parse(model)
-    content = []
-    for at, word in enumerate(words):
-        label = word.strip()
-        if isinstance(settings, CriticSettings) and label in LABELS and at == len(words) - 1:
-            chances = _chances(label, settings.error_rate)
-            space = word[: len(word) - len(label)]
-            ranked = {space + name: math.log(chance) for name, chance in chances.items()}
-        else:
-            ranked = {word: 0.0}
-        tops = [_token(name, value) for name, value in list(ranked.items())[:top]]
-        content.append(_token(word, ranked[word]) | {"top_logprobs": tops})
-    return {"content": content, "refusal": None}
-
-
-def _chances(label: str, error_rate: float) -> dict[str, float]:
-    """Of each label, the likeliest first: the one that is said has the chance to be right."""
-    sure = min(MOST_SURE, max(LEAST_SURE, 1 - error_rate))
-    others = [name for name in LABELS if name != label]
-    first = 0.5 if label == "tie" else 0.9
-    return {label: sure, others[0]: (1 - sure) * first, others[1]: (1 - sure) * (1 - first)}
-
-
-def _token(text: str, logprob: float) -> dict[str, Any]:
-    return {"token": text, "logprob": logprob, "bytes": list(text.encode())}

@@ -102,7 +102,7 @@ class StandIn(Simulator):
         self._admit(exchange, key, weight, now)
         fault = self.faults.transport(content, attempt, text)
         if fault == "429" or self.faults.storms(now - self._since):
-            raise self._too_many()
+            raise self._too_many(self.faults.retry_after_s)
         if fault == "500":
             raise Failure(500, "The server had an error while processing your request.")
         if fault == "overloaded":
@@ -118,14 +118,16 @@ class StandIn(Simulator):
         if account not in self._gates:
             self._gates[account] = Gate(self.faults, now)
         admission = self._gates[account].arrive(now, weight)
-        exchange.headers = exchange.shape.limits(admission.states)
+        says = self.faults.limit_headers
+        exchange.headers = exchange.shape.limits(admission.states) if says else []
         if admission.refused is not None:
-            raise limit_failure(admission, exchange.model, 1 if admission.refused == "requests" else weight)
+            amount = 1 if admission.refused == "requests" else weight
+            raise limit_failure(admission, exchange.model, amount) if says else self._too_many(None)
         if self.faults.concurrency is not None and self._now > self.faults.concurrency:
-            raise self._too_many()
+            raise self._too_many(self.faults.retry_after_s)
 
-    def _too_many(self) -> Failure:
-        wait, code = self.faults.retry_after_s, self.faults.code_429
+    def _too_many(self, wait: float | None) -> Failure:
+        code = self.faults.code_429
         if code == "insufficient_quota":
             return Failure(429, "You exceeded your current quota, please check your plan.", code, None, code)
         return Failure(429, "Rate limit reached: too many requests. Please try again later.", code, wait, "requests")
@@ -139,7 +141,7 @@ class StandIn(Simulator):
         try:
             self._authorise(scope)
             if fault == "429" or self.faults.storms(time.monotonic() - self._since):
-                raise self._too_many()
+                raise self._too_many(self.faults.retry_after_s)
             if fault in ("500", "overloaded"):
                 raise Failure(500, "The server had an error while processing your request.", None)
             status, body = await self._batches.serve(scope, receive, self.faults)

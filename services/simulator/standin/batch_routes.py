@@ -124,6 +124,13 @@ class BatchRoutes:
         if source["purpose"] != "batch":
             raise Refusal(400, "The input file's purpose must be 'batch'.", "input_file_id", "invalid_purpose")
         rows, errors = read_rows(self._folder.content(source["id"]), ENDPOINT, faults.batches)
+        tokens = sum(answers.estimate(row["body"]) for row in rows)
+        most = faults.batches.queue_tokens
+        self.advance(faults)
+        queued = sum(one.tokens for one in self._folder.batches.values() if one.outcome is None)
+        if most is not None and queued + tokens > most:
+            words = f"Enqueued token limit reached. Limit: {most:,} enqueued tokens. Please try again later."
+            errors.append({"code": "token_limit_exceeded", "message": words, "param": None, "line": None})
         record = Record(
             id=f"batch_{uuid.uuid4().hex}",
             input_file_id=source["id"],
@@ -132,6 +139,7 @@ class BatchRoutes:
             created=time.time(),
             settings=faults.batches.model_dump(),
             rows=0 if errors else len(rows),
+            tokens=0 if errors else tokens,
             metadata=asked.get("metadata"),
             errors=errors,
         )

@@ -32,6 +32,8 @@ class Record:
     settings: dict[str, Any]
     """`Batches` at its creation."""
     rows: int = 0
+    tokens: int = 0
+    """What its rows may use, as a provider estimates."""
     metadata: dict[str, str] | None = None
     errors: list[dict[str, Any]] = field(default_factory=list)
     cancelled: float | None = None

@@ -54,6 +54,8 @@ class Batches(BaseModel):
     cancel_s: Seconds = 0.1
     rate_failed: Share = 0.0
     """Share of rows that end in the error file with status 500; drawn anew for each batch."""
+    queue_tokens: Count | None = None
+    """Tokens (characters / 4 + max_tokens) that batches may have in the queue together; one that is over it fails."""
     file_bytes: Count = 200_000_000
     rows: Count = 50_000
 
@@ -111,12 +113,16 @@ class Faults(BaseModel):
     """`window`: never more in any 60 s; `bucket`: refilled evenly, as OpenAI's."""
     burst_s: Annotated[float, Field(gt=0, le=60)] = 60.0
     """How many seconds' worth of a limit its bucket holds."""
+    limit_headers: bool = True
+    """Whether answers say the limits, and what a limit refuses, when to come again. Many servers say neither."""
     count_tokens: Literal["used", "estimate"] = "used"
     """What a request weighs: what its answer uses, or characters / 4 + max_tokens, as OpenAI estimates."""
 
     input_tokens: Range | None = None
     output_tokens: Range | None = None
     """Tokens that usage says, drawn by content (output never above max_tokens); None: words, as the simulator's."""
+    heed_max_tokens: bool = True
+    """Whether drawn output tokens stay within max_tokens, as the API promises."""
     cached_share: Share = 0.0
     """Share of the input tokens that usage calls cached."""
     logprobs: bool = False

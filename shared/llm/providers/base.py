@@ -7,24 +7,36 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
 
+from shared import specbase
 from shared.asking import DEFAULT, AnyAsk, Ask
 from shared.errors import BadInput
+from shared.llm.credentials import PORTS
+from shared.specbase import BY_SHAPE, MAPPING, PLAIN
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from shared.comparisons import Candidate
     from shared.llm.batches import BatchAPI
-    from shared.llm.chat import ChatModel
+    from shared.llm.chat import Answer, ChatModel
     from shared.llm.endpoints import Endpoint
     from shared.settings import Settings
 
 HIDDEN = "(not shown)"
 UNKNOWN_PRICE = "unknown"
 DATASET = "dataset:"
-URL = re.compile(r"https?://[^/\s@?#]+(/[^\s?#]*)?")
+URL = re.compile(r"https?://[^/\s@?#]+(/[^\s?#]*)?", re.IGNORECASE)
 KEY_NAME = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -40,24 +52,28 @@ ApiKeyName = Annotated[str, AfterValidator(_check_key_name)]
 def _check_url(url: str) -> str:
     fix = "write an http(s) URL without user, password or query, such as https://api.example.com/v1"
     try:
+        parts = urlsplit(url)
         # Reading the port is what finds a wrong one.
-        whole = bool(urlsplit(url).hostname) and urlsplit(url).port != 0
+        host, port = parts.hostname, parts.port
     except ValueError:
-        whole = False
-    if not whole or not URL.fullmatch(url) or not url.isprintable():
+        host, port = None, None
+    if not host or port == 0 or not URL.fullmatch(url) or not url.isprintable():
         raise ValueError(f"is no URL that can be asked; {fix}")
-    return url.rstrip("/")
+    place = f"[{host}]" if ":" in host else host
+    place += "" if port in (None, PORTS[parts.scheme]) else f":{port}"
+    return f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
 
 
 BaseUrl = Annotated[str, AfterValidator(_check_url)]
-"""An http(s) URL without user, password or query; a slash at its end makes no difference."""
+"""An http(s) URL without user, password or query. One endpoint has one: host and scheme are in lower case, without the
+scheme's own port and without a slash at the end."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Strict(BaseModel):
-    """A part of the spec: unknown fields are refused, and errors never repeat what was given."""
+class Strict(specbase.Strict):
+    """A part of the spec whose errors never repeat what was given."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
+    model_config = ConfigDict(hide_input_in_errors=True)
 
 
 class Limits(Strict):
@@ -65,7 +81,7 @@ class Limits(Strict):
 
     requests_per_minute: float | None = Field(None, gt=0, allow_inf_nan=False, description="requests a minute")
     tokens_per_minute: float | None = Field(None, gt=0, allow_inf_nan=False, description="tokens a minute, in and out")
-    concurrency: int | None = Field(None, gt=0, description="requests in flight")
+    concurrency: int | None = Field(None, gt=0, le=100_000, description="requests in flight")
 
 
 class Price(Strict):
@@ -74,17 +90,47 @@ class Price(Strict):
     input: float = Field(ge=0, description="per million tokens in")
     output: float = Field(ge=0, description="per million tokens out, reasoning included")
     cached_input: float | None = Field(None, ge=0, description="per million cached tokens in; None: as `input`")
+    cache_write: float | None = Field(
+        None, ge=0, description="per million tokens in that are written to a cache; None: as `input`"
+    )
     batch: float = Field(0.5, ge=0, le=1, description="what a token costs in `mode: batch`, as a share of the above")
 
     @property
     def free(self) -> bool:
         return not self.input and not self.output
 
-    def usd(self, input_tokens: int, output_tokens: int, cached_input_tokens: int = 0) -> float:
-        """Dollars; the cached tokens are part of the input tokens."""
+    def usd(self, input_tokens: int, output_tokens: int, cached_input_tokens: int = 0, written: int = 0) -> float:
+        """Dollars; the tokens that were read from a cache or `written` to it are part of the input tokens."""
         cached = self.input if self.cached_input is None else self.cached_input
-        fresh = input_tokens - cached_input_tokens
-        return (fresh * self.input + cached_input_tokens * cached + output_tokens * self.output) / 1e6
+        usd = (input_tokens - cached_input_tokens) * self.input + cached_input_tokens * cached
+        if written and self.cache_write is not None:
+            usd += written * (self.cache_write - self.input)
+        return (usd + output_tokens * self.output) / 1e6
+
+    def most_usd(self, input_tokens: int, output_tokens: int) -> float:
+        """Dollars at most, whatever a cache does."""
+        cached, written = (input_tokens, 0), (0, input_tokens)
+        return max(self.usd(input_tokens, output_tokens, *how) for how in ((0, 0), cached, written))
+
+    def of(self, answer: Answer) -> float | None:
+        """What an answer costs, in dollars; None where it does not say what it used."""
+        if answer.input_tokens is None or answer.output_tokens is None:
+            return None
+        # An endpoint that counts wrongly must not give money back.
+        cached = min(answer.cached_input_tokens or 0, answer.input_tokens)
+        written = min(answer.cache_write_tokens or 0, answer.input_tokens - cached)
+        return self.usd(answer.input_tokens, answer.output_tokens, cached, written)
+
+
+def _check_unknown(value: Any) -> Any:
+    if value != UNKNOWN_PRICE:
+        fix = "write `price: {input: 2.5, output: 10}`, US dollars per million tokens, or `price: unknown`"
+        raise ValueError(f"is no price; {fix}")
+    return value
+
+
+Unknown = Annotated[Literal["unknown"], BeforeValidator(_check_unknown)]
+AnyPrice = Annotated[Annotated[Price, Tag(MAPPING)] | Annotated[Unknown, Tag(PLAIN)], BY_SHAPE]
 
 
 class Reask(Strict):
@@ -240,7 +286,7 @@ class EndpointSpec(ModelSpec):
 
     api_key: ApiKeyName | None = Field(None, description="env:NAME, one of the operator's TOUCHSTONE_API_KEYS")
     limits: Limits = Limits()
-    price: Price | Literal["unknown"] | None = Field(
+    price: AnyPrice | None = Field(
         None, description="US dollars per million tokens; None: the list price, where there is one"
     )
     system: str | None = Field(None, description="a system prompt before every request")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -22,6 +23,10 @@ class TGIModel(EndpointSpec):
     provider: Literal["tgi"]
     base_url: BaseUrl = Field(description="the server's URL")
     model: str = Field("tgi", description="the model's name there; TGI serves one and takes any")
+
+    @property
+    def listed_at(self) -> tuple[str, str] | None:
+        return urlsplit(self.base_url).hostname or "", self.model
 
     def identity(self) -> dict[str, Any]:
         return {"provider": "tgi", "base_url": self.base_url, "model": self.model} | self._asked()

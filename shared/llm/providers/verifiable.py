@@ -27,8 +27,11 @@ class VerifiableModel(ModelSpec):
     answers: DatasetName | None = Field(
         None, description="dataset:NAME with columns prompt_id, completion: the right answers"
     )
-    pattern: str | None = Field(None, description="regex: what must be found; {answer} stands for the right answer")
+    pattern: str | None = Field(
+        None, min_length=1, description="regex: what must be found; {answer} stands for the right answer"
+    )
     missing: Literal["error", "drop"] = Field("error", description="what to do about prompts without a right answer")
+    gold: bool = Field(False, description="its verdicts are right, so that critics' errors are counted by them")
     pinned: Sha256 | None = Field(None, description="the dataset's content hash; filled in when the spec is resolved")
     measure: ClassVar[str] = "check"
 
@@ -52,6 +55,10 @@ class VerifiableModel(ModelSpec):
     @property
     def can_compare(self) -> bool:
         return True
+
+    @property
+    def is_gold(self) -> bool:
+        return self.gold
 
     @property
     def offline(self) -> bool:

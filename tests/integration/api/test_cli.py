@@ -99,6 +99,7 @@ def test_what_would_cost_much_asks_for_a_yes(touchstone: Run, dear: Path) -> Non
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1)])
 def test_at_a_terminal_the_question_is_asked(place: Stack, dear: Path, answer: str, code: int) -> None:
+    before = as_json(command_for(place.api_url)("ls", "--json"))
     keyboard, terminal = pty.openpty()
     try:
         os.write(keyboard, f"{answer}\n".encode())
@@ -115,6 +116,28 @@ def test_at_a_terminal_the_question_is_asked(place: Stack, dear: Path, answer: s
         os.close(terminal)
     assert done.returncode == code, done.stderr
     assert "Start it?" in done.stderr and ("running" in done.stdout) is (answer == "y")
+    after = as_json(command_for(place.api_url)("ls", "--json"))
+    assert len(after) - len(before) == (answer == "y")
+
+
+def test_a_price_that_is_not_known_asks_for_a_yes(touchstone: Run, spec: Path) -> None:
+    model = {"provider": "openai", "model": "m", "base_url": "http://127.0.0.1:1/v1", "price": "unknown"}
+    spec.write_text(yaml.safe_dump(spec_with(models__strong=model)))
+    done = touchstone("submit", str(spec))
+    assert done.returncode == 2 and done.stdout == "" and "error: --yes: this would cost about $0" in done.stderr
+    done = touchstone("submit", str(spec), "--yes", "--json")
+    assert as_json(done)["state"] == "running" and "strong: unknown price" in done.stderr
+
+
+@pytest.mark.parametrize("figure", [2, 3, 4, 5])
+def test_a_paper_s_figure_is_priced_and_not_started(touchstone: Run, figure: int) -> None:
+    path = str(ROOT / "examples" / f"paper-figure-{figure}.yaml")
+    shown = touchstone("plan", path)
+    assert shown.returncode == 0 and "provisional" in shown.stdout and "$" in shown.stdout
+    done = touchstone("submit", path)
+    assert done.returncode == 2 and done.stdout == "" and "Traceback" not in done.stderr
+    assert "error: prompts.source.declared: 50,000 prompts of 'sharegpt' are declared, not there" in done.stderr
+    assert "policies.llama-7b.declared" in done.stderr and "models.text-davinci-003.completions.declared" in done.stderr
 
 
 def test_a_declared_spec_is_planned_and_not_started(touchstone: Run, spec: Path) -> None:
@@ -166,7 +189,15 @@ def test_unreachable_is_3_and_not_found_is_4(touchstone: Run) -> None:
 
 def test_help_says_the_exit_codes(touchstone: Run) -> None:
     said = " ".join(touchstone("--help").stdout.split())
-    for code in ("0 done", "1 the experiment failed", "2 wrong input", "3 the server", "4 not found", "130 Ctrl-C"):
+    for code in (
+        "0 done",
+        "1 the experiment failed",
+        "did not say yes",
+        "2 wrong input",
+        "3 the server",
+        "4 not found",
+        "130 Ctrl-C",
+    ):
         assert code in said
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from touchstone_client import Client, Conflict, NotFound
 
 from shared.experiments import PREFIX, partial_report_name, read_summary, write_summary
 from tests.stack import Stack
+from tests.unit.bad_specs import BAD, UPLOADED
 from tests.unit.specs import spec_with
 from tests.waiting import wait_until
 
@@ -40,6 +42,21 @@ def test_a_spec_becomes_an_experiment(http: httpx.Client, place: Stack) -> None:
     assert place.store.get(f"{PREFIX}{made['id']}/spec.txt") == body(name="made")
     found = http.get(answer.headers["location"]).json()
     assert {"id", "name", "state", "stages", "counts", "cost_usd", "created", "finished"} <= set(found)
+
+
+def test_no_mistake_becomes_an_experiment_or_a_crash(
+    http: httpx.Client, client: Client, place: Stack, tmp_path: Path
+) -> None:
+    for name, text in UPLOADED.items():
+        (tmp_path / f"{name}.txt").write_text(text)
+        client.add_template(name, tmp_path / f"{name}.txt")
+    before = count(place)
+    for change, field, says in BAD:
+        answer = http.post("/v1/experiments", content=body(**change))
+        assert answer.status_code == 422, f"{change}: {answer.text}"
+        found = {error["field"]: f"{error['problem']}. {error['fix']}".lower() for error in answer.json()["errors"]}
+        assert says.lower() in found.get(field, ""), f"{change}: {found}"
+    assert count(place) == before
 
 
 def test_stages_have_the_fields_of_the_contract(client: Client) -> None:

@@ -53,6 +53,15 @@ def test_rewards_are_the_model_s_own_outputs_whatever_shares_a_batch(
     assert score(Candidate("p0", "Say.", "yes")) == found[0]["reward"] and score(Candidate("p0", "Say.", "x")) is None
 
 
+def test_both_completions_of_recorded_pairs_are_scored(place: Place, tmp_path: Path) -> None:
+    tokenizer = byte_tokenizer()
+    model = uploaded(place, tmp_path / "m", tiny_reward(tokenizer), tokenizer)
+    pairs = [{"prompt_id": "p0", "prompt": "Say.", "completion_a": "yes", "completion_b": "no", "preference": 1.0}]
+    given = place.unit("reward", {"model": model, "dtype": "float32"}, completions=place.preferences(pairs))
+    found = place.done(given).rows()
+    assert found["completion"].to_pylist() == ["yes", "no"] and len(set(found["reward"].to_pylist())) == 2
+
+
 @pytest.mark.parametrize(
     ("kind", "says"),
     [("language", "it is no sequence classifier"), ("two", "has 2 outputs, and a reward model has one")],

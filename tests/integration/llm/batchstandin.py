@@ -47,12 +47,19 @@ class BatchStandIn:
     calls: Counter[str] = field(default_factory=Counter)
     asked: Counter[str] = field(default_factory=Counter)
     files: dict[str, bytes] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    uploads: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def upload(self, content: bytes) -> dict[str, Any]:
-        id = f"file-{len(self.files)}"
-        self.files[id] = content
-        return {"id": id, "object": "file", "bytes": len(content), "created_at": 0, "filename": "f", "purpose": "batch"}
+    def upload(self, content: bytes, name: str = "results") -> dict[str, Any]:
+        id = f"file-{self.uploads}"
+        self.uploads += 1
+        self.files[id], self.names[id] = content, name
+        return self.file(id)
+
+    def file(self, id: str) -> dict[str, Any]:
+        shown = {"object": "file", "bytes": len(self.files[id]), "created_at": 0, "purpose": "batch"}
+        return {"id": id, "filename": self.names[id], "status": "processed", **shown}
 
     def create(self, body: dict[str, Any]) -> dict[str, Any]:
         rows = [json.loads(line) for line in self.files[body["input_file_id"]].splitlines()]
@@ -99,9 +106,13 @@ class BatchStandIn:
                 whole = b"content-type: " + headers["content-type"].encode() + b"\n\n" + content
                 parts = BytesParser().parsebytes(whole).get_payload()
                 (file,) = [part for part in parts if part.get_filename()]  # type: ignore[union-attr]
-                return self.upload(file.get_payload(decode=True))  # type: ignore[union-attr, arg-type]
+                return self.upload(file.get_payload(decode=True), file.get_filename())  # type: ignore[union-attr, arg-type]
+            case "GET", ["files"]:
+                return {"object": "list", "data": [self.file(id) for id in self.files], "has_more": False}
+            case "DELETE", ["files", id]:
+                return {"id": id, "object": "file", "deleted": True} if self.files.pop(id, None) is not None else None
             case "GET", ["files", id, "content"]:
-                return self.files[id]
+                return self.files.get(id)
             case "POST", ["batches"]:
                 return self.create(json.loads(content))
             case "GET", ["batches"]:
@@ -131,6 +142,9 @@ def running() -> Iterator[BatchStandIn]:
 
         def do_POST(self) -> None:
             self.answer("POST")
+
+        def do_DELETE(self) -> None:
+            self.answer("DELETE")
 
         def answer(self, method: str) -> None:
             content = self.rfile.read(int(self.headers.get("content-length", 0)))

@@ -18,7 +18,7 @@ from shared.llm.session import Session
 from tests.integration.llm.asking import ORIGIN, Watcher, requests
 from tests.integration.llm.standin import StandIn
 
-PRICE = Price(input=3.0, output=15.0, cached_input=0.3)
+PRICE = Price(input=3.0, output=15.0, cached_input=0.3, cache_write=3.75)
 
 
 def message(text: str, stop_reason: str = "end_turn", **usage: Any) -> dict[str, Any]:
@@ -52,7 +52,8 @@ def test_a_request_says_what_was_asked_and_its_usage_is_vendor_neutral(
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-someone-else")
     monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "x-secret: 1")
-    details: dict[str, Any] = {"cache_read_input_tokens": 90, "output_tokens_details": {"thinking_tokens": 2}}
+    cache = {"cache_read_input_tokens": 90, "cache_creation_input_tokens": 20}
+    details: dict[str, Any] = {**cache, "output_tokens_details": {"thinking_tokens": 2}}
     stand_in.reply = lambda prompt, before: (200, message("yes", **details), {})
     asked = model(stand_in, system="Be brief.", temperature=0.5, max_tokens=7)
     answers = ask(session, asked, [user_request(asked.identity(), "hi", stop=("x",))], price=PRICE)
@@ -69,9 +70,10 @@ def test_a_request_says_what_was_asked_and_its_usage_is_vendor_neutral(
     assert "secret" not in str(headers) and "someone-else" not in str(headers)
     entry = answers.entries[0]
     assert (entry.answer.text, entry.answer.finish_reason, entry.answer.model) == ("yes", "stop", "claude-stand-in")
-    assert (entry.answer.input_tokens, entry.answer.cached_input_tokens) == (100, 90)
+    used = entry.answer
+    assert (used.input_tokens, used.cached_input_tokens, used.cache_write_tokens) == (120, 90, 20)
     assert (entry.answer.output_tokens, entry.answer.reasoning_tokens) == (5, 2)
-    assert entry.usd == pytest.approx((10 * 3.0 + 90 * 0.3 + 5 * 15.0) / 1e6)
+    assert entry.usd == pytest.approx((10 * 3.0 + 90 * 0.3 + 20 * 3.75 + 5 * 15.0) / 1e6)
 
 
 @pytest.mark.parametrize(

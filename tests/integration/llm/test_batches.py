@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from shared.errors import Later, Outage, PermanentError, StageError
 from shared.llm import batches
 from shared.llm.batches import OpenBatch, split
+from shared.llm.batching import UNREAD
 from shared.llm.caller import Answers, Origin, answer_all
 from shared.llm.endpoints import Endpoint
 from shared.llm.providers.base import Price
@@ -124,9 +126,17 @@ def test_only_failed_rows_are_submitted_again_and_their_words_are_said(
     provider.reply = lambda prompt, before: (
         refused(500, "overloaded") if prompt in {"q3", "q5"} and not before else answered(prompt)
     )
-    with pytest.raises(StageError, match=r"models\.judge: 500: overloaded \(3; 2 of a batch's requests failed\)"):
-        wait_for(session, provider, 10)
-    answers = wait_for(session, provider, 10)
+    provider.ending = None
+    with pytest.raises(Later):
+        ask(session, provider, 10)
+    provider.end(provider.batches[0], "completed")
+    words = (
+        r"models\.judge: 500: overloaded \(3; 2 of a batch's requests failed and are asked again\); batch batch_1 of 2"
+    )
+    with pytest.raises(Later, match=words):
+        ask(session, provider, 10)
+    provider.ending = "completed"
+    answers = ask(session, provider, 10)
     assert [entry.answer.text for entry in answers.entries] == [f"q{number}" for number in range(10)]
     assert [batch["request_counts"]["total"] for batch in provider.batches] == [10, 2]
     assert {prompt for prompt, count in provider.asked.items() if count > 1} == {"q3", "q5"}
@@ -139,13 +149,20 @@ def test_a_row_that_is_refused_ends_the_stage_in_the_providers_words(session: Se
     assert len(provider.batches) == 1
 
 
+def test_rows_may_fail_any_number_of_times(session: Session, provider: BatchStandIn) -> None:
+    provider.reply = lambda prompt, before: refused(500, "oh") if before < int(prompt[1:]) else answered(prompt)
+    assert len(wait_for(session, provider, 7).entries) == 7
+    assert [batch["request_counts"]["total"] for batch in provider.batches] == [7, 6, 5, 4, 3, 2, 1]
+
+
 @pytest.mark.parametrize("ending", ["expired", "cancelled", "failed"])
 def test_a_batch_that_ends_early_keeps_what_was_answered(session: Session, provider: BatchStandIn, ending: str) -> None:
     provider.ending = None
     with pytest.raises(Later):
         ask(session, provider, 10)
     provider.end(provider.batches[0], ending, most=4)
-    with pytest.raises(StageError, match=f"the batch is {ending}"):
+    # That a whole batch failed counts as an error; what was not reached in time is merely asked again.
+    with pytest.raises(StageError if ending == "failed" else Later, match=f"the batch is {ending}"):
         ask(session, provider, 10)
     provider.ending = "completed"
     wait_for(session, provider, 10)
@@ -179,20 +196,46 @@ def test_a_full_queue_at_the_provider_is_waited_for(session: Session, provider: 
         ask(session, provider, 5)
     provider.ending = "completed"
     assert len(wait_for(session, provider, 5).entries) == 5
+    # It was too large for an empty queue.
+    assert [batch["request_counts"]["total"] for batch in provider.batches] == [5, 2, 2, 1]
+    assert provider.files == {}
+
+
+def test_what_finds_no_room_beside_another_batch_waits_for_its_end(session: Session, provider: BatchStandIn) -> None:
+    provider.ending = None
+    with pytest.raises(Later):
+        ask(session, provider, 5)
+    with pytest.raises(Later, match=r"batch_0 of 5 .*batch_1 of 3"):
+        ask(session, provider, 8)
+    full = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached"}
+    provider.batches[1] |= {"status": "failed", "errors": {"object": "list", "data": [full]}}
+    with pytest.raises(Later, match="was not taken: Enqueued token limit reached"):
+        ask(session, provider, 8)
+    for _ in range(3):
+        with pytest.raises(Later, match="3 requests wait for room in the provider's queue"):
+            ask(session, provider, 8)
+    assert len(provider.batches) == 2
+    provider.ending = "completed"
+    assert len(wait_for(session, provider, 8).entries) == 8
+    assert [batch["request_counts"]["total"] for batch in provider.batches] == [5, 3, 3]
 
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(401, r"models\.judge\.api_key: 401: my words"), (404, r"models\.judge\.mode: 404: my words .*no Batch API")],
+    [
+        (401, r"models\.judge\.api_key: 401: my words"),
+        *((status, rf"models\.judge\.mode: {status}: my words .*no Batch API") for status in (404, 405, 501)),
+    ],
 )
-def test_a_refused_batch_ends_the_stage_and_leaves_nothing_open(
-    session: Session, provider: BatchStandIn, store: S3Store, status: int, words: str
+@pytest.mark.parametrize("call", ["POST /v1/files", "POST /v1/batches"])
+def test_a_refused_batch_ends_the_stage_and_leaves_nothing_open_or_uploaded(
+    session: Session, provider: BatchStandIn, store: S3Store, status: int, words: str, call: str
 ) -> None:
     said = {"error": {"message": "my words", "type": "x", "code": "y", "param": None}}
-    provider.refuse = lambda call: (status, said) if call == "POST /v1/files" else None
+    provider.refuse = lambda made: (status, said) if made == call else None
     with pytest.raises(PermanentError, match=words):
         ask(session, provider, 5)
-    assert names(store) == []
+    assert names(store) == [] and provider.files == {}
 
 
 def test_a_provider_that_is_away_makes_the_stage_wait(session: Session, provider: BatchStandIn, store: S3Store) -> None:
@@ -202,6 +245,7 @@ def test_a_provider_that_is_away_makes_the_stage_wait(session: Session, provider
     provider.refuse = lambda call: None
     assert len(wait_for(session, provider, 5).entries) == 5
     assert set(provider.asked.values()) == {1}
+    assert provider.files == {}, "also the first upload, of which no batch was made"
 
 
 def test_a_batch_that_was_taken_although_nobody_heard_is_found_and_not_paid_again(
@@ -234,9 +278,9 @@ def test_a_batch_that_was_taken_although_nobody_heard_is_found_and_not_paid_agai
 def test_a_large_job_is_split_and_its_parts_are_waited_for_together(
     session: Session, provider: BatchStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from shared.llm import batching
+    from shared.llm import batch_submit
 
-    monkeypatch.setattr(batching, "split", lambda lines: split(lines, most=4))
+    monkeypatch.setattr(batch_submit, "split", lambda lines, most: split(lines, most=4))
     provider.ending = None
     with pytest.raises(Later, match=r"batch_0 of 4 .*batch_1 of 4 .*batch_2 of 2"):
         ask(session, provider, 10)
@@ -275,6 +319,62 @@ def test_a_stage_that_is_wanted_again_while_its_batch_is_cancelled_goes_on_witho
     provider.ending = "completed"
     assert len(wait_for(session, provider, 10).entries) == 10
     assert set(provider.asked.values()) == {1}
+
+
+def rows_of(provider: BatchStandIn, change: Callable[[list[bytes]], list[bytes]]) -> None:
+    """Change the lines of the one result file."""
+    (id,) = [id for id, name in provider.names.items() if name == "results"]
+    provider.files[id] = b"\n".join(change(provider.files[id].splitlines()))
+
+
+def test_rows_that_are_said_twice_or_were_never_asked_change_nothing(session: Session, provider: BatchStandIn) -> None:
+    provider.ending = None
+    with pytest.raises(Later):
+        ask(session, provider, 4)
+    provider.end(provider.batches[0], "completed")
+
+    def change(lines: list[bytes]) -> list[bytes]:
+        other = lines[0].replace(b"re: q", b"no: q")
+        unknown = json.dumps({**json.loads(lines[1]), "custom_id": "nobody's"}).encode()
+        return [lines[1], unknown, b"", *lines, other]
+
+    rows_of(provider, change)
+    answers = ask(session, provider, 4)
+    assert [entry.answer.text for entry in answers.entries] == [f"re: q{number}" for number in range(4)]
+    assert answers.usd() == pytest.approx(4 * (10 * 1 + 5 * 2) / 1e6 / 2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda lines: lines[:3], lambda lines: [*lines[:3], lines[3][:40]], lambda lines: [*lines[:3], b"[]"]],
+    ids=["missing", "torn", "no row"],
+)
+def test_results_that_are_not_whole_are_fetched_again_and_then_only_what_is_missing_is_asked_again(
+    session: Session, provider: BatchStandIn, change: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    provider.ending = None
+    with pytest.raises(Later):
+        ask(session, provider, 4)
+    provider.end(provider.batches[0], "completed")
+    rows_of(provider, change)
+    for _ in range(UNREAD):
+        with pytest.raises(Outage, match=r"results of batch batch_0 are not whole: 3 of 4 answers can be read"):
+            ask(session, provider, 4)
+    provider.ending = "completed"
+    assert len(wait_for(session, provider, 4).entries) == 4
+    assert [batch["request_counts"]["total"] for batch in provider.batches] == [4, 1]
+
+
+def test_files_are_deleted_once_their_answers_are_taken_and_a_provider_that_keeps_them_does_no_harm(
+    session: Session, provider: BatchStandIn, store: S3Store
+) -> None:
+    provider.reply = lambda prompt, before: refused(500, "oh") if prompt == "q1" and not before else answered(prompt)
+    assert len(wait_for(session, provider, 3).entries) == 3
+    assert provider.files == {}
+    assert provider.calls["DELETE /v1/files/file-0"] == 1, "the input"
+    provider.refuse = lambda call: (500, {}) if call.startswith("DELETE") else None
+    assert len(wait_for(session, provider, 5).entries) == 5
+    assert provider.files and names(store) == []
 
 
 @given(st.lists(st.integers(1, 9), max_size=30), st.integers(1, 5), st.integers(1, 20))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, pairwise
+from typing import Any
 
 import pytest
 import redis
@@ -279,14 +280,138 @@ def test_a_failing_endpoint_is_tried_by_one_request_of_one_replica(valkey: redis
     assert world.ask("c", [1] * 5, ok=True).granted == [5]
 
 
+def test_of_different_limits_the_lowest_counts_for_all_while_whoever_was_given_it_asks(valkey: redis.Redis) -> None:
+    low = World(valkey, Limits(requests_per_minute=60, concurrency=3))
+    high = World(valkey, Limits(requests_per_minute=600), now=low.now, name=low.name, grants=low.grants)
+
+    def play(seconds: float, both: bool) -> Counter[str]:
+        low.by_tenant.clear()
+        high.by_tenant.clear()
+        end = high.now + seconds
+        while high.now < end:
+            high.now = low.now = high.now + 0.05
+            high.ask("h", [1] * 9, "high")
+            if both:
+                low.ask("l", [1] * 9, "low")
+        return low.by_tenant + high.by_tenant
+
+    play(2, both=True)
+    shared = play(30, both=True)
+    assert 25 <= shared.total() <= 32 and min(shared["low"], shared["high"]) >= 10
+    assert high.ask("h", [1] * 5, held=3).concurrency == 3
+    high.now += 11
+    assert high.ask("h", [], held=3).concurrency is None, "ten seconds after the last word"
+    play(SPAN, both=False)
+    assert play(30, both=False)["high"] >= 0.9 * 300
+
+
+def test_a_request_larger_than_the_limit_goes_alone(valkey: redis.Redis) -> None:
+    world = World(valkey, Limits(tokens_per_minute=1000))
+    while world.now < 1_000_000 + 300:
+        world.ask("a", [1500])
+        world.now += 0.25
+    gaps = [later[0] - earlier[0] for earlier, later in pairwise(world.grants)]
+    assert len(gaps) >= 2 and all(gap == pytest.approx(1.5 * SPAN, abs=1) for gap in gaps)
+
+
+@dataclass
+class Silent:
+    """An endpoint that lets in so many a minute, evenly, and says nothing of it but 429."""
+
+    per_minute: float
+    burst: float
+    level: float = 0.0
+    at: float = 0.0
+    answers: Counter[bool] = field(default_factory=Counter)
+
+    def ask(self, now: float) -> bool:
+        self.level, self.at = min(self.burst, self.level + (now - self.at) * self.per_minute / 60), now
+        good = self.level >= 1
+        self.level -= good
+        self.answers[good] += 1
+        return good
+
+
+@pytest.mark.parametrize(("per_minute", "burst"), [(60, 60), (600, 10), (6, 1)])
+def test_an_endpoint_that_says_429_and_no_limit_is_asked_at_a_pace_that_it_bears(
+    valkey: redis.Redis, per_minute: float, burst: float
+) -> None:
+    world, endpoint = World(valkey, Limits()), Silent(per_minute, burst)
+    flying: list[tuple[float, str, bool]] = []
+
+    def play(seconds: float) -> Counter[bool]:
+        endpoint.answers.clear()
+        end, number = world.now + seconds, 0
+        while world.now < end:
+            world.now += 0.13
+            owner = "ab"[(number := number + 1) % 2]
+            back = [good for due, whose, good in flying if due <= world.now and whose == owner]
+            flying[:] = [one for one in flying if one[0] > world.now or one[1] != owner]
+            bad = back.count(False)
+            said: dict[str, Any] = {"ok": True, "answers": back.count(True)} if True in back else {}
+            said |= {"throttled": bad, "pause": -1.0} if bad else {}
+            reply = world.ask(owner, [1] * (32 - sum(one[1] == owner for one in flying)), **said)
+            flying.extend((world.now + 0.3, owner, endpoint.ask(world.now)) for _ in range(sum(reply.granted)))
+        return endpoint.answers
+
+    play(60)
+    steady = play(180)
+    assert steady[True] >= 0.6 * 3 * per_minute
+    assert steady[False] <= 0.1 * steady[True] + 4
+    # It recovers by itself when the endpoint bears more.
+    endpoint.per_minute, endpoint.burst = 4 * per_minute, max(endpoint.burst, per_minute / 15)
+    play(240)
+    assert play(60)[True] >= 0.6 * endpoint.per_minute
+
+
+def test_one_429_with_a_time_is_a_pause_and_another_one_soon_after_a_pace(valkey: redis.Redis) -> None:
+    world = World(valkey, Limits())
+    for second in range(10):
+        world.ask("a", [], ok=True, answers=100)
+        world.now = 1_000_000.25 + second
+    assert world.ask("a", [], throttled=3, pause=2.0).pace is None
+    assert world.ask("b", [], throttled=3, pause=2.0).pace is None, "sent before the pause"
+    world.now += 2.1
+    assert world.ask("a", [1] * 64).granted == [64]
+    world.now += 2.1
+    pace = world.ask("a", [], throttled=60, pause=2.0).pace
+    assert pace is not None and 2000 < pace < 6000
+    world.now += 301
+    world.ask("a", [])
+    assert world.ask("a", []).pace is None, "forgotten after five minutes without a 429"
+
+
+def test_what_an_endpoint_taught_outlives_a_wiped_redis(valkey: redis.Redis) -> None:
+    world = World(valkey, Limits())
+    bucket = Bucket(valkey, world.name, world.limits, "a")
+    bucket.ask(Report(rates=Rates(limit_requests=120)), 0, now=world.now)
+    bucket.ask(Report(answers=20, throttled=1, pause=-1.0), 0, now=world.now + 1)
+    world.wipe()
+    reply = bucket.ask(Report(), 0, [("e", [1] * 64)], now=world.now + 9)
+    assert (reply.requests_per_minute, reply.granted) == (120, [0])
+    assert reply.pace == pytest.approx(90, rel=0.2)
+
+
+def test_a_clock_that_is_set_back_begins_an_empty_bucket(valkey: redis.Redis) -> None:
+    world = World(valkey, Limits(requests_per_minute=600))
+    world.ask("a", [])
+    world.now += 30
+    assert world.ask("a", [1] * 64).granted[0] > 0
+    world.now -= 3600
+    assert world.ask("a", [1] * 64).granted == [0]
+    world.now += 2
+    assert 0 < world.ask("a", [1] * 64).granted[0] <= 20
+
+
 def test_the_buckets_name_never_holds_the_key() -> None:
     given_endpoint = {"provider": "openai", "base_url": "https://api.openai.com/v1", "model": "m"}
     names = [
         bucket_name(given_endpoint, "u", "env:KEY", "sk-1", "salt"),
         bucket_name(given_endpoint, "u", "env:KEY", "sk-2", "salt"),
-        bucket_name(given_endpoint, "u", "env:OTHER", "sk-1", "salt"),
+        bucket_name(given_endpoint, "u", "env:KEY", "", "salt"),
         bucket_name(given_endpoint | {"model": "n"}, "u", "env:KEY", "sk-1", "salt"),
         bucket_name(given_endpoint, "u", "env:KEY", "sk-1", "pepper"),
     ]
     assert len(set(names)) == 5
+    assert bucket_name(given_endpoint, "u", "env:OTHER", "sk-1", "salt") == names[0], "one account behind two names"
     assert not any("sk" in name for name in names)

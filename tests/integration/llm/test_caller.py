@@ -194,7 +194,7 @@ def test_stopping_waits_for_what_is_in_flight_and_keeps_it(session: Session, sta
 
 
 def test_concurrency_is_the_endpoints_limit_for_all_stages_together(session: Session, stand_in: StandIn) -> None:
-    stand_in.latency = 0.02
+    stand_in.latency = 0.1
     endpoint = Endpoint("judge", limits=Limits(concurrency=5))
     with ThreadPoolExecutor(3) as pool:
         for future in [

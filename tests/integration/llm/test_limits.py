@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from threading import Event, Thread
 
@@ -17,13 +19,19 @@ from shared.errors import Outage, Stopped
 from shared.llm import limits
 from shared.llm.caller import Origin
 from shared.llm.endpoints import Endpoint
+from shared.llm.entries import unpack
 from shared.llm.providers.base import Limits
 from shared.llm.session import Session
+from shared.store import S3Store
 from tests.integration.llm.asking import Watcher, ask, requests
 from tests.integration.llm.standin import StandIn, completion, refusal
 from tests.integration.llm.traffic import start_simulator, traffic
+from tests.provider import start_provider
 from tests.stack import Stack
 from tests.waiting import wait_until
+
+EMPTY = {"limit": "60000", "remaining": "0", "reset": "2s"}
+"""Nothing is left of a limit, and a window ends soon."""
 
 NewSession = Callable[[Path | None], Session]
 
@@ -128,6 +136,107 @@ def test_concurrency_is_shared_by_replicas(new_session: NewSession, stand_in: St
     assert 4 <= stand_in.most_at_once <= 6
 
 
+def test_neither_wipes_nor_a_killed_replica_let_more_be_in_flight_than_the_spec_allows(stack: Stack) -> None:
+    provider = start_provider(stack, '{"latency_ms": 200}')
+    names = [f"asking-{number}" for number in range(3)]
+    with wiping(stack.redis):
+        for seed, name in enumerate(names):
+            start_replica(stack, name, 40, seed, concurrency=6)
+        wait_until(lambda: provider.stats()["requests"] > 30, 60, "requests")
+        stack.kill("asking-0")
+        wait_done(stack, names[1:], 90)
+    stats = provider.stats()
+    assert stats["most_at_once"] <= 6 and stats["distinct"] >= 80
+
+
+def test_of_two_experiments_limits_for_one_endpoint_the_lower_counts_and_both_get_on(stack: Stack) -> None:
+    log = start_simulator(stack)
+    start_replica(stack, "low-0", 40, 0, "low", requests_per_minute=480)
+    start_replica(stack, "high-0", 40, 1, "high", requests_per_minute=6000)
+    wait_done(stack, ["low-0", "high-0"], 90)
+    times = arrivals(log)
+    both = [at for at in times if at > times[0] + 4]
+    assert len(times) == 80
+    # What a second brings, one more for requests that arrive late, and the burst.
+    assert fullest(both, 4.0) <= 480 / 60 * (4 + 1) + 5
+
+
+def test_replicas_find_the_pace_of_an_endpoint_that_says_429_and_nothing_else(stack: Stack) -> None:
+    faults = {"latency_ms": 100, "requests_per_minute": 900, "enforce": "bucket", "burst_s": 2, "limit_headers": False}
+    provider = start_provider(stack, json.dumps(faults))
+    for seed in range(2):
+        start_replica(stack, f"asking-{seed}", 120, seed)
+    wait_done(stack, ["asking-0", "asking-1"], 150)
+    stats = provider.stats()
+    assert stats["answered"] == 240
+    # Each of the 128 that are in flight at first may be refused once; afterwards few are.
+    assert stats["refused"] < 128 + 80
+
+
+def test_people_are_told_of_a_pace_learnt_from_429s(session: Session, stand_in: StandIn) -> None:
+    stand_in.reply = lambda prompt, before: (429, refusal("busy"), {}) if prompt != "q0" else (200, completion("a"), {})
+    watch = Watcher()
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(ask, session, stand_in.url, requests(4), watch)
+        wait_until(lambda: any("429s" in note for note in watch.notes), 40, "the reason")
+        watch.reason = Stopped("cancelled")
+        with pytest.raises(Stopped):
+            future.result()
+    (note,) = {note.partition(":")[0] for note in watch.notes if "429s" in note}
+    assert note == "a pace learnt from the endpoint's 429s, models.judge"
+
+
+def in_two_seconds() -> str:
+    # Whole seconds: at least two from now.
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=3), usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (429, lambda: {"retry-after": "2"}),
+        (503, lambda: {"retry-after-ms": "2000"}),
+        (429, lambda: {"retry-after": in_two_seconds()}),
+        (200, lambda: {f"x-ratelimit-{name}-requests": value for name, value in EMPTY.items()}),
+        (200, lambda: {f"anthropic-ratelimit-tokens-{name}": value for name, value in EMPTY.items()}),
+    ],
+)
+def test_nothing_is_sent_for_as_long_as_an_answer_says(
+    session: Session, stand_in: StandIn, status: int, headers: Callable[[], dict[str, str]]
+) -> None:
+    times: list[float] = []
+
+    def reply(prompt: str, before: int) -> tuple[int, object, dict[str, str]]:
+        times.append(time.monotonic())
+        if len(times) > 1:
+            return 200, completion(prompt), {}
+        return status, completion(prompt) if status == 200 else refusal("later"), headers()
+
+    stand_in.reply = reply
+    assert ask(session, stand_in.url, requests(4)).sent == 4
+    assert 1.9 < times[1] - times[0] < 6
+
+
+def test_a_key_is_nowhere_in_the_clear_and_each_key_has_its_own_limit(
+    session: Session, stand_in: StandIn, store: S3Store, redis_server: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = {"FIRST_KEY": "sk-first-of-two", "SECOND_KEY": "sk-second-of-two"}
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    session.settings = session.settings.model_copy(update={"api_keys": {name: ["127.0.0.1"] for name in secrets}})
+    for name in secrets:
+        endpoint = Endpoint("judge", api_key=f"env:{name}", limits=Limits(requests_per_minute=600))
+        ask(session, stand_in.url, requests(5, name), endpoint=endpoint)
+    assert {one["authorization"] for one in stand_in.headers} == {f"Bearer {value}" for value in secrets.values()}
+    names = redis_server.keys("*")
+    assert len([name for name in names if name.startswith(b"rate:") and name.endswith(b"state")]) == 2
+    written = [*names, *(redis_server.dump(name) or b"" for name in names)]
+    written += [path.read_bytes() for path in session.settings.data_dir.rglob("*") if path.is_file()]
+    written += [unpack(store.get(info.name)) for info in store.list("ledger/")]
+    assert len(written) > 2 * len(names)
+    assert not any(value.encode() in one for one in written for value in secrets.values())
+
+
 @pytest.mark.slow
 def test_a_request_to_slow_down_is_heeded_by_all_replicas(
     new_session: NewSession, stand_in: StandIn, tmp_path: Path
@@ -156,7 +265,10 @@ def test_a_request_to_slow_down_is_heeded_by_all_replicas(
     assert not [at for at in times if told + 1 < at < told + 2.9]
 
 
-def test_headers_teach_a_limit_that_the_spec_does_not_give(session: Session, stand_in: StandIn) -> None:
+@pytest.mark.parametrize("given", [Limits(), Limits(requests_per_minute=60_000)])
+def test_headers_teach_a_limit_that_the_spec_does_not_give_or_gives_too_high(
+    session: Session, stand_in: StandIn, given: Limits
+) -> None:
     times: list[float] = []
 
     def reply(prompt: str, before: int) -> tuple[int, object, dict[str, str]]:
@@ -165,7 +277,7 @@ def test_headers_teach_a_limit_that_the_spec_does_not_give(session: Session, sta
         return 200, completion(prompt), {f"x-ratelimit-{name}-requests": value for name, value in headers.items()}
 
     stand_in.reply = reply
-    ask(session, stand_in.url, requests(40))
+    ask(session, stand_in.url, requests(40), endpoint=Endpoint("judge", limits=given))
     assert times[-1] - times[1] > 0.8 * 38 / 10
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from shared import records
 from shared.artifacts import Artifact, CommitRef, Cost, FileRef, Manifest, commit_name, commit_prefix, read_commit
 from shared.canonical import content_key, sha256_hex
+from shared.kinds import KINDS
 from shared.queues import send_unit
 from shared.units import Shard, Unit
 from tests.stack import Stack
@@ -40,6 +41,19 @@ def run(stack: Stack, given: Unit, timeout: float = 60) -> CommitRef:
     ref = wait_until(lambda: committed(stack, given), timeout, f"{given.kind} to commit")
     assert ref is not None
     return ref
+
+
+def send_until_committed(stack: Stack, given: Unit, timeout: float = 150) -> None:
+    """Queue a unit again and again, as the conductor does with one that waits."""
+
+    def attempt() -> bool:
+        if committed(stack, given):
+            return True
+        if stack.redis.llen(KINDS[given.kind].queue) == 0:
+            send(stack, given)
+        return False
+
+    wait_until(attempt, timeout, "the unit to commit", every=0.3)
 
 
 def artifact(stack: Stack, ref: CommitRef) -> Artifact:

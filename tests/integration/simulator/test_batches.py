@@ -11,6 +11,7 @@ from typing import Any, Literal
 import openai
 import pytest
 
+from services.simulator.standin import answers
 from shared.world.models import TeacherSettings
 from shared.world.names import encode
 from shared.world.prompts import make_prompts
@@ -104,6 +105,15 @@ def test_a_file_that_is_no_batch_fails(
     provider.set(batches={"rows": 10})
     batch = ended(client, submit(client, rows))
     assert (batch.status, batch.errors.data[0].code) == ("failed", code)
+
+
+def test_a_queue_takes_only_so_many_tokens_at_a_time(client: openai.OpenAI, provider: Provider) -> None:
+    one = answers.estimate(row(0)["body"])
+    provider.set(batches={"seconds": 0.3, "queue_tokens": one})
+    first, second = submit(client, [row(0)]), ended(client, submit(client, [row(0)]))
+    assert (second.status, second.errors.data[0].code) == ("failed", "token_limit_exceeded")
+    assert ended(client, first).status == "completed"
+    assert ended(client, submit(client, [row(0)])).status == "completed"
 
 
 def test_files_have_a_size_limit_and_can_be_listed_and_deleted(client: openai.OpenAI, provider: Provider) -> None:

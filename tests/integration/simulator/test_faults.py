@@ -52,6 +52,23 @@ def test_without_faults_it_answers_as_the_simulator(fresh: Provider, url: str) -
     assert ask(fresh).usage == ask(Provider(url)).usage
 
 
+def test_limits_may_be_kept_without_a_word_of_them(fresh: Provider) -> None:
+    fresh.set(requests_per_minute=1, limit_headers=False)
+    with client(fresh) as made:
+        raw = made.chat.completions.with_raw_response
+        headers = raw.create(model=TEACHER, messages=[{"role": "user", "content": PROMPTS[0]}]).headers
+    with pytest.raises(openai.RateLimitError) as raised:
+        ask(fresh)
+    assert not [name for name in (*headers, *raised.value.response.headers) if "ratelimit" in name or "retry" in name]
+
+
+def test_an_answer_may_be_longer_than_was_asked_for(fresh: Provider) -> None:
+    fresh.set(output_tokens=[500, 500])
+    assert ask(fresh, max_tokens=10).usage.completion_tokens == 10
+    fresh.set(heed_max_tokens=False)
+    assert ask(fresh, max_tokens=10).usage.completion_tokens == 500
+
+
 def test_a_limit_says_in_openais_words_and_headers_when_to_come_again(fresh: Provider) -> None:
     fresh.set(requests_per_minute=3, tokens_per_minute=1000)
     with client(fresh) as made:

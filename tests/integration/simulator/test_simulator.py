@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import openai
 import pytest
 
 from shared.templates import parse_verdict, render_pairwise
+from shared.templates.defaults import LABEL
 from shared.world.critic import prefer
 from shared.world.models import CriticSettings, TeacherSettings
 from shared.world.names import encode
@@ -182,3 +184,14 @@ def test_the_log_says_when_each_answer_was_written_and_what_was_abandoned(start:
 def test_it_does_without_torch() -> None:
     code = "import sys, services.simulator.__main__; sys.exit(any(m in sys.modules for m in ('torch', 'transformers')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_critic_s_label_comes_with_its_probability_where_nothing_else_is_asked_for(url: str) -> None:
+    values = {"prompt": "Repeat this list : cat dog cow =", "answer_a": "cat dog cow .", "answer_b": "dog ."}
+    choice = ask(url, CRITIC, LABEL.render(values), logprobs=True, top_logprobs=5).choices[0]
+    assert choice.logprobs is not None and choice.logprobs.content is not None
+    (token,) = choice.logprobs.content
+    assert token.token == choice.message.content
+    assert sum(math.exp(top.logprob) for top in token.top_logprobs) == pytest.approx(1.0)
+    with pytest.raises(openai.BadRequestError, match="label alone"):
+        ask(url, CRITIC, render_pairwise(*values.values()), logprobs=True)

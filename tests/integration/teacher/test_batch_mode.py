@@ -16,7 +16,7 @@ from shared.llm.providers.openai import OpenAIModel
 from shared.units import Unit
 from tests.integration.llm import batchstandin
 from tests.integration.llm.batchstandin import BatchStandIn
-from tests.integration.llm.units import artifact, committed, run, send, unit
+from tests.integration.llm.units import artifact, committed, run, send, send_until_committed, unit
 from tests.stack import Stack
 from tests.unit.specs import resolved, spec_with
 from tests.waiting import wait_until
@@ -48,24 +48,12 @@ def teach(stack: Stack, provider: BatchStandIn) -> Unit:
     return unit("teach", params, {"prompts": prompts}, options={"name": "weak", **model.options()})
 
 
-def send_until_committed(stack: Stack, given: Unit) -> None:
-    """Queue a unit again and again, as the conductor does with one that waits."""
-
-    def attempt() -> bool:
-        if committed(stack, given):
-            return True
-        if stack.redis.llen("teacher") == 0:
-            send(stack, given)
-        return False
-
-    wait_until(attempt, LONG, "the unit to commit", every=0.3)
-
-
 STEPS = [
     ["POST /v1/files"],
     ["POST /v1/batches", "GET /v1/batches"],
     ["GET /v1/batches/batch_0"],
     ["GET /v1/files/file-1/content"],
+    ["DELETE /v1/files/file-0"],
     ["POST /v1/files", "POST /v1/batches", "GET /v1/batches/batch_0", "GET /v1/files/file-2/content"],
 ]
 
@@ -95,7 +83,7 @@ def test_a_worker_killed_at_any_step_pays_for_nothing_twice(
     assert artifact(stack, committed(stack, given)).rows().num_rows == 30  # type: ignore[arg-type]
     assert set(provider.asked.values()) == {1} and len(provider.asked) == 30
     assert len(provider.batches) == 1
-    assert list(stack.store.list(PREFIX)) == []
+    assert list(stack.store.list(PREFIX)) == [] and provider.files == {}
 
 
 def resend(stack: Stack, given: Unit) -> bool:

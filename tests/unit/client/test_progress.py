@@ -177,3 +177,17 @@ def test_a_report_with_nothing_in_it_yet() -> None:
     out = io.StringIO()
     print_report({"partial": True, "arms": {}, "contrasts": {}, "verdict": {}}, Console(file=out))
     assert "Partial" in out.getvalue()
+
+
+def test_answers_that_are_none_and_costs_that_are_bounds_are_said_at_the_end() -> None:
+    counts = {"outcomes": {"answered": 1490, "truncated": 9, "refused": 1}, "reasked": {}, "unparsable": 0}
+    stages = [
+        stage("a", "teach", [], "committed", answers={**counts, "without_usage": 3}),
+        stage("b", "judge", [], "committed", answers={"outcomes": {"answered": 5}, "unparsable": 2}),
+        stage("c", "sft", [], "committed", answers=None),
+    ]
+    out = io.StringIO()
+    told_to(Console(file=out, width=200), Event("snapshot", experiment(*stages, state="succeeded"), "1-0"))
+    assert "  teach: 9 truncated, 1 refused, of 1,500 answers\n" in out.getvalue()
+    assert "  teach: 3 answers without usage count with the most that they can have cost\n" in out.getvalue()
+    assert "  judge: 2 unparsable, of 5 answers\n" in out.getvalue()

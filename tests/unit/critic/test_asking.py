@@ -113,7 +113,14 @@ def test_label_variants_share_one_probability(p: float, tokens: tuple[str, str])
     assert label_preference(logs) == pytest.approx(p)
 
 
-@pytest.mark.parametrize("tops", [{}, {"The": -0.1, "A": -2.5}, {"a": 0.0}, {"AB": 0.0}])
+def test_every_variant_of_a_label_counts_and_a_label_that_is_not_among_the_likeliest_counts_nothing() -> None:
+    tops = {"A": math.log(0.3), " A": math.log(0.2), "a": math.log(0.1), "ĠB": math.log(0.2), "The": math.log(0.1)}
+    assert label_preference(tops) == pytest.approx(0.6 / 0.8)
+    assert label_preference({"B": math.log(0.97), "The": math.log(0.01)}) == 0.0
+    assert label_preference({"B": math.log(0.4), "The": math.log(0.3)}) is None, "less than half of it is a label"
+
+
+@pytest.mark.parametrize("tops", [{}, {"The": -0.1, "A": -2.5}, {"a.": 0.0}, {"AB": 0.0}])
 def test_a_first_token_that_is_no_label_is_no_verdict(tops: dict[str, float]) -> None:
     assert label_preference(tops) is None
     made = ask(verdict="logprobs")
@@ -148,11 +155,54 @@ def test_mt_bench_s_verdicts(text: str, verdict: str) -> None:
         ("Fine.\n**Score: 7/10**", False, 7.0),
         ("Score: 7/20", False, None),
         ("Fine.\nScore: 7 or 8", False, None),
+        ("Score: 4\nNo, better than that.\nScore: 7", False, None),
+        ("1. It is right.\nScore: 7\n**Score: 7**", False, 7.0),
+        ("7/10", False, 7.0),
+        ("Score: 7/" + "1" * 5000, False, None),
         ("It has 7 words.", False, None),
     ],
 )
 def test_ratings(text: str, brackets: bool, rating: float | None) -> None:
     assert parse_rating(text, brackets, highest=10) == rating
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("A is right.\nVerdict: A", "a"),
+        ("Verdict: A\nOn reflection no.\nVerdict: B", "unparsable"),
+        ("I end with one of:\nVerdict: A\nVerdict: B\nVerdict: tie", "unparsable"),
+        ("**Verdict: B**\n\nVerdict: B.", "b"),
+        ("Verdict: A or B", "unparsable"),
+        ("Verdict: A and B", "unparsable"),
+        ("Verdict: A\nI hope this helps.", "unparsable"),
+        ("A", "unparsable"),
+        ("", "unparsable"),
+        ("*" * 100_000, "unparsable"),
+    ],
+)
+def test_a_verdict_is_the_last_line_and_no_other_one_contradicts_it(text: str, verdict: str) -> None:
+    assert read(DEFAULT, text, text).ab == verdict
+
+
+def test_a_template_that_asks_for_the_label_alone_takes_it_alone() -> None:
+    made = ask(pinned="0" * 64)
+    assert read(made, "A", "b").preference == 1.0
+    assert read(made, "A\nB", "B").preference is None
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter", "refusal"])
+def test_what_was_cut_short_or_withheld_is_not_read(reason: str) -> None:
+    for made, text in (
+        (DEFAULT, "Verdict: A"),
+        (ask("score"), "Score: 1"),
+        (ask("rubric", criteria=CRITERIA), "polite: 1\nshort: 1"),
+        (ask("checklist", criteria=CRITERIA), "polite: yes\nshort: no"),
+    ):
+        template = made.own_template()
+        assert made.readable(Answer(text, "stop"), template) and not made.readable(Answer(text, reason), template)
+        assert made.read(PAIR, [Answer(text, reason), Answer(text, "stop")], template).preference is None
+    assert probable(ask(verdict="logprobs"), 0.9, 0.3).preference is not None
 
 
 @given(st.text(max_size=80))
@@ -167,6 +217,10 @@ def test_the_higher_score_wins_and_the_margin_is_kept() -> None:
     verdicts = read(ask("score"), "Score: 8", "Score: 5.5")
     assert (verdicts.ab, verdicts.ba, verdicts.preference, verdicts.margin) == ("a", None, 1.0, 2.5)
     assert read(ask("score"), "Score: 8", "Score: 8").preference == 0.5
+    assert read(ask("score"), "[[9]]", "Score: 3").preference is None
+    brackets = Template("single", "{prompt}{answer}[[rating]]", brackets=True)
+    assert read(ask("score"), "Rating: [[7.5]]", "Rating: [[7]]", template=brackets).margin == 0.5
+    assert read(ask("score"), "Rating: [[11]]", "Rating: [[7]]", template=brackets).preference is None
     outside = read(ask("score", scale=[1, 5]), "Score: 8", "Score: 3")
     assert (outside.preference, outside.score_b, outside.margin) == (None, 3.0, None)
     assert rates([verdicts])["both_orders"] == 0
@@ -188,6 +242,12 @@ def test_a_rubric_is_a_weighted_mean_of_all_its_criteria() -> None:
     assert read(made, "polite: 10\nshort: 11", "polite: 2\nshort: 3").preference is None
 
 
+def test_equal_sums_are_a_tie_whatever_the_weights_do_in_binary() -> None:
+    criteria = [{"name": "x", "text": "t", "weight": 0.1}, {"name": "y", "text": "u", "weight": 0.3}]
+    verdicts = read(ask("rubric", criteria=criteria), "x: 4\ny: 1", "x: 1\ny: 2")
+    assert (verdicts.preference, verdicts.margin) == (0.5, 0.0)
+
+
 def test_a_checklist_is_the_weighted_share_of_what_is_true() -> None:
     made = ask("checklist", criteria=CRITERIA)
     assert (made.own_template(), ask("rubric", criteria=CRITERIA).own_template()) == (CHECKLIST, RUBRIC)
@@ -202,6 +262,9 @@ def test_a_checklist_is_the_weighted_share_of_what_is_true() -> None:
         ("rubric", {"criteria": [{"name": "a", "text": "t", "weight": 0}]}, "all weights are zero"),
         ("rubric", {"criteria": []}, "at least 1"),
         ("checklist", {"criteria": [{"name": "a", "text": "t"}, {"name": "A", "text": "u"}]}, "twice"),
+        ("rubric", {"criteria": [{"name": "a_b", "text": "t"}, {"name": "ab", "text": "u"}]}, "twice"),
+        ("rubric", {"criteria": [{"name": "a", "text": "t", "weight": 1e308}]}, "less than or equal"),
+        ("pairwise", {"reference": "gpt-4"}, "show no reference answer"),
         ("score", {"order": "both"}, "one answer at a time"),
         ("rubric", {"criteria": CRITERIA, "flip": "tie"}, "one answer at a time"),
         ("score", {"scale": [10, 1]}, "does not rise"),

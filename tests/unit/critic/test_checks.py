@@ -37,6 +37,8 @@ def score(completion: str, prompt_id: str = "p1", prompt: str = "q", **fields: A
         ("numeric", "p1", "42, or rather 43", 0.0),
         ("numeric", "p2", "There are 1000 of them", 1.0),
         ("numeric", "p1", "no number", 0.0),
+        ("numeric", "p1", "20-42", 1.0),
+        ("numeric", "p1", "it is -42", 0.0),
         ("exact", "p9", "42", None),
     ],
 )

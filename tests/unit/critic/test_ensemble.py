@@ -56,6 +56,19 @@ def test_the_members_order_and_the_pair_s_do_not_count(given_votes: list[Verdict
     assert other is None or whole.preference is None or other == pytest.approx(1 - whole.preference)
 
 
+def test_votes_that_balance_are_a_tie() -> None:
+    soft = [Verdicts("a", "a", settled=share) for share in (0.8, 0.6, 0.1)]
+    assert combine("mean", soft).ab == "tie"
+
+
+def test_where_no_member_has_anything_to_judge_by_nothing_is_unparsable() -> None:
+    nothing = [Verdicts(None, None), Verdicts(None, None)]
+    row = preference_row(PAIR, combine("majority", nothing).preference, combine("majority", nothing))
+    assert row["dropped"] == "unjudged" and row["verdict_ab"] is None
+    some = combine("majority", [*nothing, Verdicts("unparsable", None)])
+    assert preference_row(PAIR, some.preference, some)["dropped"] == "unparsable"
+
+
 def test_every_vote_is_kept_in_the_row() -> None:
     soft = Verdicts("a", "a", "A", "B", settled=0.8)
     together = combine("mean", [soft, Verdicts("b", None, "of a …", score_a=2, score_b=5)])

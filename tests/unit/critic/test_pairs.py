@@ -10,14 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.critic.compared import rates
-from services.critic.pairs import (
-    best_and_worst,
-    choose_recorded,
-    count,
-    opponent_pairs,
-    preference_row,
-    sample_pairs,
-)
+from services.critic.pairs import best_and_worst, choose_recorded, count, preference_row
 from services.critic.tables import prompts_between
 from shared import records
 from shared.asking import DEFAULT
@@ -25,6 +18,7 @@ from shared.comparisons import Candidate, Comparison, Verdicts, by_score
 from shared.errors import PermanentError
 from shared.llm.chat import Answer
 from shared.llm.providers.similarity import SimilarityModel
+from shared.pairs import opponent_pairs, sample_pairs
 from shared.units import Shard, cut
 
 PAIR = Comparison("p1", "Say hi.", "hi", "hello")

@@ -14,7 +14,10 @@ KEY = "sk-the-value"
 
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setenv("TOUCHSTONE_API_KEYS", "OPENAI_API_KEY=api.openai.com,LOCAL=10.0.0.1:8000|vllm")
+    monkeypatch.setenv(
+        "TOUCHSTONE_API_KEYS", "OPENAI_API_KEY=api.openai.com,LOCAL=10.0.0.1:8000|vllm,PORT=gateway.example:443"
+    )
+    monkeypatch.setenv("PORT", KEY)
     monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\n")
     monkeypatch.setenv("LOCAL", KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEY)
@@ -28,6 +31,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
         ("env:OPENAI_API_KEY", "https://API.OpenAI.com/v1"),
         ("env:LOCAL", "http://10.0.0.1:8000/v1"),
         ("env:LOCAL", "http://vllm:9000/v1"),
+        ("env:PORT", "https://gateway.example/v1"),
     ],
 )
 def test_a_listed_key_goes_to_its_host(settings: Settings, reference: str, url: str) -> None:
@@ -42,6 +46,7 @@ def test_a_listed_key_goes_to_its_host(settings: Settings, reference: str, url: 
         ("env:OPENAI_API_KEY", "https://api.openai.com.evil.example/v1", "evil.example"),
         ("env:OPENAI_API_KEY", "https://api.openai.com@evil.example/v1", "evil.example"),
         ("env:LOCAL", "http://10.0.0.1:8001/v1", "10.0.0.1:8001"),
+        ("env:PORT", "http://gateway.example/v1", "gateway.example"),
     ],
 )
 def test_no_other_key_and_no_other_host(settings: Settings, reference: str, url: str, words: str) -> None:

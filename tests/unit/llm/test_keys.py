@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.llm.chat import Answer, ChatRequest, Refused, Unanswered, chat_error, request_key
+from shared.llm.chat import Answer, ChatRequest, Refused, Unanswered, body_error, chat_error, request_key
 
 IDENTITY = {"provider": "openai", "base_url": "https://api.openai.com/v1", "model": "gpt-4"}
 
@@ -66,6 +66,8 @@ def test_who_answers_is_in_the_key_and_what_the_request_says_itself_is_not_there
         (401, Refused, "api_key"),
         (403, Refused, "api_key"),
         (404, Refused, "model"),
+        (402, Refused, ""),
+        (413, Refused, ""),
         (422, Refused, ""),
         (408, Unanswered, "base_url"),
         (429, Unanswered, "base_url"),
@@ -79,3 +81,21 @@ def test_what_a_status_means(status: int, kind: type[Any], field: str) -> None:
     assert error.field == field
     if isinstance(error, Unanswered):
         assert (error.retry_after, error.reached) == (1.5, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        ({"code": 429, "message": "slow down"}, Unanswered, "429: slow down"),
+        ({"code": "502", "message": "upstream"}, Unanswered, "502: upstream"),
+        ({"type": "overloaded_error", "message": "busy"}, Unanswered, "529: busy"),
+        ({"code": "rate_limit_exceeded", "message": "busy"}, Unanswered, "429: busy"),
+        ({"status": 401, "message": "no key"}, Refused, "401: no key"),
+        ({"code": 200, "message": "odd"}, Refused, "odd"),
+        ({"code": None, "message": "no such model"}, Refused, "no such model"),
+        ("just words", Refused, "just words"),
+    ],
+)
+def test_an_error_in_a_body_is_what_the_status_in_it_says(error: Any, kind: type[Any], words: str) -> None:
+    found = body_error(error)
+    assert type(found) is kind and str(found) == words

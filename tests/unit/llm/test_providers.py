@@ -1,10 +1,10 @@
-"""Models of a spec: what each provider accepts, what its identity holds, and how one is added."""
+"""Models of a spec: what each provider accepts and what its identity holds."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -90,9 +90,28 @@ def test_what_changes_no_answer_changes_no_identity() -> None:
         {"api_key": "env:OTHER"},
         {"limits": {"concurrency": 3}},
         {"price": {"input": 1, "output": 2}},
+        {"mode": "batch"},
     ]
     plain = make("openai", **base).identity()
     assert all(make("openai", **base | change).identity() == plain for change in changes)
+
+
+@pytest.mark.parametrize(
+    ("url", "same"),
+    [
+        ("https://API.Example.COM/v1//", "https://api.example.com/v1"),
+        ("HTTPS://api.example.com:443/v1", "https://api.example.com/v1"),
+        ("http://localhost:80", "http://localhost"),
+        ("http://[::1]:8000/V1/", "http://[::1]:8000/V1"),
+        ("https://api.example.com:80/v1", "https://api.example.com:80/v1"),
+    ],
+)
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "tgi"])
+def test_one_endpoint_has_one_identity_however_it_is_written(provider: str, url: str, same: str) -> None:
+    fields = EXAMPLES[provider][0]
+    written = make(provider, **fields | {"base_url": url}).identity()
+    assert written["base_url"] == same
+    assert written == make(provider, **fields | {"base_url": same}).identity()
 
 
 @pytest.mark.parametrize("url", ["ftp://a", "a.example/v1", "https://user:secret@a.example", "https://a/v1?key=1"])
@@ -127,22 +146,6 @@ def test_simulated_roles_are_told_apart_by_their_settings() -> None:
 def test_only_what_is_built_from_a_teacher_is_imitation() -> None:
     assert [provider for provider, fields in ALL if make(provider, **fields).imitation] == ["similarity"]
     assert make("similarity", towards="gpt-4").needs() == {"towards": "gpt-4"}
-
-
-def test_a_provider_is_added_by_one_class_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    class EchoModel(ModelSpec):
-        provider: Literal["echo"]
-        times: int = 1
-
-        @property
-        def can_teach(self) -> bool:
-            return True
-
-        def identity(self) -> dict[str, Any]:
-            return {"provider": "echo", "times": self.times}
-
-    monkeypatch.setitem(PROVIDERS, EchoModel.provider_name(), EchoModel)
-    assert make("echo", times=2).identity() == {"provider": "echo", "times": 2}
 
 
 def test_reading_a_spec_needs_no_client_library() -> None:

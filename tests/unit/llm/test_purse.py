@@ -12,7 +12,7 @@ import pytest
 from shared.budget import BudgetSpent
 from shared.llm.chat import Answer, ChatRequest, Refused, Unanswered, chat_error
 from shared.llm.providers.base import Price
-from shared.llm.purse import REPEAT, STALE, Purse, bound_of
+from shared.llm.purse import REPEAT, STALE, Overrun, Purse, bound_of
 from shared.llm.pursefile import Owner, PurseFile, abandoned
 
 PRICE = Price(input=1.0, output=10.0, cached_input=0.1)
@@ -40,6 +40,8 @@ def grant(given: Purse, now: float, amount: int) -> None:
 
 def test_a_bound_holds_for_any_text_and_any_answer() -> None:
     assert bound_of(REQUEST, PRICE, 4096) == BOUND
+    written = Price(input=1.0, output=10.0, cache_write=1.25)
+    assert bound_of(REQUEST, written, 4096) == BOUND + 25_000, "all of it may be written to a cache"
     assert bound_of(ChatRequest(({"role": "user", "content": "é\ud800"},)), PRICE, 5) == (5 + 32) * 1000 + 50_000
 
 
@@ -108,6 +110,44 @@ def test_the_file_of_a_killed_process_counts_what_was_in_flight_in_full(tmp_path
     assert found.read() == (OWNER, 20_000 + BOUND)
     found.remove()
     assert list(abandoned(tmp_path)) == []
+
+
+def test_bounds_grow_with_the_dearest_answer_where_an_endpoint_passes_them(tmp_path: Path) -> None:
+    dear = Answer("a", "length", 100, 75)
+
+    async def work() -> None:
+        given, overrun = purse(tmp_path), Overrun()
+        given._overrun = overrun
+        grant(given, 0.0, 20 * BOUND)
+        with (await given.take(REQUEST)).held() as payment:
+            payment.begin()
+            payment.settle(dear)
+        cost = 100 * 1000 + 75 * 10_000
+        assert given.spent == cost and overrun.factor == pytest.approx(cost / BOUND)
+        second = await given.take(REQUEST)
+        assert second.bound == pytest.approx(cost, abs=2)
+        other = Purse(
+            OWNER, PRICE, 4096, 2, PurseFile.create(tmp_path, OWNER), asyncio.get_running_loop(), "r", overrun
+        )
+        other.expect([REQUEST] * 10)
+        asked = other.due(0.0)
+        assert asked is not None and asked.wanted == pytest.approx(4 * cost, rel=0.01)
+
+    in_loop(work())
+
+
+def test_usage_that_cannot_be_right_never_gives_money_back(tmp_path: Path) -> None:
+    async def work() -> None:
+        given = purse(tmp_path)
+        grant(given, 0.0, 3 * BOUND)
+        for answer in (Answer("a", "stop", 5, 1, cached_input_tokens=10**9), Answer("a", "stop", -(10**9), 1)):
+            before = given.spent
+            with (await given.take(REQUEST)).held() as payment:
+                payment.begin()
+                payment.settle(answer)
+            assert given.spent >= before
+
+    in_loop(work())
 
 
 def test_a_question_is_repeated_until_it_is_answered_and_then_replaced(tmp_path: Path) -> None:

@@ -37,9 +37,21 @@ def test_openai() -> None:
     assert read_rates(headers) == Rates(3000, 600_000, 2999, 599_900)
 
 
-def test_a_limit_a_day_is_none_a_minute() -> None:
-    headers = openai("requests", "200", "150", "6h12m") | openai("tokens", "40000", "0", "59s")
-    assert read_rates(headers) == Rates(None, 40_000, None, 0)
+def test_a_limit_that_takes_longer_than_a_minute_is_learnt_too_since_it_binds_less() -> None:
+    headers = openai("requests", "200", "150", "6h12m") | openai("tokens", "150000", "149984", "6m0s")
+    assert read_rates(headers) == Rates(200, 150_000, 150, 149_984)
+
+
+@pytest.mark.parametrize(
+    ("remaining", "reset", "rest"),
+    [("0", "12s", 12), ("0", "20ms", 0.02), ("0", "59s", None), ("0", "6m0s", None), ("1", "12s", None)],
+)
+def test_a_window_of_which_nothing_is_left_is_waited_for(remaining: str, reset: str, rest: float | None) -> None:
+    headers = openai("requests", "3000", remaining, reset)
+    assert read_rates(headers) == Rates(limit_requests=3000, remaining_requests=float(remaining), rest=rest)
+    assert read_rates({**headers, "retry-after": "1"}) == Rates(
+        limit_requests=3000, remaining_requests=float(remaining)
+    )
 
 
 def test_anthropic() -> None:

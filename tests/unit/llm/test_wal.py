@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.errors import Outage
 from shared.llm.chat import Answer
 from shared.llm.entries import Entry, Scope, pack, split_lines, unpack
 from shared.llm.index import Index
-from shared.llm.wal import WalFile, abandoned, local_segments
+from shared.llm.wal import WalFile, abandoned, left_by, local_segments
 
 SCOPE = Scope.of({"provider": "openai", "model": "gpt-4", "base_url": "http://x/v1", "sampling": {"top_p": 1}})
 
@@ -25,7 +27,7 @@ def entry(number: int, text: str = "yes") -> Entry:
 
 
 def written(folder: Path, *entries: Entry) -> WalFile:
-    file = WalFile.create(folder, SCOPE.name, SCOPE.header)
+    file = WalFile.create(folder, SCOPE.name, SCOPE.header, "owner")
     for item in entries:
         file.append(item.to_line())
     return file
@@ -58,6 +60,20 @@ def test_a_file_cut_anywhere_gives_its_whole_lines(cut: int) -> None:
 def test_a_broken_line_costs_no_other() -> None:
     data = SCOPE.header + entry(1).to_line() + b"\0\0\0\n" + b'{"key": 1}\n' + entry(2).to_line()
     assert [key for key, _ in split_lines(data)] == [entry(1).key, entry(2).key]
+
+
+@pytest.mark.parametrize("header", [b'{"schema": "touchstone/ledger/9"}', b"[]", b"\0\0", b'"touchstone/ledger/1"'])
+def test_another_versions_segment_is_not_taken_for_an_empty_one(header: bytes) -> None:
+    with pytest.raises(ValueError, match="touchstone/ledger/1"):
+        split_lines(header + b"\n" + entry(1).to_line())
+
+
+def test_a_file_that_was_deleted_under_its_owner_still_gives_its_answers(tmp_path: Path) -> None:
+    file = written(tmp_path, entry(1))
+    file.path.unlink()
+    file.append(entry(2).to_line())
+    assert [key for key, _ in split_lines(file.read())] == [entry(1).key, entry(2).key]
+    file.remove()
 
 
 def test_equal_segments_are_equal_bytes() -> None:
@@ -102,8 +118,10 @@ def test_a_file_is_not_found_before_it_is_locked(tmp_path: Path, monkeypatch: py
 def test_everybody_on_the_host_can_read_what_is_being_written(tmp_path: Path) -> None:
     file = written(tmp_path, entry(1))
     assert [split_lines(data)[0][0] for data in local_segments(tmp_path, SCOPE.name)] == [entry(1).key]
+    assert left_by(tmp_path, "owner") and not left_by(tmp_path, "other")
     file.remove()
     assert list(local_segments(tmp_path, SCOPE.name)) == []
+    assert not left_by(tmp_path, "owner")
 
 
 def test_a_full_disk_leaves_no_torn_line_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,4 +172,67 @@ def test_a_broken_index_is_made_anew(tmp_path: Path) -> None:
     assert index.missing(["one"]) == ["one"]
     index.add(rows(1), "one")
     assert index.missing(["one"]) == []
+    index.close()
+
+
+OTHER = """
+CREATE TABLE segments (name TEXT, rows INTEGER);
+INSERT INTO segments VALUES ('one', 1);
+CREATE TABLE answers (key TEXT, answer TEXT);
+PRAGMA user_version = 7;
+"""
+
+
+def test_another_versions_index_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    other = sqlite3.connect(path)
+    other.executescript(OTHER)
+    index = Index(path)
+    assert index.missing(["one"]) == ["one"]
+    index.add(rows(1), "one")
+    assert index.missing(["one"]) == [] and len(index.lines([entry(1).key])) == 1
+    index.close()
+    other.close()
+
+
+def test_an_index_that_breaks_while_it_is_open_says_that_it_was_lost(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    index = Index(path)
+    index.add(rows(7), "one")
+    before = index.lost
+    other = sqlite3.connect(path)
+    other.executescript("DROP TABLE answers; CREATE TABLE answers (key TEXT)")
+    other.close()
+    assert index.lines([entry(7).key]) == []
+    assert index.lost > before
+    assert index.missing(["one"]) == ["one"]
+    index.close()
+
+
+def test_an_index_that_is_deleted_under_its_owner_goes_on(tmp_path: Path) -> None:
+    first = Index(tmp_path / "ledger.sqlite")
+    first.add(rows(1), "one")
+    for path in tmp_path.glob("ledger.sqlite*"):
+        path.unlink()
+    second = Index(tmp_path / "ledger.sqlite")
+    assert second.missing(["one"]) == ["one"]
+    first.add(rows(2), "two")
+    assert first.missing(["one", "two"]) == []
+    second.add(rows(3), "three")
+    first.close()
+    assert second.missing(["one", "three"]) == ["one"]
+    second.close()
+
+
+def test_a_locked_index_is_an_outage_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.llm.index.BUSY_SECONDS", 0.05)
+    index = Index(tmp_path / "ledger.sqlite")
+    index.add(rows(1), "one")
+    other = sqlite3.connect(tmp_path / "ledger.sqlite")
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Outage, match="locked"):
+        index.add(rows(2), "two")
+    other.rollback()
+    other.close()
+    assert index.missing(["one", "two"]) == ["two"]
     index.close()

@@ -26,10 +26,17 @@ def test_demonstrations_keep_the_order_of_their_tables() -> None:
     assert METHODS["sft"].rows(tables)["completion"].to_pylist() == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("row", [{"completion": " "}, {"completion": None}, {"completion": "a", "prompt": ""}])
-def test_a_demonstration_without_text_is_named(row: dict[str, Any]) -> None:
-    with pytest.raises(PermanentError, match=r"prompt_id 'p1' has an empty (completion|prompt)"):
-        METHODS["sft"].rows([completions(row)])
+def test_a_demonstration_without_a_prompt_is_named() -> None:
+    with pytest.raises(PermanentError, match=r"prompt_id 'p1' has an empty prompt"):
+        METHODS["sft"].rows([completions({"completion": "a", "prompt": ""})])
+
+
+@pytest.mark.parametrize("empty", [" ", None])
+def test_completions_that_an_endpoint_left_empty_are_not_trained_on(empty: str | None) -> None:
+    table = completions({"completion": "a"}, {"completion": empty}, {"completion": "b"})
+    assert METHODS["sft"].rows([table])["completion"].to_pylist() == ["a", "b"]
+    with pytest.raises(PermanentError, match="all 2 completions are empty"):
+        METHODS["sft"].rows([completions({"completion": empty}, {"completion": ""})])
 
 
 def test_no_demonstrations_at_all() -> None:

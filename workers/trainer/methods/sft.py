@@ -34,13 +34,17 @@ class Sft(Method):
 
     def rows(self, tables: Sequence[pa.Table]) -> pa.Table:
         table = pa.concat_tables([table.select(records.COMPLETIONS.names) for table in tables])
-        for row in table.select(["prompt_id", "prompt", "completion"]).to_pylist():
-            for name in ("prompt", "completion"):
-                if not (row[name] or "").strip():
-                    raise PermanentError(f"demonstrations: prompt_id {row['prompt_id']!r} has an empty {name}")
-        if not table.num_rows:
+        rows = table.select(["prompt_id", "prompt", "completion"]).to_pylist()
+        if empty := next((row for row in rows if not (row["prompt"] or "").strip()), None):
+            raise PermanentError(f"demonstrations: prompt_id {empty['prompt_id']!r} has an empty prompt")
+        if not rows:
             raise PermanentError("demonstrations: there is no row to train on; give the teacher a larger fraction")
-        return table.select(["prompt", "completion"])
+        says_something = [bool((row["completion"] or "").strip()) for row in rows]
+        if not any(says_something):
+            raise PermanentError(
+                f"demonstrations: all {len(rows)} completions are empty; look at what the teacher says"
+            )
+        return table.filter(pa.array(says_something)).select(["prompt", "completion"])
 
     def example(self, row: dict[str, str]) -> dict[str, Any]:
         return {"prompt": turn("user", row["prompt"]), "completion": turn("assistant", row["completion"])}

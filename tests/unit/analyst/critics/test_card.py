@@ -16,6 +16,7 @@ from services.analyst.critics.card import CriticCard, Labeller, Spent, cards
 from services.analyst.critics.concerns import concerns_of
 from services.analyst.critics.labels import Label, from_judgements, from_preferences
 from services.analyst.critics.length import length
+from services.analyst.critics.view import rows
 from shared import records
 from tests.unit.analyst.critics.simulated import Faults, simulate, table
 
@@ -67,6 +68,10 @@ def one_order(label: Label) -> Label:
     return replace(label, ba=None, preference=float(label.ab == "a"), asked="ab")
 
 
+def other_order(label: Label) -> Label:
+    return replace(label, ab=None, preference=float(label.ba == "a"), asked="ba")
+
+
 def without_order(label: Label) -> Label:
     return replace(label, ba=None, preference=float(label.ab == "a"), asked="")
 
@@ -92,6 +97,10 @@ def test_what_cannot_be_estimated_says_why() -> None:
 
     single = card(one_order)
     assert "one order" in single.position.flip_rate.why and single.position.first_place_rate.value is not None
+    sided = card(lambda one: replace(one_order(one), sides="judged"))
+    assert "always shown first" in sided.position.first_place_rate.why
+    mixed = card(lambda one: one_order(one) if int(one.prompt_id[1:]) % 2 else other_order(one))
+    assert mixed.position.first_place_rate.value is not None
     assert "no order" in card(without_order).position.first_place_rate.why
     ties = card(tied)
     assert ties.ties.value == 1 and "no answer named a winner" in ties.position.first_place_rate.why
@@ -104,10 +113,56 @@ def test_what_cannot_be_estimated_says_why() -> None:
         assert (one.value is None and "too few to say: 9" in one.why) or "too few to say" in one.why
 
 
+@pytest.mark.parametrize(("prompts", "per_prompt"), [(1, 1), (1, 50), (9, 9)])
+def test_too_little_is_said_to_be_too_little(prompts: int, per_prompt: int) -> None:
+    mine, gold, own = simulate(Faults(first=0.2), 1, prompts, per_prompt)
+    card = only(labeller("critic", mine, own=own), labeller("people", gold, gold=True, recorded=True))
+    found = [card.ties, card.unparsable, card.position.flip_rate, card.position.first_place_rate, card.errors.rate]
+    found += [card.length.win_rate, card.length.slope, card.agreement[0].kappa, card.self_preference.excess]
+    for one in found:
+        assert (one.value, one.interval) == (None, None) and "too few to say" in one.why and one.prompts <= prompts
+    assert concerns_of(card) == [] and card.length.bins[0].win_rate.value is None
+
+
+def test_two_that_agree_on_everything_may_still_differ_on_the_next_pair() -> None:
+    mine = simulate(Faults(), 1, 60)[0]
+    card = only(labeller("critic", mine), labeller("judge", mine))
+    kappa = card.agreement[0].kappa
+    assert kappa.value == 1 and kappa.interval is not None and 0.8 < kappa.interval[0] < 1 == kappa.interval[1]
+
+
+def test_a_label_that_could_not_be_read_is_none_however_often_it_comes_again() -> None:
+    mine = simulate(Faults(unreadable=0.5), 1, 60)[0]
+    card = only(labeller("critic", [*mine, *mine]))
+    assert card.labels == 2 * sum(one.preference is not None for one in mine) < 2 * card.pairs
+
+
 def test_two_that_always_say_the_same_have_no_kappa() -> None:
     mine = [tied(one) for one in simulate(Faults(), 1, 60)[0]]
     card = only(labeller("critic", mine), labeller("judge", mine))
     assert card.agreement[0].agree.value == 1 and "not defined" in card.agreement[0].kappa.why
+
+
+def test_one_that_always_says_the_same_has_a_kappa_without_an_interval() -> None:
+    mine = simulate(Faults(), 1, 60)[0]
+    card = only(labeller("critic", mine), labeller("judge", [tied(one) for one in mine]))
+    kappa = card.agreement[0].kappa
+    assert (kappa.value, kappa.interval) == (0.0, None) and "0 whatever the other says" in kappa.why
+    (row,) = [row for row in rows(card) if row.measure == "Kappa with judge"]
+    assert (row.value, row.interval) == ("0.00", "–") and kappa.why in row.hint
+
+
+def test_where_one_side_always_wins_nothing_is_said_of_length() -> None:
+    mine = [replace(one, ab="a", ba="a", preference=1.0, sides="judged") for one in simulate(Faults(), 1, 60)[0]]
+    assert "one side won every time" in only(labeller("critic", mine)).length.slope.why
+
+
+def test_what_a_label_costs_is_not_known_where_the_price_is_not() -> None:
+    mine = simulate(Faults(), 1, 20)[0]
+    card = only(labeller("critic", mine, spent=Spent(None, 1000, 100)))
+    assert card.per_label(card.spent.usd) is None and card.per_label(card.spent.input_tokens) == 50
+    cost = list(rows(card))[-1]
+    assert (cost.value, cost.why) == ("", "its price is unknown, as the spec says") and "50 tokens in" in cost.hint
 
 
 def test_rows_of_both_kinds_become_labels() -> None:
@@ -119,9 +174,9 @@ def test_rows_of_both_kinds_become_labels() -> None:
         {"prompt_id": "q", "completion": "nothing to compare with", "score": None, "valid": False},
     ]
     (label,) = from_preferences(records.from_rows(preferences, records.PREFERENCES))
-    assert label.flipped and label.asked == "both" and label.preference == 0.5 and not label.versus
+    assert label.flipped and label.asked == "both" and label.preference == 0.5 and not label.sides
     found = from_judgements(records.from_rows(judgements, records.JUDGEMENTS))
-    assert [one.preference for one in found] == [0.5, None] and all(one.versus for one in found)
+    assert [one.preference for one in found] == [0.5, None] and all(one.sides == "judged" for one in found)
     offline: list[dict[str, Any]] = [
         {**row, "verdict_ba": None, "completion_a": "one", "completion_b": "two", "preference": 1.0}
     ]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from services.analyst.critics.agreement import agreement, errors
 from services.analyst.critics.estimates import Estimate, share
-from services.analyst.critics.length import length_slope
+from services.analyst.critics.length import length, length_slope
 from services.analyst.critics.own import self_preference
 from services.analyst.critics.position import position
 from tests.unit.analyst.critics.simulated import Faults, simulate, table
+from tests.unit.analyst.critics.test_card import labeller, only
 
 TABLES = 200
 SIZES = ((120, 1), (40, 4))
@@ -46,6 +48,39 @@ def kappa(faults: Faults, seed: int, size: tuple[int, int]) -> Estimate:
     return found.kappa
 
 
+def unequal_kappa(faults: Faults, seed: int, size: tuple[int, int]) -> Estimate:
+    """Of one with these faults, and one that errs and leaves ties as `OTHER` does."""
+    one = table(simulate(faults, 2 * seed, *size, truth_seed=seed)[0])
+    other = table(simulate(OTHER, 2 * seed + 1, *size, truth_seed=seed)[0])
+    found = agreement(one, other, "other", gold=False, recorded=False)
+    assert found is not None
+    return found.kappa
+
+
+def longer(faults: Faults, seed: int, size: tuple[int, int]) -> Estimate:
+    return length(simulate(faults, seed, *size)[0]).win_rate
+
+
+def one_order(faults: Faults, seed: int, size: tuple[int, int]) -> Estimate:
+    """Every pair is shown in one order, drawn by chance."""
+    drawn = np.random.default_rng([seed, 9])
+    mine = [
+        replace(one, ba=None, asked="ab") if drawn.random() < 0.5 else replace(one, ab=None, asked="ba")
+        for one in simulate(faults, seed, *size)[0]
+    ]
+    return position(mine).first_place_rate
+
+
+def ties(faults: Faults, seed: int, size: tuple[int, int]) -> Estimate:
+    mine = simulate(faults, seed, *size)[0]
+    return only(labeller("critic", mine)).ties
+
+
+def left_open(faults: Faults, seed: int, size: tuple[int, int]) -> Estimate:
+    mine, gold, _ = simulate(faults, seed, *size)
+    return errors(table(mine), table(gold), "gold").ties
+
+
 def excess(faults: Faults, seed: int, size: tuple[int, int]) -> Estimate:
     mine, gold, own = simulate(faults, seed, *size)
     return self_preference(table(mine), own, table(gold), "gold").excess
@@ -57,13 +92,31 @@ def unparsable(faults: Faults, seed: int, size: tuple[int, int]) -> Estimate:
     return share(lost, np.ones(len(mine)), [label.prompt_id for label in mine], "pairs")
 
 
-def kappa_of(faults: Faults) -> float:
-    kept, right = 1 - faults.tie, 1 - faults.error
-    observed = faults.tie**2 + kept**2 * (right**2 + faults.error**2)
-    chance = faults.tie**2 + kept**2 / 2
+def kappa_of(one: Faults, other: Faults | None = None) -> float:
+    """Of critics that err and leave ties independently of each other."""
+    other = other or one
+    kept, tied = (1 - one.tie) * (1 - other.tie), one.tie * other.tie
+    alike = (1 - one.error) * (1 - other.error) + one.error * other.error
+    chance = tied + kept / 2
+    return (tied + kept * alike - chance) / (1 - chance)
+
+
+def partial_kappa(own: float) -> float:
+    """Of two that prefer the first side for its own sake with this chance, else name the better one, so that the first
+    side wins more often."""
+    first = own + (1 - own) / 2
+    observed = 0.5 + (own**2 + (1 - own) ** 2) / 2
+    chance = first**2 + (1 - first) ** 2
     return (observed - chance) / (1 - chance)
 
 
+def longer_of(slope: float) -> float:
+    """How often the longer one wins: the mean over the doublings that `simulate` draws."""
+    doublings = np.abs(np.random.default_rng(0).normal(0, np.hypot(0.7, 0.7), 200_000))
+    return float(np.mean(1 / (1 + np.exp(-slope * doublings))))
+
+
+OTHER = Faults(error=0.2, tie=0.05)
 BIASED, SLIGHT = Faults(first=0.3, tie=0.1), Faults(first=0.05)
 CASES: list[tuple[str, Measure, Faults, float]] = [
     ("flips", flips, BIASED, BIASED.flip_rate),
@@ -72,8 +125,14 @@ CASES: list[tuple[str, Measure, Faults, float]] = [
     ("first place, slight", first_place, SLIGHT, SLIGHT.first_place_rate),
     ("slope", slope, Faults(slope=1.0), 1.0),
     ("no slope", slope, Faults(slope=0.0), 0.0),
+    ("longer", longer, Faults(slope=1.0), longer_of(1.0)),
+    ("first place, one order", one_order, BIASED, BIASED.first_place_rate),
+    ("ties", ties, Faults(tie=0.2), 0.2),
+    ("left open", left_open, Faults(tie=0.2, error=0.2), 0.2),
     ("errors", error, Faults(error=0.15), 0.15),
     ("kappa", kappa, Faults(error=0.1, tie=0.3), kappa_of(Faults(error=0.1, tie=0.3))),
+    ("kappa of unlike ones", unequal_kappa, Faults(tie=0.5), kappa_of(Faults(tie=0.5), OTHER)),
+    ("kappa, one side ahead", kappa, Faults(own=0.6), partial_kappa(0.6)),
     ("high kappa", kappa, Faults(error=0.01), kappa_of(Faults(error=0.01))),
     # Either side is the better one as often, so half of the fifth that is for its own sake would have won anyway.
     ("own", excess, Faults(own=0.2), 0.1),

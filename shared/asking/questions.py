@@ -1,0 +1,39 @@
+"""What is asked about one pair of completions. Pure: the estimate makes the same requests as the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.asking.base import Ask
+from shared.comparisons import Comparison, Verdicts
+from shared.llm.chat import ChatRequest
+from shared.templates.template import Template
+
+IDENTICAL = Verdicts("tie", "tie")
+"""What identical completions get; nobody is asked."""
+NO_REFERENCE = Verdicts(None, None, raw_ab="no reference answer")
+
+
+@dataclass(frozen=True)
+class Questioned:
+    """A pair and what is asked about it; nothing where its verdict is known before."""
+
+    pair: Comparison
+    template: Template
+    requests: list[ChatRequest]
+    known: Verdicts | None = None
+
+
+def question(
+    ask: Ask, identity: Mapping[str, Any], pair: Comparison, uploaded: Template | None, reference: str | None
+) -> Questioned:
+    """What a critic of this identity is asked about a pair; `reference` is the reference answer that goes with it."""
+    template = uploaded or ask.own_template(reference)
+    if pair.a == pair.b:
+        return Questioned(pair, template, [], IDENTICAL)
+    if reference is None and "reference" in template.places:
+        return Questioned(pair, template, [], NO_REFERENCE)
+    values = ask.questions(pair, reference)
+    return Questioned(pair, template, [ask.request(identity, template, one) for one in values])

@@ -1,0 +1,208 @@
+"""Wrong specs: a change of the small one, the field that is named for it, and words of the problem or the fix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NAN, INFINITE = "nan", "inf"
+"""As JSON and YAML can hold them."""
+GPT: dict[str, Any] = {
+    "provider": "openai",
+    "model": "m",
+    "base_url": "http://127.0.0.1:1/v1",
+    "price": {"input": 1, "output": 2},
+}
+ASK = "models.critic.ask"
+LIMITS = "models.critic.limits"
+ENSEMBLE = {"provider": "ensemble", "members": ["one", "two"]}
+TWO = {"models__one": GPT, "models__two": {**GPT, "model": "n"}}
+RECORDED = {"provider": "recorded", "preferences": "dataset:labels"}
+
+UPLOADED = {
+    "pair": "{prompt} {answer_a} {answer_b}",
+    "single": "{prompt} {answer}",
+    "told": "{prompt} {answer} {reference}",
+    "brackets": "{prompt} {answer_a} {answer_b} Answer [[A]] or [[B]].",
+}
+"""Templates that they name."""
+
+Row = tuple[dict[str, Any], str, str]
+
+
+def critic(**fields: Any) -> dict[str, Any]:
+    return {"models__critic": {**GPT, **fields}}
+
+
+def asked(**ask: Any) -> dict[str, Any]:
+    return critic(ask=ask)
+
+
+def rubric(*weights: Any, kind: str = "rubric") -> dict[str, Any]:
+    criteria = [{"name": f"c{place}", "text": "t", "weight": weight} for place, weight in enumerate(weights)]
+    return asked(kind=kind, criteria=criteria)
+
+
+def limited(**limits: Any) -> dict[str, Any]:
+    return critic(limits=limits)
+
+
+def together(*members: Any, **more: Any) -> dict[str, Any]:
+    return {"models__critic": {"provider": "ensemble", "members": list(members)}, **TWO, **more}
+
+
+TEMPLATES: list[Row] = [
+    (asked(kind="pairwise", template="template:none"), f"{ASK}.template", "touchstone template add none"),
+    (asked(kind="pairwise", template="Which? {a}"), f"{ASK}.template", "write template:NAME"),
+    (asked(kind="pairwise", template="template:../x"), f"{ASK}.template", "no safe name"),
+    (asked(kind="pairwise", template="template:single"), f"{ASK}.template", "shows one answer"),
+    (asked(kind="score", template="template:pair"), f"{ASK}.template", "shows two answers"),
+    (asked(kind="score", template="template:told"), f"{ASK}.reference", "Name the model"),
+    (asked(kind="score", template="template:single", reference="strong"), f"{ASK}.reference", "{reference}"),
+    (asked(kind="rubric", criteria=[{"name": "a", "text": "t"}], template="template:single"), f"{ASK}.template",
+     "{criteria}"),
+    (asked(kind="pairwise", template="template:brackets", verdict="logprobs"), f"{ASK}.verdict", "verdict: label"),
+    (asked(kind="pairwise", pinned="0" * 64), f"{ASK}.pinned", "Remove it"),
+]  # fmt: skip
+
+WEIGHTS: list[Row] = [
+    (rubric(0, 0), f"{ASK}.criteria", "all weights are zero"),
+    (rubric(-0.0), f"{ASK}.criteria", "all weights are zero"),
+    (rubric(1e-320), f"{ASK}.criteria", "all weights are zero"),
+    (rubric(0, kind="checklist"), f"{ASK}.criteria", "a weight above 0"),
+    (rubric(-1, 2), f"{ASK}.criteria.0.weight", "0.0 or more"),
+    (rubric(1, NAN), f"{ASK}.criteria.1.weight", "finite"),
+    (rubric(INFINITE), f"{ASK}.criteria.0.weight", "finite"),
+    (rubric(1e308, 1e308), f"{ASK}.criteria.0.weight", "1000000.0 or less"),
+    (rubric(True), f"{ASK}.criteria.0.weight", "Write the number"),
+    (rubric("heavy"), f"{ASK}.criteria.0.weight", "Write a number"),
+    (rubric(), f"{ASK}.criteria", "at least 1"),
+    (asked(kind="rubric"), f"{ASK}.criteria", "Add criteria"),
+    (asked(kind="rubric", criteria=[{"name": "a", "text": "  "}]), f"{ASK}.criteria.0.text", "says nothing"),
+    (asked(kind="rubric", criteria=[{"name": "a", "text": "t"}] * 2), f"{ASK}.criteria", "a name of its own"),
+    (asked(kind="score", scale=[10, 1]), f"{ASK}.scale", "[lowest, highest]"),
+    (asked(kind="score", scale=[0.5, 1]), f"{ASK}.scale.0", "whole number"),
+]
+
+MONEY: list[Row] = [
+    ({**critic(price=None), "budget_usd": 5}, "models.critic.price", "Write `price: {input"),
+    ({**critic(price="unknown"), "budget_usd": 5}, "models.critic.price", "the budget cannot be kept"),
+    ({**critic(price="unknown"), "stage_budgets_usd": {"label": 5}}, "models.critic.price", "leave the budget out"),
+    ({"models__critic": {"provider": "tgi", "base_url": "http://127.0.0.1:1"}, "budget_usd": 5},
+     "models.critic.price", "no list price"),
+    ({**critic(mode="batch"), "budget_usd": 5}, "models.critic.mode", "or the budget"),
+    (critic(price=None), "models.critic.price", "`price: unknown`"),
+    (critic(model="gpt-4-0613", price=None), "models.critic.price", "'gpt-4-0613' at 127.0.0.1"),
+    (critic(model="gpt-4-0613", price=None, base_url="http://api.openai.com.example.org/v1"), "models.critic.price",
+     "no list price"),
+    (critic(model="gpt-99", base_url="https://api.openai.com/v1", price=None), "models.critic.price", "gpt-99"),
+    (critic(price={"input": -1, "output": 2}), "models.critic.price.input", "0.0 or more"),
+    (critic(price={"input": NAN, "output": 2}), "models.critic.price.input", "finite"),
+    (critic(price={"input": 1}), "models.critic.price.output", "Add output"),
+    (critic(price={"inputs": 1, "input": 1, "output": 1}), "models.critic.price.inputs", "Did you mean input"),
+    (critic(price="free"), "models.critic.price", "`price: unknown`"),
+    (critic(price=5), "models.critic.price", "US dollars per million tokens"),
+    (critic(price=[1, 2]), "models.critic.price", "Write a mapping"),
+    ({"budget_usd": -1}, "budget_usd", "0.0 or more"),
+    ({"budget_usd": NAN}, "budget_usd", "finite"),
+    ({"budget_usd": INFINITE}, "budget_usd", "finite"),
+    ({"budget_usd": "$50"}, "budget_usd", "Write a number"),
+    ({"budget_usd": True}, "budget_usd", "Write the number"),
+    ({"budget_usd": [5]}, "budget_usd", "Write a number"),
+    ({"budget": 5}, "budget", "Did you mean budget_usd"),
+    ({"stage_budgets_usd": {"sample": 5}}, "stage_budgets_usd.sample", "'teach', 'label' or 'judge'"),
+    ({"stage_budgets_usd": {"teach": -5}}, "stage_budgets_usd.teach", "0.0 or more"),
+    ({"stage_budgets_usd": {"teach": NAN}}, "stage_budgets_usd.teach", "finite"),
+]  # fmt: skip
+
+AT_MOST: list[Row] = [
+    (limited(requests_per_minute=0), f"{LIMITS}.requests_per_minute", "more than 0"),
+    (limited(requests_per_minute=-1), f"{LIMITS}.requests_per_minute", "more than 0"),
+    (limited(requests_per_minute=NAN), f"{LIMITS}.requests_per_minute", "finite"),
+    (limited(requests_per_minute=INFINITE), f"{LIMITS}.requests_per_minute", "finite"),
+    (limited(requests_per_minute="500/min"), f"{LIMITS}.requests_per_minute", "Write a number"),
+    (limited(requests_per_minute=True), f"{LIMITS}.requests_per_minute", "Write the number"),
+    (limited(tokens_per_minute=0), f"{LIMITS}.tokens_per_minute", "more than 0"),
+    (limited(tokens_per_minute=1023), f"{LIMITS}.tokens_per_minute", "lower max_tokens"),
+    (limited(concurrency=0), f"{LIMITS}.concurrency", "more than 0"),
+    (limited(concurrency=-1), f"{LIMITS}.concurrency", "more than 0"),
+    (limited(concurrency=1.5), f"{LIMITS}.concurrency", "whole number"),
+    (limited(concurrency=10**12), f"{LIMITS}.concurrency", "100000 or less"),
+    (limited(rpm=500), f"{LIMITS}.rpm", "requests_per_minute"),
+    (critic(limits=500), LIMITS, "Write names and values"),
+    (critic(limits=[500]), LIMITS, "Write names and values"),
+    (critic(max_tokens=0), "models.critic.max_tokens", "more than 0"),
+    (critic(reask={"truncated": -1}), "models.critic.reask.truncated", "0 or more"),
+    (critic(reask={"truncate": 1}), "models.critic.reask.truncate", "Did you mean truncated"),
+]
+
+ORDERS: list[Row] = [
+    *[(asked(kind=kind, order=order, **extra), ASK, "there is no order")
+      for kind, extra in (("score", {}), ("rubric", {"criteria": [{"name": "a", "text": "t"}]}),
+                          ("checklist", {"criteria": [{"name": "a", "text": "t"}]}))
+      for order in ("both", "random", "fixed")],
+    (asked(kind="score", flip="tie"), ASK, "no flip"),
+    (asked(kind="score", verdict="logprobs"), ASK, "no verdict"),
+    (asked(kind="pairwise", order="random", flip="tie"), ASK, "write `order: both`"),
+    (asked(kind="pairwise", order="sometimes"), f"{ASK}.order", "'both', 'random' or 'fixed'"),
+    (asked(kind="pairwise", order=True), f"{ASK}.order", "'both', 'random' or 'fixed'"),
+    (asked(order="both"), f"{ASK}.kind", "Use one of: pairwise"),
+    ({"models__critic": {"provider": "similarity", "towards": "strong", "ask": {"kind": "pairwise", "order": "both"}}},
+     ASK, "Remove it"),
+    ({"models__critic": {"provider": "reward_model", "model": "model:x", "ask": {"kind": "pairwise"}}}, ASK, "Remove"),
+    ({"models__critic": {"provider": "verifiable", "check": "world", "ask": {"kind": "pairwise"}}}, ASK, "Remove it"),
+    ({"models__critic": {**ENSEMBLE, "ask": {"kind": "pairwise"}}, **TWO}, ASK, "Remove it"),
+    ({"models__critic": {"provider": "anthropic", "model": "claude-2",
+                         "ask": {"kind": "pairwise", "verdict": "logprobs"}}}, f"{ASK}.verdict", "verdict: label"),
+]  # fmt: skip
+
+CRITICS: list[Row] = [
+    (together("one", "critic"), "models.critic.members.1", "is an ensemble itself"),
+    (together("one", "other", models__other={**ENSEMBLE, "members": ["critic", "one"]}), "models.critic.members.1",
+     "is an ensemble itself"),
+    (together("one", "nobody"), "models.critic.members.1", "is not under models"),
+    (together("one", "ones"), "models.critic.members.1", "Did you mean one"),
+    (together("one", "weak"), "models.critic.members.1", "cannot compare"),
+    (together("one"), "models.critic.members", "at least 2"),
+    (together("one", "one"), "models.critic", "twice"),
+    (together("one", "copy", models__copy=GPT), "models.critic.members.1", "copy is one by another name"),
+    (together("one", "labels", models__labels=RECORDED), "models.critic.members.1", "only has recorded pairs"),
+    ({"models__critic": {**ENSEMBLE, "vote": "median"}, **TWO}, "models.critic.vote", "'majority' or 'mean'"),
+    ({"models__critic": {"provider": "recorded"}}, "models.critic", "either completions or preferences"),
+    ({"models__critic": {"provider": "recorded", "completions": "dataset:x"}}, "arms.rlaif-weak.rl.critic",
+     "cannot compare"),
+    ({"models__critic": RECORDED, "models__judge": GPT, "evaluations__win-rate__judge": "judge"},
+     "arms.rlaif-weak.rl.pairs", "Write recorded"),
+    ({"models__labels": RECORDED, "evaluations__win-rate__judge": "labels"}, "evaluations.win-rate.judge",
+     "only has recorded pairs"),
+    ({"arms__rlaif-weak__rl__pairs": "recorded"}, "arms.rlaif-weak.rl.pairs", "Write on_policy"),
+    ({"arms__rlaif-weak__rl__per_prompt": 3}, "arms.rlaif-weak.rl.per_prompt", "pairs: recorded"),
+    ({"arms__rlaif-weak__rl__samples": 10**6}, "arms.rlaif-weak.rl.samples", "256 or less"),
+    ({"models__critic": {"provider": "similarity", "towards": "critic"}}, "models.critic.towards", "cannot write"),
+    ({"models__critic": {"provider": "similarity", "towards": "nobody"}}, "models.critic.towards", "is not under"),
+    (asked(kind="score", reference="nobody"), f"{ASK}.reference", "is not under models"),
+    ({"models__critic": {"provider": "verifiable", "check": "regex", "pattern": ""}}, "models.critic.pattern", "1"),
+    ({"models__critic": {"provider": "verifiable", "check": "regex", "pattern": "("}}, "models.critic", "correct it"),
+    ({"critic_check": {"labels": "critic"}}, "critic_check.labels", "provider: recorded"),
+]  # fmt: skip
+
+CELLS: list[Row] = [
+    ({"matrix": {}}, "matrix", "one cell"),
+    ({"matrix": {"critics": []}}, "matrix.critics", "at least 1"),
+    ({"matrix": {"critics": None}}, "matrix", "one cell"),
+    ({"matrix": {"critics": "critic"}}, "matrix.critics", "Write a list"),
+    ({"matrix": {"critics": ["critic", 7]}}, "matrix.critics.1", "Write a text"),
+    ({"matrix": {"critics": ["critic", "crtic"]}}, "matrix.critics", "Did you mean critic"),
+    ({"matrix": {"critics": ["critic", "critic"]}}, "matrix.critics", "twice"),
+    ({"matrix": {"judges": ["critic", "weak"]}}, "matrix.judges", "cannot compare"),
+    ({"matrix": {"policies": ["toy", "tuy"]}}, "matrix.policies", "Did you mean toy"),
+    ({"matrix": {"fractions": [0.1, NAN]}}, "matrix.fractions.1", "finite"),
+    ({"matrix": {"fractions": [0, 0.1]}}, "matrix.fractions.0", "more than 0"),
+    ({"matrix": {"fractions": [0.1, True]}}, "matrix.fractions", "Write the number"),
+    ({"matrix": {"fractions": [0.1, 0.101]}}, "matrix.fractions", "make the same cell"),
+    ({"matrix": {"seeds": [1, 2]}}, "matrix.seeds", "critics, fractions, judges, policies"),
+    ({"matrix": {"fractions": [n / 1000 for n in range(1, 900)]}}, "matrix", "899 cells"),
+    ({"seeds": list(range(200)), "matrix": {"fractions": [n / 100 for n in range(1, 31)]}}, "seeds", "10,000"),
+    ({"seeds": [0, True]}, "seeds", "Write the number"),
+]
+
+BAD: list[Row] = [*TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS]
