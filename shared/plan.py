@@ -50,6 +50,15 @@ class Plan:
 
     def ancestors(self, keys: Iterable[str]) -> list[str]:
         """The stages that `keys` need, themselves included, inputs first."""
+        needed = self._needed(keys)
+        return [key for key in self.stages if key in needed]
+
+    def ancestors_of_each(self, keys: Iterable[str]) -> list[list[str]]:
+        """The same for each of `keys` alone; what it takes grows with the answer, not with the plan."""
+        place = {key: number for number, key in enumerate(self.stages)}
+        return [sorted(self._needed([key]), key=place.__getitem__) for key in keys]
+
+    def _needed(self, keys: Iterable[str]) -> set[str]:
         needed: set[str] = set()
         todo = list(keys)
         while todo:
@@ -57,7 +66,7 @@ class Plan:
             if key not in needed:
                 needed.add(key)
                 todo.extend(self.stages[key].inputs.values())
-        return [key for key in self.stages if key in needed]
+        return needed
 
 
 def stage_key(kind: str, params: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
@@ -76,7 +85,7 @@ def plan(resolved: Resolved) -> Plan:
     for cell in drawn:
         stages_of = _stages_of_arms(build, cell)
         tables[cell.name] = report_params(
-            resolved, cell.spec, list(stages_of), cell.starts, cell.scores, cell.training, stages_of, build.stages
+            resolved, cell.spec, cell.starts, cell.scores, cell.training, stages_of, _recipes(build, cell), build.stages
         )
     if spec.critic_check is not None:
         for name in critics_of(spec):
@@ -144,6 +153,16 @@ def _stages_of_arms(build: PlanBuilder, cell: _CellPlan) -> dict[str, list[str]]
         for key in keys:
             build.stages[key].arms.append(in_cell(cell.name, arm))
     return found
+
+
+def _recipes(build: PlanBuilder, cell: _CellPlan) -> dict[str, list[list[str]]]:
+    """For every arm, the stages that make its model, a list a seed; evaluation is not among them."""
+    last = {(row["arm"], row["seed"]): cell.inputs[row["input"]] for row in cell.training}
+    made = Plan(build.stages, "").ancestors_of_each(last.values())
+    recipes: dict[str, list[list[str]]] = {}
+    for (arm, _), stages in zip(last, made, strict=True):
+        recipes.setdefault(arm, []).append(stages)
+    return recipes
 
 
 class PlanBuilder:

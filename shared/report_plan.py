@@ -5,11 +5,12 @@ The report shows names, prices and the spec itself, so all of these are part of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shared.spec import Spec
 from shared.specparse import contrasts, evaluation_names
+from shared.splits import rows_between
 
 if TYPE_CHECKING:
     from shared.plan import Stage
@@ -19,23 +20,24 @@ if TYPE_CHECKING:
 def report_params(
     resolved: Resolved,
     spec: Spec,
-    arms: Sequence[str],
     starts: Mapping[str, str],
     scores: Sequence[Mapping[str, Any]],
     training: Sequence[Mapping[str, Any]],
     stages_of: Mapping[str, Sequence[str]],
+    recipes: Mapping[str, Sequence[Sequence[str]]],
     stages: Mapping[str, Stage],
 ) -> dict[str, Any]:
-    """The params of the report over `arms` (starts included, each before its RL arm), or of one cell of a matrix.
+    """The params of the report over the arms of `stages_of` (starts included, each before its RL arm), or of one cell.
 
-    `spec` is the cell's. The spec as it was written stands beside them once.
+    `spec` is the cell's. The spec as it was written stands beside them once. `stages_of` has every stage that an arm
+    needs, `recipes` those that make its model, a list a seed.
     """
     pairs: dict[str, Any] = {name: list(pair) for name, pair in contrasts(spec).items()}
     if {"gain-weak", "gain-strong"} <= set(pairs) and not spec.contrasts:
         pairs["vanishing"] = [pairs["gain-weak"], pairs["gain-strong"]]
     return {
         "seeds": spec.seeds,
-        "arms": {arm: _arm(arm, starts) for arm in arms},
+        "arms": {arm: _arm(arm, starts) for arm in stages_of},
         "evaluations": {full: _evaluation(spec, entry, at) for full, (entry, at) in evaluation_names(spec).items()},
         "scores": [dict(row) for row in scores],
         "training": [dict(row) for row in training],
@@ -46,8 +48,24 @@ def report_params(
         "looks": spec.looks,
         "checks": {"tuning_trials": spec.tuning_trials},
         "stages": {arm: [[stages[key].kind, key] for key in keys] for arm, keys in stages_of.items()},
+        "recipes": {
+            arm: {
+                "prompts": _train_prompts([stages[key] for key in of[0]], resolved.counts.get("train", 0)),
+                "stages": [list(keys) for keys in of],
+            }
+            for arm, of in recipes.items()
+        },
         "near_duplicates": resolved.counts.get("near_duplicates", 0),
     }
+
+
+def _train_prompts(stages: Iterable[Stage], total: int) -> int:
+    """How many of the train prompts a model's stages used, for demonstrations or for pairs."""
+    used: set[int] = set()
+    for stage in stages:
+        if stage.params.get("split") == "train":
+            used.update(range(*rows_between(total, stage.params["start"], stage.params["stop"])))
+    return len(used)
 
 
 def _arm(name: str, starts: Mapping[str, str]) -> dict[str, Any]:

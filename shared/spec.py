@@ -235,6 +235,9 @@ class Spec(SpecModel):
         {}, description="settings tried for each arm, on dev; unequal ones are invalid"
     )
     critic_check: CriticCheck | None = None
+    device_hour_usd: float | None = Field(
+        None, ge=0, description="what an hour of training or sampling costs, for delta and for cost against quality"
+    )
     budget_usd: float | None = Field(None, ge=0, description="what the experiment may spend on endpoints, a hard stop")
     stage_budgets_usd: dict[PaidKind, Annotated[float, Field(ge=0)]] = Field(
         {}, description="the same for all stages of a kind: teach, label, judge"

@@ -79,8 +79,31 @@ def totals(plan: Plan) -> list[str]:
     if plan.get("budget_usd") is not None:
         passes = "the high end of the estimate passes it" if plan["over_budget"] else "the estimate stays within it"
         lines.append(f"budget ${money(plan['budget_usd'])}: {passes}")
+    if power := plan.get("power"):
+        lines.extend(sees(power))
     if plan["provisional"]:
         lines.append("provisional: something in the spec is only declared, so it cannot be submitted as it is")
+    return lines
+
+
+def sees(power: Mapping[str, Any]) -> list[str]:
+    """What the primary contrast will be able to see, and a warning where that is more than delta."""
+    size = f"{power['prompts']:,} prompts × {power['seeds']} seed{'' if power['seeds'] == 1 else 's'}"
+    wide, seen = (
+        f"{power[name]:.1f} ({power[f'{name}_range'][0]:.1f} to {power[f'{name}_range'][1]:.1f})"
+        for name in ("half_width", "smallest_gain")
+    )
+    lines = [
+        f"{power['contrast']} under {power['evaluation']}, {size}: an interval of ±{wide} points; the smallest gain "
+        f"seen in {power['share']:.0%} of such experiments is {seen}, from {power['source']}"
+    ]
+    if power["delta_in_reach"] is False:
+        needed = power["prompts_needed"]
+        cure = f"about {needed:,} prompts" if needed else "more seeds: prompts alone cannot"
+        lines.append(
+            f"warning: delta, {power['delta']:g} points, is out of reach, so the verdict will likely be inconclusive "
+            f"unless the arms differ by much more; an interval of ±0.7 delta takes {cure}"
+        )
     return lines
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from typing import Any
 
+from services.analyst.bootstrap import Checked
 from services.analyst.contrasts import ContrastResult
 from services.analyst.critics.as_json import card_dict
 from services.analyst.model import ArmReport, ContrastReport, Cost, MatrixReport, Report
@@ -31,6 +33,10 @@ def as_dict(report: Report) -> dict[str, Any]:
         "verdict": _verdict(report.verdict),
         "arms": {arm.name: _arm(arm) for arm in report.arms},
         "contrasts": {one.contrast.name: _contrast(one, report) for one in report.contrasts},
+        "frontier": None if report.frontier is None else asdict(report.frontier),
+        "matches": {
+            name: {quantity: list(both) for quantity, both in sides.items()} for name, sides in report.matches.items()
+        },
         "evaluations": {name: evaluation.model_dump() for name, evaluation in report.evaluations.items()},
         "cost": _cost(report.total),
         "scores": {"there": report.scores_there, "total": report.scores_total},
@@ -54,13 +60,17 @@ def matrix_dict(report: MatrixReport) -> dict[str, Any]:
         "seeds": list(report.first.seeds),
         "verdict": _verdict(report.verdict) | {"cells": {level: list(of) for level, of in report.levels.items()}},
         "cells": {
-            name: {field: cell[field] for field in ("verdict", "arms", "contrasts", "evaluations", "scores")}
+            name: {
+                field: cell[field]
+                for field in ("verdict", "arms", "contrasts", "frontier", "matches", "evaluations", "scores")
+            }
             for name, cell in cells.items()
         },
         **{
             field: {in_cell(name, one): value for name, cell in cells.items() for one, value in cell[field].items()}
-            for field in ("arms", "contrasts")
+            for field in ("arms", "contrasts", "matches")
         },
+        "disagreement": None if report.disagreement is None else asdict(report.disagreement),
         "cost": _cost(report.total),
         "scores": {"there": report.scores_there, "total": report.scores_total},
         "critics": {card.name: card_dict(card) for card in report.critics},
@@ -129,12 +139,26 @@ def _cost(cost: Cost) -> dict[str, Any]:
 
 
 def _contrast(report: ContrastReport, whole: Report) -> dict[str, Any]:
-    verdict = whole.verdict
+    primary = (whole.verdict.contrast, whole.verdict.evaluation)
     return {
         evaluation: _result(result)
-        | {"exploratory": (report.contrast.name, evaluation) != (verdict.contrast, verdict.evaluation)}
+        | {"exploratory": (report.contrast.name, evaluation) != primary}
+        | (_primary(whole) if (report.contrast.name, evaluation) == primary else {})
         for evaluation, result in report.results.items()
     }
+
+
+def _primary(report: Report) -> dict[str, Any]:
+    """What is said of the primary alone: its checks."""
+    orders = {order.replace(" ", "_"): _result(found) for order, found in report.orders.items()}
+    return {"bootstrap": _bootstrap(report.bootstrap), "orders": orders or None}
+
+
+def _bootstrap(checked: Checked | None) -> dict[str, Any] | None:
+    if checked is None:
+        return None
+    ends = {name: list(getattr(checked, name)) for name in ("percentile", "bca", "t")}
+    return {"over": "prompts", "resamples": checked.resamples, "alpha": checked.alpha, **ends, "apart": checked.apart}
 
 
 def _result(result: ContrastResult) -> dict[str, Any]:

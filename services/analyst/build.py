@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from services.analyst import bootstrap
 from services.analyst import verdict as verdicts
 from services.analyst.answer_notes import answer_notes
-from services.analyst.contrasts import Contrast, ContrastResult, compare, parse_contrasts
+from services.analyst.contrasts import Contrast, ContrastResult, compare, parse_contrasts, weigh
+from services.analyst.frontier import Frontier, frontier, prices
 from services.analyst.intervals import Method, crossed
+from services.analyst.match import used
 from services.analyst.model import ArmEstimate, ArmReport, ContrastReport, Cost, Report, ReportInputs, StageFacts
 from services.analyst.notes import notes_for
+from services.analyst.orders import under_each_order
 from services.analyst.params import ReportParams
-from services.analyst.scores import ArmScores, assemble
+from services.analyst.scores import ArmScores, align, assemble
 
 Scores = Mapping[tuple[str, str], ArmScores]
 """By arm and evaluation, where all seeds are there."""
@@ -39,11 +43,12 @@ def build_report(
     there = sum(row.seed in inputs.scores.get((row.arm, row.evaluation), {}) for row in params.scores)
     costs = {arm: cost_of((key for _, key in stages), inputs.stages) for arm, stages in params.stages.items()}
     found = _verdict(params, contrasts, scores, costs, alpha, there, partial, elsewhere)
+    arms = _arms(params, scores, costs, inputs.stages, method)
     return Report(
         name=params.name,
         partial=partial,
         verdict=found,
-        arms=_arms(params, scores, costs, method),
+        arms=arms,
         contrasts=contrasts,
         evaluations=params.evaluations,
         notes=(*notes_for(params, contrasts, scores, partial), *answer_notes(inputs.stages.values())),
@@ -59,6 +64,9 @@ def build_report(
         alpha=alpha,
         scores_there=there,
         scores_total=len(params.scores),
+        bootstrap=_bootstrap(found, contrasts, scores, alpha),
+        frontier=_frontier(params, arms, contrasts, inputs.stages),
+        orders=_orders(found, contrasts, inputs, alpha, method),
     )
 
 
@@ -72,6 +80,46 @@ def complete_scores(inputs: ReportInputs) -> dict[tuple[str, str], ArmScores]:
         for (arm, evaluation), seeds in wanted.items()
         if set(inputs.scores.get((arm, evaluation), {})) == seeds
     }
+
+
+def _bootstrap(
+    verdict: verdicts.Verdict, contrasts: tuple[ContrastReport, ...], scores: Scores, alpha: float
+) -> bootstrap.Checked | None:
+    """The primary contrast's deciding interval checked; None where it is not there."""
+    primary = next(one for one in contrasts if one.contrast.name == verdict.contrast)
+    if verdict.evaluation not in primary.results:
+        return None
+    contrast = primary.contrast
+    aligned = align([scores[arm, verdict.evaluation] for arm in contrast.arms])
+    return bootstrap.check(weigh(aligned.values, contrast.weights), alpha)
+
+
+def _orders(
+    verdict: verdicts.Verdict,
+    contrasts: tuple[ContrastReport, ...],
+    inputs: ReportInputs,
+    alpha: float,
+    method: Method,
+) -> dict[str, ContrastResult]:
+    """The primary contrast in each order, once all of it is there."""
+    primary = next(one for one in contrasts if one.contrast.name == verdict.contrast)
+    if verdict.evaluation not in primary.results:
+        return {}
+    return under_each_order(primary.contrast, verdict.evaluation, inputs.orders, alpha, method)
+
+
+def _frontier(
+    params: ReportParams,
+    arms: Iterable[ArmReport],
+    contrasts: Iterable[ContrastReport],
+    stages: Mapping[str, StageFacts],
+) -> Frontier | None:
+    """Cost against quality under the primary evaluation."""
+    evaluation = params.primary.evaluation
+    found = {arm.name: arm.evaluations[evaluation] for arm in arms if evaluation in arm.evaluations}
+    scores = {arm: (one.estimate, one.interval) for arm, one in found.items()}
+    results = [one.results[evaluation] for one in contrasts if evaluation in one.results]
+    return frontier(params, prices(params, stages), scores, results)
 
 
 def cost_of(keys: Iterable[str], stages: Mapping[str, StageFacts]) -> Cost:
@@ -90,8 +138,9 @@ def delta_of(params: ReportParams, costs: Mapping[str, Cost], pair: tuple[str, s
     """Delta in points: as given, or the arms' difference in cost over the price of a point."""
     if params.delta.usd_per_point is None:
         return 2.0 if params.delta.points is None else params.delta.points
-    a, b = (costs.get(arm, Cost()) for arm in pair)
-    return (a.usd - b.usd) / params.delta.usd_per_point
+    hour = params.device_hour_usd or 0.0
+    a, b = (cost.usd + cost.device_hours * hour for cost in (costs.get(arm, Cost()) for arm in pair))
+    return (a - b) / params.delta.usd_per_point
 
 
 def _contrast(contrast: Contrast, params: ReportParams, scores: Scores, alpha: float, method: Method) -> ContrastReport:
@@ -110,7 +159,13 @@ def _contrast(contrast: Contrast, params: ReportParams, scores: Scores, alpha: f
     return ContrastReport(contrast, results, tuple(pending), tuple(absent))
 
 
-def _arms(params: ReportParams, scores: Scores, costs: Mapping[str, Cost], method: Method) -> tuple[ArmReport, ...]:
+def _arms(
+    params: ReportParams,
+    scores: Scores,
+    costs: Mapping[str, Cost],
+    stages: Mapping[str, StageFacts],
+    method: Method,
+) -> tuple[ArmReport, ...]:
     return tuple(
         ArmReport(
             name,
@@ -122,6 +177,7 @@ def _arms(params: ReportParams, scores: Scores, costs: Mapping[str, Cost], metho
                 and (found := arm_estimate(scores[name, evaluation], method)) is not None
             },
             costs.get(name, Cost()),
+            used(params.recipes[name], stages) if name in params.recipes else None,
         )
         for name, arm in params.arms.items()
     )

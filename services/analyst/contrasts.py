@@ -25,6 +25,10 @@ class Contrast:
         return tuple(arm for _, arm in self.terms)
 
     @property
+    def weights(self) -> Floats:
+        return np.array([weight for weight, _ in self.terms], dtype=np.float64)
+
+    @property
     def pair(self) -> tuple[str, str] | None:
         """(A, B) when it is A - B."""
         return (self.terms[0][1], self.terms[1][1]) if [weight for weight, _ in self.terms] == [1, -1] else None
@@ -109,8 +113,7 @@ def compare(
     aligned = align(chosen)
     if len(aligned.prompt_ids) < 2:
         return None
-    weights = np.array([weight for weight, _ in contrast.terms], dtype=np.float64)
-    error = estimate(aligned.values, weights, method)
+    error = estimate(aligned.values, contrast.weights, method)
     return ContrastResult(
         contrast=contrast,
         evaluation=chosen[0].evaluation,
@@ -124,7 +127,7 @@ def compare(
         dropped=aligned.dropped,
         total=aligned.total,
         error=error,
-        log_odds=log_odds(aligned, weights, method) if bounded else None,
+        log_odds=log_odds(aligned, contrast.weights, method) if bounded else None,
     )
 
 

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-Floats = NDArray[np.float64]
+from shared.power import RECIPE_SEEDS
 
-RECIPE_SEEDS = 3
-"""From so many seeds on, the variance between seeds is estimated and the interval speaks of the recipe."""
+Floats = NDArray[np.float64]
 
 
 class Interval(Protocol):

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from services.analyst import wording
-from services.analyst.build import build_report, cost_of, stages_with_arms
-from services.analyst.contrasts import ContrastResult
-from services.analyst.intervals import Method, crossed
+from services.analyst.build import build_report, complete_scores, cost_of, stages_with_arms
+from services.analyst.contrasts import ContrastResult, weigh
+from services.analyst.disagreement import Disagreement, disagreement
+from services.analyst.intervals import Floats, Method, crossed
 from services.analyst.model import MatrixReport, Note, Report, ReportInputs
+from services.analyst.scores import Aligned, align
 from services.analyst.verdict import Level, Verdict
 from shared.matrix import but_for_judge, in_cell
 
@@ -36,7 +38,23 @@ def build_matrix(cells: Mapping[str, ReportInputs], partial: bool = False, metho
         total=cost_of((key for keys in needed.values() for key in keys), first.stages),
         stages=stages_with_arms(needed, first.stages),
         spec=first.params.spec,
+        disagreement=None if partial else modelled(cells, reports, method),
     )
+
+
+def modelled(
+    cells: Mapping[str, ReportInputs], reports: Mapping[str, Report], method: Method = crossed
+) -> Disagreement | None:
+    """The primary contrast over the matrix's axes; None where it is not in points, or missing from a cell."""
+    found: dict[str, tuple[Aligned, Floats]] = {}
+    for cell, report in reports.items():
+        result = report.primary_result
+        if result is None or not report.evaluations[result.evaluation].in_points:
+            return None
+        scores = complete_scores(cells[cell])
+        aligned = align([scores[arm, result.evaluation] for arm in result.contrast.arms])
+        found[cell] = (aligned, weigh(aligned.values, result.contrast.weights))
+    return disagreement(found, method)
 
 
 def other_judges(cell: str, reports: Mapping[str, Report]) -> list[ContrastResult]:

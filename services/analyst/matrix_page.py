@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from services.analyst.disagreement_page import disagreement_view, heat_map
 from services.analyst.model import MatrixReport, Report
 from services.analyst.page import LEVELS, SCOPES, Numbers, context, cost_cells, numbers, relation, render, whole
 from services.analyst.spectext import spec_yaml
@@ -39,6 +40,8 @@ def matrix_to_html(report: MatrixReport) -> bytes:
         level=LEVELS[report.verdict.level] if len(report.levels) == 1 or report.partial else "Cells differ",
         facts=_facts(report),
         rows=rows,
+        heat=heat_map(report),
+        disagreement=disagreement_view(report.disagreement),
         since=decisions(report.first.looks, report.first.cells),
         costs=[(name, relation(arm), *cost_cells(arm.cost)) for name, arm in report.arms.items()],
     ).encode()

@@ -6,8 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from services.analyst.bootstrap import Checked
 from services.analyst.contrasts import Contrast, ContrastResult
 from services.analyst.critics.card import CriticCard
+from services.analyst.disagreement import Disagreement
+from services.analyst.frontier import Frontier
+from services.analyst.match import Sides, Used, sides
+from services.analyst.orders import ByOrder
 from services.analyst.params import ArmParams, EvaluationParams, ReportParams
 from services.analyst.scores import SeedScores
 from services.analyst.verdict import Level, Verdict
@@ -18,8 +23,9 @@ from shared.matrix import in_cell
 class StageFacts:
     """A committed stage, from its manifest. Times are ISO 8601 in UTC, cost in US dollars and device seconds.
 
-    `outcomes` and `reasked` count the answers it counts with, and those that were asked again (shared.llm.outcomes);
-    `without_usage` those whose cost is not known and counts as the most that it can have been.
+    `metrics` are those that the stage left beside its files. Of them `outcomes` and `reasked` count the answers it
+    counts with, and those that were asked again (shared.llm.outcomes); `without_usage` those whose cost is not known
+    and counts as the most that it can have been.
     """
 
     key: str
@@ -29,6 +35,7 @@ class StageFacts:
     finished: str
     usd: float = 0.0
     device_seconds: float = 0.0
+    metrics: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     outcomes: Mapping[str, int] = field(default_factory=dict)
     reasked: Mapping[str, int] = field(default_factory=dict)
@@ -73,7 +80,8 @@ class Example:
 class ReportInputs:
     """Everything that was read: scores by (arm, evaluation) and seed, and whatever else is there already.
 
-    `examples` are of the evaluation `examples_of`, first seed.
+    `examples` are of the evaluation `examples_of`, first seed; `orders` has the primary evaluation's scores in each
+    order alone, by arm and seed.
     """
 
     params: ReportParams
@@ -82,6 +90,7 @@ class ReportInputs:
     curves: tuple[Curve, ...] = ()
     examples: tuple[Example, ...] = ()
     examples_of: str | None = None
+    orders: Mapping[str, Mapping[int, ByOrder]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,10 +117,13 @@ class Cost:
 
 @dataclass(frozen=True)
 class ArmReport:
+    """An arm's results and its price; `used` is what makes its model, None where that is not there yet."""
+
     name: str
     params: ArmParams
     evaluations: Mapping[str, ArmEstimate]
     cost: Cost
+    used: Used | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +147,11 @@ class Note:
 
 @dataclass(frozen=True)
 class Report:
-    """The whole report. `alpha` is the share of misses allowed to the deciding interval."""
+    """The whole report. `alpha` is the share of misses allowed to the deciding interval.
+
+    `bootstrap` checks that interval's part over prompts; None where the primary contrast is not there. `orders` has
+    the primary contrast as judged in each order alone; empty where not both were asked.
+    """
 
     name: str
     partial: bool
@@ -157,6 +173,20 @@ class Report:
     scores_there: int
     scores_total: int
     critics: tuple[CriticCard, ...] = ()
+    bootstrap: Checked | None = None
+    frontier: Frontier | None = None
+    orders: Mapping[str, ContrastResult] = field(default_factory=dict)
+
+    @property
+    def matches(self) -> dict[str, Sides]:
+        """What both arms of every contrast of two arms were made with, where that is known."""
+        made = {arm.name: arm.used for arm in self.arms}
+        found = {}
+        for one in self.contrasts:
+            a, b = (made.get(arm) for arm in one.contrast.pair or ("", ""))
+            if a is not None and b is not None:
+                found[one.contrast.name] = sides(a, b)
+        return found
 
     @property
     def primary_result(self) -> ContrastResult | None:
@@ -168,6 +198,8 @@ class Report:
 @dataclass(frozen=True)
 class MatrixReport:
     """The reports of a matrix's cells by their names, and what is said of all of them; `levels` has each one's cells.
+
+    `disagreement` models the primary contrast over the axes; None while cells are missing or where it is not in points.
 
     Arms and contrasts are called `<name> [<cell>]` wherever those of several cells stand together.
     """
@@ -182,6 +214,7 @@ class MatrixReport:
     stages: tuple[tuple[StageFacts, tuple[str, ...]], ...]
     spec: Mapping[str, Any]
     critics: tuple[CriticCard, ...] = ()
+    disagreement: Disagreement | None = None
 
     @property
     def first(self) -> Report:

@@ -112,7 +112,7 @@ def _limits(params: ReportParams, contrasts: tuple[ContrastReport, ...]) -> Iter
             f"{decisions(params.looks, params.cells)}: the interval that decides misses in "
             f"{5 / params.decisions:.2g}% of experiments, the 95% interval is drawn inside it.",
         )
-    if params.delta.usd_per_point is not None:
+    if params.delta.usd_per_point is not None and params.device_hour_usd is None:
         yield Note("limit", "Delta comes from money paid to endpoints; device hours are counted but have no price.")
     if any(report.contrast.name != params.primary.contrast for report in contrasts):
         yield Note(

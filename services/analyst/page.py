@@ -15,6 +15,8 @@ from markupsafe import Markup, escape
 from services.analyst import curves, forest
 from services.analyst.contrasts import ContrastResult
 from services.analyst.critics.view import views
+from services.analyst.frontier_page import frontier_view
+from services.analyst.match_page import MATCH_TITLES, match_rows
 from services.analyst.model import (
     ArmEstimate,
     ArmReport,
@@ -27,7 +29,7 @@ from services.analyst.model import (
 )
 from services.analyst.params import EvaluationParams
 from services.analyst.spectext import line_of, spec_yaml
-from services.analyst.wording import decisions, number
+from services.analyst.wording import bootstrapped, decisions, in_each_order, number
 
 LEVELS = {
     "rl_adds_value": "RL adds value",
@@ -123,8 +125,15 @@ def context(report: Report, at: str = "", top: int = 1) -> dict[str, Any]:
         "curves": [(title, Markup(svg)) for title, svg in curves.figures(report.curves, 348, 236, at)],
         "legend": curves.styles(report.curves),
         "examples": [(example, example_cards(example.completions)) for example in report.examples],
+        "frontier": frontier_view(report.frontier, at),
+        "matches": match_rows(report),
+        "match_titles": MATCH_TITLES,
         "decisions": report.looks * report.cells,
         "since": decisions(report.looks, report.cells),
+        "checks": [
+            *([bootstrapped(report.bootstrap)] if report.bootstrap is not None else []),
+            *([in_each_order(report.orders)] if report.orders else []),
+        ],
     }
 
 

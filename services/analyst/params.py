@@ -74,6 +74,13 @@ class CheckParams(Params):
     tuning_trials: dict[str, int] = {}
 
 
+class RecipeParams(Params):
+    """What makes an arm's model: how many train prompts it uses, and the keys of its stages, a list a seed."""
+
+    prompts: int
+    stages: list[list[str]]
+
+
 class ReportParams(Params):
     """All that the report must know of the experiment besides its artifacts.
 
@@ -95,6 +102,7 @@ class ReportParams(Params):
     looks: int = 1
     checks: CheckParams = CheckParams()
     stages: dict[str, list[tuple[str, str]]] = {}
+    recipes: dict[str, RecipeParams] = {}
     near_duplicates: int = 0
     null_completions: list[str] = []
     cell: str = ""
@@ -104,6 +112,18 @@ class ReportParams(Params):
     def decisions(self) -> int:
         """How many decisions share the 5% of misses: every look at every cell."""
         return self.looks * self.cells
+
+    @property
+    def device_hour_usd(self) -> float | None:
+        """The spec's price of an hour on a device; None where it gives none."""
+        price = self.spec.get("device_hour_usd")
+        return None if price is None else float(price)
+
+    @property
+    def bases(self) -> int:
+        """How many base models the spec trains."""
+        axis = (self.spec.get("matrix") or {}).get("policies")
+        return max(1, len(axis or self.spec.get("policies", ())))
 
     @property
     def name(self) -> str:

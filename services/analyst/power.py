@@ -5,13 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
+from services.analyst.intervals import Crossed
+from shared.power import MOST_PROMPTS, RECIPE_SEEDS, SHARE, Components
 
-from services.analyst.intervals import RECIPE_SEEDS, Crossed, half_width, satterthwaite
-
-SHARE = 0.7
-"""A half-width of 0.7 delta leaves room to decide, for true differences that are not close to delta."""
-MOST_PROMPTS = 1_000_000
 MOST_SEEDS = 200
 RUN_IN_JUDGEMENTS = 1_000
 """One more seed trains every arm again: taken to cost as much as so many more prompts."""
@@ -33,31 +29,13 @@ class Needed:
     seeds_known: bool
 
 
-@dataclass(frozen=True)
-class Components:
-    """Variances of one judgement's difference: between prompts, between seeds, and what is left."""
-
-    prompt: float
-    seed: float
-    residual: float
-    recipe: bool
-
-    @classmethod
-    def of(cls, error: Crossed) -> Components:
-        """Moment estimates, none below zero."""
-        n, seeds = error.prompts, error.seeds
-        if seeds < RECIPE_SEEDS:
-            return cls(float(error.by_prompt) * n, 0.0, 0.0, recipe=False)
-        vp, vs, r = float(error.by_prompt), float(error.by_seed), float(error.residual)
-        return cls(max(vp - r, 0.0) * n, max(vs - r, 0.0) * seeds, r * seeds * n, recipe=True)
-
-    def half_width(self, prompts: int, seeds: int, alpha: float) -> float:
-        """The half-width to be expected with so many prompts and seeds."""
-        if not self.recipe:
-            return float(half_width(np.array(self.prompt / prompts), np.array(prompts - 1.0), alpha))
-        rest = self.residual / (seeds * prompts)
-        vp, vs, r = (np.array(v) for v in (self.prompt / prompts + rest, self.seed / seeds + rest, rest))
-        return float(half_width(np.maximum(vp + vs - r, vp), satterthwaite(vp, vs, r, prompts, seeds), alpha))
+def components(error: Crossed) -> Components:
+    """Moment estimates of the variances behind a measured error, none below zero."""
+    n, seeds = error.prompts, error.seeds
+    vp, vs, r = float(error.by_prompt), float(error.by_seed), float(error.residual)
+    if seeds < RECIPE_SEEDS:
+        return Components(vp * n, 0.0, 0.0, recipe=False)
+    return Components(max(vp - r, 0.0) * n, max(vs - r, 0.0) * seeds, r * seeds * n, recipe=True)
 
 
 def needed(error: Crossed, delta: float, alpha: float = 0.05) -> Needed | None:
@@ -65,8 +43,8 @@ def needed(error: Crossed, delta: float, alpha: float = 0.05) -> Needed | None:
     target = SHARE * abs(delta)
     if target == 0 or float(error.half_width(alpha)) <= target:
         return None
-    parts = Components.of(error)
-    prompts = _fewest_prompts(parts, error.seeds, target, alpha, error.prompts, MOST_PROMPTS)
+    parts = components(error)
+    prompts = parts.fewest_prompts(error.seeds, target, alpha, error.prompts, MOST_PROMPTS)
     if not parts.recipe:
         return Needed(target, prompts, None, None, seeds_known=False)
     seeds = next(
@@ -76,22 +54,12 @@ def needed(error: Crossed, delta: float, alpha: float = 0.05) -> Needed | None:
     return Needed(target, prompts, seeds, both, seeds_known=True)
 
 
-def _fewest_prompts(parts: Components, seeds: int, target: float, alpha: float, low: int, high: int) -> int | None:
-    """The smallest n in (low, high] that reaches `target`; the half-width falls as n grows."""
-    if parts.half_width(high, seeds, alpha) > target:
-        return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if parts.half_width(middle, seeds, alpha) <= target else (middle, high)
-    return high
-
-
 def _mixture(parts: Components, error: Crossed, target: float, alpha: float) -> tuple[int, int] | None:
     """(prompts, seeds) that cost least, among numbers of seeds a fifth apart."""
     ladder = sorted({round(error.seeds * 1.2**step) for step in range(40)} | {error.seeds})
     choices = []
     for seeds in (s for _, s in pairwise(ladder) if s <= MOST_SEEDS):
-        n = _fewest_prompts(parts, seeds, target, alpha, error.prompts, MOST_PROMPTS)
+        n = parts.fewest_prompts(seeds, target, alpha, error.prompts, MOST_PROMPTS)
         if n is not None:
             choices.append((n, seeds))
     return min(choices, key=lambda size: (size[0] + RUN_IN_JUDGEMENTS) * size[1], default=None)

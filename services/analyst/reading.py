@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from services.analyst.model import Curve, Example, Judged, ReportInputs, StageFacts
+from services.analyst.orders import ByOrder, by_order
 from services.analyst.params import ReportParams
 from services.analyst.scores import SeedScores
 from shared.artifacts import Artifact, Manifest
@@ -27,11 +28,14 @@ def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> Repo
     scores: dict[tuple[str, str], dict[int, SeedScores]] = {}
     examples_of = _shown(params, artifacts)
     shown: dict[str, pa.Table] = {}
+    orders: dict[str, dict[int, ByOrder]] = {}
     for row in params.scores:
         if row.input not in artifacts:
             continue
         table = artifacts[row.input].table(JUDGEMENTS)
         scores.setdefault((row.arm, row.evaluation), {})[row.seed] = seed_scores(table)
+        if row.evaluation == params.primary.evaluation:
+            orders.setdefault(row.arm, {})[row.seed] = by_order(table)
         if row.evaluation == examples_of and row.seed == params.seeds[0] and row.arm in params.arms:
             shown[row.arm] = table
     committed = [artifact.manifest for name, artifact in artifacts.items() if name.startswith("stage/")]
@@ -47,6 +51,7 @@ def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> Repo
             shown, {str(row["prompt_id"]): str(row["prompt"]) for row in prompts}, list(params.arms)
         ),
         examples_of=examples_of,
+        orders=orders,
     )
 
 
@@ -69,6 +74,7 @@ def stage_facts(manifest: Manifest) -> StageFacts:
         finished=manifest.finished,
         usd=manifest.cost.usd,
         device_seconds=manifest.cost.device_seconds,
+        metrics=manifest.metrics,
         versions=manifest.versions,
         outcomes=manifest.metrics.get("outcomes", {}),
         reasked=manifest.metrics.get("reasked", {}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import structlog
@@ -13,10 +14,13 @@ from services.analyst.as_json import to_json
 from services.analyst.build import build_report
 from services.analyst.critics.joining import with_critics
 from services.analyst.critics.reading import read_labellers
+from services.analyst.intervals import Crossed
 from services.analyst.matrix import build_matrix
 from services.analyst.matrix_page import matrix_to_html
+from services.analyst.model import MatrixReport, Report
 from services.analyst.page import to_html
 from services.analyst.params import cells_of
+from services.analyst.power import components
 from services.analyst.reading import read_inputs
 from shared.artifacts import Artifact, CommitRef, StageResult
 from shared.context import StageContext, cache_folder
@@ -38,9 +42,9 @@ def report(ctx: StageContext) -> StageResult:
         PermanentError: an input is missing or not well formed; the same inputs would fail again.
     """
     artifacts = by_name(ctx.unit.inputs, ctx.input)
-    files = make(ctx.unit.params, artifacts, partial=False)
+    made = made_of(ctx.unit.params, artifacts, partial=False)
     scores = sum(name.startswith("judge/") for name in ctx.unit.inputs)
-    return StageResult(files=dict(files), metrics={"scores": scores})
+    return StageResult(files=dict(files_of(made)), metrics={"scores": scores, "primary": variances(made)})
 
 
 def by_name(refs: Mapping[str, CommitRef], load: Callable[[str], Artifact]) -> dict[str, Artifact]:
@@ -53,7 +57,25 @@ def by_name(refs: Mapping[str, CommitRef], load: Callable[[str], Artifact]) -> d
 
 
 def make(params: Mapping[str, Any], artifacts: Mapping[str, Artifact], partial: bool) -> dict[str, bytes]:
-    """Both files from a report stage's params and the artifacts that are there.
+    """Both files from a report stage's params and the artifacts that are there. Raises as `made_of` does."""
+    return files_of(made_of(params, artifacts, partial))
+
+
+def files_of(report: Report | MatrixReport) -> dict[str, bytes]:
+    html = to_html(report) if isinstance(report, Report) else matrix_to_html(report)
+    return {JSON: to_json(report), HTML: html}
+
+
+def variances(report: Report | MatrixReport) -> dict[str, Any] | None:
+    """The primary contrast's, which tell what a like experiment will see; None of a matrix and where there are none."""
+    primary = report.primary_result if isinstance(report, Report) else None
+    if primary is None or not isinstance(primary.error, Crossed):
+        return None
+    return {**asdict(components(primary.error)), "prompts": primary.prompts, "seeds": primary.seeds}
+
+
+def made_of(params: Mapping[str, Any], artifacts: Mapping[str, Artifact], partial: bool) -> Report | MatrixReport:
+    """The report from a report stage's params and the artifacts that are there.
 
     Raises:
         PermanentError: what was read is not well formed.
@@ -62,12 +84,10 @@ def make(params: Mapping[str, Any], artifacts: Mapping[str, Artifact], partial: 
         cells = {name: read_inputs(cell, artifacts) for name, cell in cells_of(params).items()}
         labellers, facts = read_labellers(params.get("critics", {}), artifacts), next(iter(cells.values())).stages
         if "cells" in params:
-            matrix = with_critics(build_matrix(cells, partial), labellers, facts)
-            return {JSON: to_json(matrix), HTML: matrix_to_html(matrix)}
-        made = with_critics(build_report(cells[""], partial), labellers, facts)
+            return with_critics(build_matrix(cells, partial), labellers, facts)
+        return with_critics(build_report(cells[""], partial), labellers, facts)
     except (ValueError, ValidationError) as error:
         raise PermanentError(f"report: {error}") from error
-    return {JSON: to_json(made), HTML: to_html(made)}
 
 
 def partial_report(

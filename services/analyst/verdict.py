@@ -8,8 +8,9 @@ from typing import Literal
 
 from services.analyst import wording
 from services.analyst.contrasts import ContrastResult
-from services.analyst.intervals import RECIPE_SEEDS, Crossed
+from services.analyst.intervals import Crossed
 from services.analyst.power import Needed, needed
+from shared.power import RECIPE_SEEDS
 
 Level = Literal["invalid", "rl_adds_value", "sft_suffices", "inconclusive", "pending"]
 Scope = Literal["recipe", "checkpoints"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from services.analyst.bootstrap import Checked
 from services.analyst.contrasts import ContrastResult
 from services.analyst.power import Needed
 
@@ -91,6 +92,31 @@ def measured(result: ContrastResult) -> str:
         f"{a} scores {points(result.estimate)} {where} {b} on {result.evaluation} "
         f"({level} {number(low)} to {number(high)})"
     )
+
+
+FAR_APART = 0.2
+"""From such a share of the half-width on, the bootstrap and the t interval are said to differ."""
+
+
+def bootstrapped(checked: Checked) -> str:
+    """The primary's interval over prompts by bootstrap beside the t interval, and whether they tell the same."""
+    share = f"{100 * (1 - checked.alpha):.4g}%"
+    both = [f"{number(low, 2)} to {number(high, 2)}" for low, high in (checked.bca, checked.t)]
+    same = checked.apart < FAR_APART
+    return (
+        f"The primary checked by a bootstrap over prompts ({checked.resamples:,} resamples, BCa, seeds as they are): "
+        f"{share} interval {both[0]}; by the t distribution, over prompts too, {both[1]}. "
+        + ("They agree." if same else "They differ: few prompts, or a few with extreme scores, make this contrast.")
+    )
+
+
+def in_each_order(orders: Mapping[str, ContrastResult]) -> str:
+    """The primary contrast as the judge saw it in each order alone."""
+    found = [
+        f"{number(one.estimate)} ({number(one.interval[0])} to {number(one.interval[1])}) {order}"
+        for order, one in orders.items()
+    ]
+    return f"The primary with the arms’ completions in one order alone, 95% intervals: {'; '.join(found)}."
 
 
 def by_interval(primary: ContrastResult, delta: float, level: str) -> str:

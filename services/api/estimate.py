@@ -10,9 +10,11 @@ from services.api.committed import commits_of
 from services.api.inputs import CommittedInputs
 from services.api.ledgered import Ledgered, look_up
 from services.api.past import read_history
+from services.api.pilots import find_pilot
 from shared.errors import PermanentError
 from shared.estimate import Known, preview
 from shared.estimate.answered import asked_of
+from shared.estimate.power import design_of, forecast
 from shared.plan import plan
 from shared.resolve import Resolved, prompt_splits
 from shared.settings import Settings
@@ -47,7 +49,9 @@ def estimate(resolved: Resolved, store: ObjectStore, settings: Settings) -> dict
         unknown=found.unknown,
         prompts={split: sum(map(len, rows)) / len(rows) for split, rows in texts.items() if rows},
     )
-    return preview(spec.name, planned, resolved.counts, done, known, spec.budget_usd)
+    shown = preview(spec.name, planned, resolved.counts, done, known, spec.budget_usd)
+    design = design_of(spec, resolved.counts)
+    return {**shown, "power": forecast(design, find_pilot(store, design))}
 
 
 def prompts_of(resolved: Resolved, store: ObjectStore) -> dict[str, list[SplitPrompt]]:

@@ -57,7 +57,7 @@ def read_history(store: ObjectStore, planned: Plan, counts: Mapping[str, int], d
     chosen = [(like, key, work) for like, keys in found.items() for key, work in list(keys.items())[:EACH]][:MOST]
     seen: dict[str, list[Took]] = {}
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        manifests = pool.map(lambda one: _manifest(store, commits[_stage_of(one[1])]), chosen)
+        manifests = pool.map(lambda one: manifest_at(store, commits[_stage_of(one[1])]), chosen)
         for (like, key, work), manifest in zip(chosen, manifests, strict=True):
             if manifest is not None:
                 seen.setdefault(like, []).append(Took.of(manifest, work, key.partition("/")[2]))
@@ -99,7 +99,8 @@ def members_of(store: ObjectStore, id: str) -> Members:
     return alike
 
 
-def _manifest(store: ObjectStore, name: str) -> Manifest | None:
+def manifest_at(store: ObjectStore, name: str) -> Manifest | None:
+    """A commit's manifest; None where it is away or not of this version."""
     try:
         return Manifest.from_json(store.get(name))
     except (NotFound, ValueError):

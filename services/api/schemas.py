@@ -169,6 +169,32 @@ class PlannedStage(Estimate):
     device_hours: float | None = Field(None, description="as like stages took; null where there were none")
 
 
+class Power(BaseModel):
+    """What the primary contrast will be able to see, in points; ranges are of what is assumed or was measured."""
+
+    contrast: str
+    evaluation: str = Field(examples=["win-rate@0.7"])
+    prompts: int
+    seeds: int
+    alpha: float = Field(description="misses allowed to the deciding interval: .05 over looks times cells")
+    half_width: float = Field(description="of the deciding interval, expected", examples=[8.5])
+    half_width_range: tuple[float, float]
+    smallest_gain: float = Field(
+        description="the smallest true difference whose interval leaves out zero in a `share` of experiments; as far "
+        "from delta a difference must lie to be told from it",
+        examples=[12.1],
+    )
+    smallest_gain_range: tuple[float, float]
+    share: float = Field(examples=[0.8])
+    delta: float | None = Field(description="null where it depends on what the arms will cost")
+    delta_in_reach: bool | None = Field(description="whether a difference of delta can be seen")
+    prompts_needed: int | None = Field(
+        description="where it cannot: prompts for a half-width of 0.7 delta with these seeds; null if none are enough"
+    )
+    source: str = Field(description="where the variances come from")
+    experiment: str | None = Field(description="the earlier experiment that they come from")
+
+
 class Plan(Estimate):
     """What an experiment would do. Dollars leave out the models whose price is not known."""
 
@@ -185,6 +211,7 @@ class Plan(Estimate):
     budget_usd: float | None = None
     over_budget: bool = Field(description="the high end of the cost passes the budget")
     assumption: str = Field(description="how tokens are estimated where nothing like a stage was run before")
+    power: Power | None = Field(description="null where the primary's scores are not points and nothing is known")
 
 
 class ReportPending(BaseModel):

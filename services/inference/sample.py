@@ -40,6 +40,7 @@ def sample(ctx: StageContext, keeper: Keeper) -> StageResult:
     metrics = {
         "prompts": len(prompts),
         "completions": len(rows),
+        "input_tokens": sum(row["input_tokens"] for row in rows),
         "output_tokens": sum(row["output_tokens"] for row in rows),
         "truncated": sum(row["finish_reason"] == "length" for row in rows),
         "empty": sum(not row["completion"].strip() for row in rows),

@@ -57,13 +57,14 @@ def curve(history: list[dict[str, Any]]) -> pa.Table:
 
 
 def summary(trainer: Any) -> dict[str, Any]:
-    """Steps, tokens (prompts' included, padding not), epochs, and the mean of the last logged losses."""
+    """Steps, tokens (prompts' included, padding not), epochs, parameters, and the mean of the last logged losses."""
     rows = [row for row in trainer.state.log_history if "loss" in row]
     last = [row["loss"] for row in rows[-LAST_ROWS:]]
     return {
         "steps": trainer.state.global_step,
         "epochs": trainer.state.epoch,
         "tokens": int(rows[-1].get("num_tokens", 0)) if rows else 0,
+        "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
         "final_loss": sum(last) / len(last) if last else None,
     }
 

@@ -35,6 +35,7 @@ def test_samples_are_written_by_rank_with_their_counts(place: Place, checkpoint:
     metrics = artifact.manifest.metrics
     assert (metrics["prompts"], metrics["completions"]) == (30, 60)
     assert metrics["output_tokens"] == sum(row["output_tokens"] for row in rows)
+    assert metrics["input_tokens"] == sum(row["input_tokens"] for row in rows) > 0
     assert metrics["truncated"] == sum(row["finish_reason"] == "length" for row in rows) > 0
     assert metrics["empty"] == sum(not row["completion"].strip() for row in rows)
     assert all(row["output_tokens"] == 12 for row in rows if row["finish_reason"] == "length")

@@ -57,6 +57,8 @@ def test_sft_then_dpo(place: Place, base: CommitRef, demonstrations: CommitRef, 
     assert start.manifest.cost.device_seconds > 0
     # Every row has two user tokens, the two markers, the answer and the end.
     assert metrics["tokens"] == 12 * 24 * 6
+    weights = AutoModelForCausalLM.from_pretrained(start.folder())
+    assert metrics["parameters"] == sum(parameter.numel() for parameter in weights.parameters())
     assert [answer(start.folder(), f"say {word}") for word in tiny.THINGS] == tiny.THINGS
     config = json.loads(start.path("trl_config.json").read_text())["config"]
     assert (config["learning_rate"], config["completion_only_loss"], config["seed"]) == (1e-2, True, 1)

@@ -231,6 +231,22 @@ def _judgements(row: dict[str, Any], prompts: int, shift: float, rng: np.random.
     return records.from_rows(rows, records.JUDGEMENTS)
 
 
+def _metrics(stage: Stage) -> dict[str, Any]:
+    """What the real stages of a kind count, for rows of ten tokens and a model of a thousand parameters."""
+    share = stage.params.get("stop", 1.0) - stage.params.get("start", 0.0)
+    match stage.kind:
+        case "sft":
+            return {"steps": 100, "epochs": 2.0, "tokens": 20_000, "parameters": 1000, "examples": 1000}
+        case "rl":
+            return {"steps": 60, "epochs": 4.0, "tokens": 80_000, "parameters": 1000, "examples": 900}
+        case "sample":
+            completions = round(1000 * share) * stage.params["n"]
+            return {"prompts": 1000, "input_tokens": 10 * completions, "output_tokens": 5 * completions}
+        case "label":
+            return {"pairs": 1275, "compared": 1275, "usable": 900}
+    return {}
+
+
 def _commit(
     store: MemoryStore,
     key: str,
@@ -253,7 +269,7 @@ def _commit(
         attempt="a1",
         files=refs,
         inputs={},
-        metrics=metrics or {},
+        metrics=metrics or _metrics(stage),
         cost=Cost(usd=usd if stage.kind in {"judge", "label"} else 0.0, device_seconds=17.25 if trained else 0.0),
         versions={"python": "3.11.9", "touchstone-rlaif": "0.1.0", **({"trl": "1.16.0"} if trained else {})},
         host=f"worker-{place % 3}",

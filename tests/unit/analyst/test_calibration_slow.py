@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.calibration import BASELINE, Judge, Setting, grid, measure, tables
+from benchmarks.calibration import BASELINE, VARIED, Judge, Setting, full_grid, grid, measure, tables, world
 
 
 @pytest.mark.slow
@@ -18,6 +18,25 @@ def test_coverage_and_false_claims(setting: Setting) -> None:
     assert out.rl_adds_value <= 7.5 and out.sft_suffices <= 7.5
     assert out.rl_adds_value + out.sft_suffices <= 7.5
     assert out.ties > 10, "a world without ties would prove less"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("correlation", [0.0, 0.25, 0.5])
+def test_coverage_over_the_full_grid(correlation: float) -> None:
+    settings = [one for one in full_grid() if (one.correlation, one.prompts) == (correlation, 200)]
+    found = [measure(setting, count=1000, judge=VARIED).covers for setting in settings]
+    assert 94 <= np.mean(found) <= 96
+    # Of three seeds that differ by five points, 91.5%: the degrees of freedom are then too many. 2.5 is three errors.
+    assert min(found) >= 91.5 - 2.5 and max(found) <= 99
+
+
+@pytest.mark.parametrize(("correlation", "baseline"), [(0.0, 50.0), (0.25, 10.0), (0.5, 88.0)])
+def test_arms_correlate_as_the_setting_says(correlation: float, baseline: float) -> None:
+    setting = Setting(4000, 1, 0.0, 0.0, baseline, correlation, 0.8)
+    judge = world(VARIED, correlation, baseline, 0.8)
+    scores, _ = tables(setting, judge, 10, np.random.default_rng(3))
+    assert np.corrcoef(scores[:, 0].ravel(), scores[:, 1].ravel())[0, 1] == pytest.approx(correlation, abs=0.03)
+    assert scores.mean() == pytest.approx(baseline, abs=1)
 
 
 @pytest.mark.parametrize("seed_sd", [0.0, 4.0])

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from touchstone_client.report import print_report
 
-from services.analyst.as_json import as_dict
+from services.analyst.as_json import as_dict, matrix_dict
 from services.analyst.build import build_report
 from services.analyst.matrix import build_matrix
 from services.analyst.matrix_page import matrix_to_html
@@ -167,3 +167,22 @@ def test_the_page_is_well_formed_and_has_a_section_a_cell(report: MatrixReport) 
 
 def test_the_same_inputs_give_the_same_bytes(made: Experiment) -> None:
     assert make(made.params, made.artifacts(), partial=False) == make(made.params, made.artifacts(), partial=False)
+
+
+def test_the_primary_is_modelled_over_the_axes(inputs: dict[str, ReportInputs], report: MatrixReport) -> None:
+    made = matrix_dict(report)["disagreement"]
+    (factor,) = made["factors"]
+    assert factor["name"] == "critic" and [one["level"] for one in factor["levels"]] == ["critic", "second"]
+    moved = matrix_dict(build_matrix(shifted(inputs, CELLS[1], 10.0)))["disagreement"]
+    before, after = (one["levels"][1]["estimate"] for one in (factor, moved["factors"][0]))
+    assert after - before == pytest.approx(5.0), "ten points in one of two cells"
+    assert moved["mean"] - made["mean"] == pytest.approx(5.0)
+    assert matrix_dict(build_matrix(inputs, partial=True))["disagreement"] is None
+
+
+def test_the_page_maps_the_levels_and_shows_what_a_factor_adds(inputs: dict[str, ReportInputs]) -> None:
+    page = matrix_to_html(build_matrix(shifted(inputs, CELLS[1], 40.0))).decode()
+    assert "Where the cells agree and where not" in page
+    assert '<th scope="col">critic = second</th>' in page and '<td class="rl_adds_value"><b>' in page
+    assert "What a factor’s level adds" in page
+    assert "What a factor’s level adds" not in matrix_to_html(build_matrix(inputs, partial=True)).decode()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from services.analyst.intervals import Crossed, crossed
-from services.analyst.power import Components, Needed
+from services.analyst.power import Needed, components
 from services.analyst.power import needed as maybe_needed
 
 
@@ -26,14 +26,14 @@ def needed(error: Crossed, delta: float) -> Needed:
 
 def test_the_components_give_back_the_half_width_that_was_measured() -> None:
     error = table(5, 200, seed_sd=3)
-    assert Components.of(error).half_width(200, 5, 0.05) == pytest.approx(float(error.half_width()))
+    assert components(error).half_width(200, 5, 0.05) == pytest.approx(float(error.half_width()))
 
 
 @pytest.mark.parametrize("seeds", [1, 3, 5])
 def test_the_named_number_of_prompts_is_the_smallest(seeds: int) -> None:
     error = table(seeds, 60)
     wanted = needed(error, delta=3.0)
-    parts = Components.of(error)
+    parts = components(error)
     assert wanted.prompts is not None
     assert parts.half_width(wanted.prompts, seeds, 0.05) <= 2.1 < parts.half_width(wanted.prompts - 1, seeds, 0.05)
 
@@ -48,7 +48,7 @@ def test_a_run_of_the_named_size_reaches_the_goal_or_nearly() -> None:
 def test_the_named_number_of_seeds_is_the_smallest() -> None:
     error = table(3, 400, seed_sd=4)
     wanted = needed(error, delta=3.0)
-    parts = Components.of(error)
+    parts = components(error)
     assert wanted.prompts is None, "no number of prompts takes away what differs between seeds"
     assert wanted.seeds is not None
     assert parts.half_width(400, wanted.seeds, 0.05) <= 2.1 < parts.half_width(400, wanted.seeds - 1, 0.05)
@@ -61,7 +61,7 @@ def test_where_neither_alone_can_a_mixture_is_named() -> None:
     assert wanted.both is not None
     n, seeds = wanted.both
     assert n > 30 and seeds > 3
-    assert Components.of(error).half_width(n, seeds, 0.05) <= 2.1
+    assert components(error).half_width(n, seeds, 0.05) <= 2.1
 
 
 def test_one_seed_knows_nothing_of_other_seeds() -> None:

@@ -14,9 +14,10 @@ from shared.artifacts import Artifact
 from shared.context import StageContext
 from shared.errors import PermanentError
 from shared.experiments import partial_report_name
+from shared.power import Components
 from shared.settings import Settings
 from shared.units import Unit
-from tests.unit.analyst.fixture import Experiment, experiment
+from tests.unit.analyst.fixture import Experiment, experiment, quickstart
 
 
 class Context:
@@ -101,3 +102,13 @@ def test_a_training_that_two_arms_share_is_drawn_once(tmp_path: Path) -> None:
     html = run(made)["report.html"].decode()
     assert "SFT: loss by training step, for sft-weak, sft-strong, start-weak, start-strong." in html
     assert "RL: loss by training step, for rlaif-weak, rlaif-strong." in html
+
+
+def test_the_stages_metrics_have_the_primarys_variances(tmp_path: Path) -> None:
+    result = report(cast(StageContext, Context(experiment(tmp_path, quickstart(seeds=[0, 1, 2])))))
+    measured = dict(result.metrics["primary"])
+    prompts, seeds = measured.pop("prompts"), measured.pop("seeds")
+    primary = json.loads(cast(bytes, result.files["report.json"]))["contrasts"]["headline"]["win-rate@0.7"]
+    low, high = primary["decision_interval"]
+    assert (prompts, seeds) == (primary["n_prompts"], 3)
+    assert Components(**measured).half_width(prompts, seeds) == pytest.approx((high - low) / 2, rel=1e-4)

@@ -311,3 +311,15 @@ def test_an_ensemble_s_history_is_its_members_own(store: MemoryStore, tmp_path: 
     row = row_of(made(store, tmp_path, **made_of), label)
     assert row["tokens_from"] == "the history of 90 requests"
     assert row["tokens"] == {"input": 180 * (100 + 300), "output": 180 * 2}
+
+
+def test_an_earlier_report_tells_what_the_primary_will_see(store: MemoryStore, tmp_path: Path) -> None:
+    before = made(store, tmp_path)["power"]
+    assert before["experiment"] is None and "Sharma" in before["source"]
+    (report,) = [stage for stage in earlier(store, prompts__eval=20) if stage.kind == "report"]
+    measured = {"prompt": 400.0, "seed": 0.0, "residual": 0.0, "recipe": False, "prompts": 20, "seeds": 1}
+    commit(store, report, primary=measured)
+    found = made(store, tmp_path)["power"]
+    assert found["experiment"] == "earlier"
+    assert found["half_width"] == pytest.approx(20 * 2.02 / 40**0.5, rel=0.02)
+    assert made(store, tmp_path, models__critic__error_rate=0.3)["power"]["experiment"] is None

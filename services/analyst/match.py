@@ -1,0 +1,125 @@
+"""What each side of a contrast was made with, so that a reader sees what was not held equal.
+
+Floating-point operations are the usual estimate (Kaplan et al. 2020, arXiv 2001.08361, section 2.1), N parameters and
+T tokens, attention's own products left out:
+
+    training  6 N T, forward and backward; DPO's reference adds its one forward pass, 2 N T / epochs
+    sampling  2 N T, forward only, T prompt and completion tokens, as if each completion read its prompt anew
+
+What an endpoint's model computes is not known and not in it. Evaluation and the base model's making are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from statistics import fmean
+from typing import Any, Protocol
+
+from services.analyst.params import RecipeParams
+
+
+class Stage(Protocol):
+    """What is asked of a committed stage (`model.StageFacts`)."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def usd(self) -> float: ...
+
+    @property
+    def device_seconds(self) -> float: ...
+
+    @property
+    def metrics(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Used:
+    """What makes one model of an arm: the mean over its seeds. None where a stage did not record it.
+
+    `demonstrations` and `pairs` are rows trained on, `labels` pairs that a critic compared, `steps` gradient steps and
+    `tokens` those that training saw (every epoch's, prompts included), over SFT and RL together; `usd` is what
+    endpoints were paid, `device_hours` those of training and of sampling for pairs.
+    """
+
+    prompts: float
+    demonstrations: float | None
+    labels: float | None
+    pairs: float | None
+    steps: float | None
+    tokens: float | None
+    training_flops: float | None
+    sampling_flops: float | None
+    usd: float
+    device_hours: float
+
+
+Sides = Mapping[str, tuple[float | None, float | None]]
+"""By quantity: A's and B's."""
+
+QUANTITIES = tuple(field.name for field in fields(Used))
+
+
+def used(recipe: RecipeParams, stages: Mapping[str, Stage]) -> Used | None:
+    """What an arm's model was made with; None while a stage of it is missing."""
+    if not recipe.stages or any(key not in stages for keys in recipe.stages for key in keys):
+        return None
+    runs = [_run(recipe.prompts, [stages[key] for key in keys]) for keys in recipe.stages]
+    return Used(**{name: _mean([getattr(run, name) for run in runs]) for name in QUANTITIES})
+
+
+def sides(a: Used, b: Used) -> Sides:
+    """Both arms' quantities side by side."""
+    return {name: (getattr(a, name), getattr(b, name)) for name in QUANTITIES}
+
+
+def _mean(values: Sequence[float | None]) -> Any:
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) else None
+
+
+def _run(prompts: int, stages: Sequence[Stage]) -> Used:
+    """One seed's."""
+    of = {kind: [stage for stage in stages if stage.kind == kind] for kind in ("sft", "rl", "sample", "label")}
+    training = [*of["sft"], *of["rl"]]
+    parameters = next((stage.metrics["parameters"] for stage in training if stage.metrics.get("parameters")), None)
+    own = [stage for stage in stages if stage.kind not in {"prompts", "pretrain"}]
+    return Used(
+        prompts=prompts,
+        demonstrations=_sum(stage.metrics.get("examples") for stage in of["sft"]),
+        labels=_sum(stage.metrics.get("compared", stage.metrics.get("pairs")) for stage in of["label"]),
+        pairs=_sum(stage.metrics.get("examples") for stage in of["rl"]),
+        steps=_sum(stage.metrics.get("steps") for stage in training),
+        tokens=_sum(stage.metrics.get("tokens") for stage in training),
+        training_flops=_sum(training_flops(stage, parameters) for stage in training),
+        sampling_flops=_sum(sampling_flops(stage, parameters) for stage in of["sample"]),
+        usd=sum(stage.usd for stage in own),
+        device_hours=sum(stage.device_seconds for stage in own) / 3600,
+    )
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    total = 0.0
+    for value in values:
+        if value is None:
+            return None
+        total += value
+    return total
+
+
+def training_flops(stage: Stage, parameters: float | None) -> float | None:
+    """6 N T, and of RL the reference's 2 N T / epochs."""
+    tokens, epochs = stage.metrics.get("tokens"), stage.metrics.get("epochs")
+    if parameters is None or tokens is None:
+        return None
+    if stage.kind != "rl":
+        return 6.0 * parameters * float(tokens)
+    return None if not epochs else parameters * float(tokens) * (6.0 + 2.0 / float(epochs))
+
+
+def sampling_flops(stage: Stage, parameters: float | None) -> float | None:
+    """2 N T."""
+    given, out = stage.metrics.get("input_tokens"), stage.metrics.get("output_tokens")
+    return None if parameters is None or given is None or out is None else 2.0 * parameters * (given + out)

@@ -1,0 +1,78 @@
+"""The table of what each contrast matches, as text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.analyst.match import QUANTITIES
+from services.analyst.model import Report
+
+MATCH_TITLES = (
+    "Prompts",
+    "Demonstrations",
+    "Labels",
+    "Training pairs",
+    "Gradient steps",
+    "Tokens seen",
+    "FLOPs, training",
+    "FLOPs, sampling",
+    "US dollars",
+    "Device hours",
+)
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+ALIKE = 0.05
+"""Two sides that differ by less than such a share of the larger count as matched."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """One quantity of both arms as text; `equal` says that they match."""
+
+    title: str
+    a: str
+    b: str
+    equal: bool
+
+
+@dataclass(frozen=True)
+class MatchRow:
+    """One contrast's."""
+
+    name: str
+    a: str
+    b: str
+    primary: bool
+    sides: tuple[Sides, ...]
+
+
+def match_rows(report: Report) -> list[MatchRow]:
+    """The contrasts whose arms' recipes are known, the primary first."""
+    rows = []
+    for one in report.contrasts:
+        name = one.contrast.name
+        if name in report.matches and one.contrast.pair is not None:
+            found = report.matches[name]
+            cells = tuple(_sides(title, *found[of]) for of, title in zip(QUANTITIES, MATCH_TITLES, strict=True))
+            rows.append(MatchRow(name, *one.contrast.pair, name == report.verdict.contrast, cells))
+    return sorted(rows, key=lambda row: not row.primary)
+
+
+def _sides(title: str, a: float | None, b: float | None) -> Sides:
+    equal = a is not None and b is not None and abs(a - b) <= ALIKE * max(a, b)
+    return Sides(title, _amount(title, a), _amount(title, b), equal)
+
+
+def _amount(title: str, value: float | None) -> str:
+    if value is None:
+        return "?"
+    if title.startswith("FLOPs"):
+        return _power_of_ten(value) if value else "0"
+    if title in ("US dollars", "Device hours"):
+        return "0" if value == 0 else f"{value:,.2f}" if value >= 0.01 else f"{value:.2g}"
+    return f"{value:,.0f}"
+
+
+def _power_of_ten(value: float) -> str:
+    """`6.4 × 10⁸`."""
+    digits, power = f"{value:.1e}".split("e")
+    return f"{digits} × 10{str(int(power)).translate(RAISED)}"
