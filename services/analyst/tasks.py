@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -40,7 +41,8 @@ def report(ctx: StageContext) -> StageResult:
     artifacts = by_name(ctx.unit.inputs, ctx.input)
     files = make(ctx.unit.params, artifacts, partial=False)
     scores = sum(name.startswith("judge/") for name in ctx.unit.inputs)
-    return StageResult(files=dict(files), metrics={"scores": scores})
+    level = json.loads(files[JSON])["verdict"]["level"]
+    return StageResult(files=dict(files), metrics={"scores": scores, "level": level})
 
 
 def by_name(refs: Mapping[str, CommitRef], load: Callable[[str], Artifact]) -> dict[str, Artifact]:

@@ -73,16 +73,16 @@ async def _events(state: State, id: str, last: str | None) -> AsyncIterator[Serv
                 cursor, last = await _known(state.events, id, last), None
             if cursor is None:
                 cursor, found = await _snapshot(state, id)
-                yield _event("snapshot", found, cursor)
+                yield _event("snapshot", json.dumps(found), cursor)
                 if found["state"] in FINAL:
-                    yield _event("end", {"state": found["state"]})
+                    yield _event("end", json.dumps({"state": found["state"]}))
                     return
             entries = await _read(state.events, id, cursor, block)
             block = BLOCK_MS
-            for cursor, name, data in entries:
-                yield _event(name, data, cursor)
-                if name == "update" and data.get("state") in FINAL:
-                    yield _event("end", {"state": data["state"]})
+            for cursor, name, text in entries:
+                yield _event(name, text, cursor)
+                if name == "update" and (state_now := _final(text)):
+                    yield _event("end", json.dumps({"state": state_now}))
                     return
             if not entries and await _is_stale(state, id, cursor):
                 cursor = None
@@ -108,10 +108,11 @@ async def _snapshot(state: State, id: str) -> tuple[str, dict[str, Any]]:
     return (newest[0][0].decode() if newest else EMPTY), summary
 
 
-async def _read(client: redis.asyncio.Redis, id: str, cursor: str, block: int) -> list[tuple[str, str, dict[str, Any]]]:
+async def _read(client: redis.asyncio.Redis, id: str, cursor: str, block: int) -> list[tuple[str, str, str]]:
+    """Entries' ids, names and data. The data stay JSON as they are: each event goes to every listener."""
     found = await client.xread({f"events:{id}": cursor}, count=500, block=block)
     return [
-        (entry.decode(), fields[b"event"].decode(), json.loads(fields[b"data"]))
+        (entry.decode(), fields[b"event"].decode(), fields[b"data"].decode())
         for _, entries in found or []
         for entry, fields in entries
     ]
@@ -125,5 +126,13 @@ async def _is_stale(state: State, id: str, cursor: str) -> bool:
     return summary is not None and summary["state"] in FINAL
 
 
-def _event(name: str, data: dict[str, Any], id: str | None = None) -> ServerSentEvent:
-    return ServerSentEvent(json.dumps(data), event=name, id=id, sep="\n")
+def _final(update: str) -> str | None:
+    """The experiment's state in an update if it is a final one; parsed only where some state in it is."""
+    if not any(f'"{state}"' in update for state in FINAL):
+        return None
+    state: str | None = json.loads(update).get("state")
+    return state if state in FINAL else None
+
+
+def _event(name: str, data: str, id: str | None = None) -> ServerSentEvent:
+    return ServerSentEvent(data, event=name, id=id, sep="\n")
