@@ -45,7 +45,7 @@ def create_app(settings: Settings, store: ObjectStore | None = None) -> FastAPI:
     client = redis_client(settings)
     # Its own socket timeout must outlast a blocking read of an event stream.
     streams = redis.asyncio.Redis.from_url(
-        settings.redis_url.get_secret_value(), socket_timeout=30, socket_connect_timeout=5
+        settings.redis_url.get_secret_value(), socket_timeout=30, socket_connect_timeout=5, max_connections=1000
     )
     state = State.over(settings, store or S3Store.from_settings(settings), client, streams)
 

@@ -11,6 +11,7 @@ import redis.asyncio
 from fastapi import Depends, Header, Query, Request
 
 from services.api.activity import Activity
+from services.api.feeds import Feeds
 from services.api.guard import COOKIE, FORM_HEADER, SAFE, is_form_token, session_of, token_of
 from services.api.judged_rows import JudgedRows
 from services.api.listing import Listing
@@ -45,6 +46,7 @@ class State:
     figures: Figures
     judged: JudgedRows
     activity: Activity
+    feeds: Feeds
 
     @classmethod
     def over(cls, settings: Settings, store: ObjectStore, client: redis.Redis, events: redis.asyncio.Redis) -> State:
@@ -62,6 +64,7 @@ class State:
             Figures(reports),
             JudgedRows(store, plans),
             Activity(celery_app("api", settings), client),
+            Feeds(events, client, store),
         )
 
 

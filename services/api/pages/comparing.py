@@ -10,9 +10,7 @@ from services.api.planned import Planned
 
 def differences(a: Planned | None, b: Planned | None) -> list[tuple[str, str, str]]:
     """Fields that two specs do not have alike: the field, and both values; empty where one has none."""
-    flat = [
-        {} if one is None else dict(_flat(one.spec.model_dump(mode="json"))) for one in (a, b)
-    ]
+    flat = [{} if one is None else dict(_flat(one.spec.model_dump(mode="json"))) for one in (a, b)]
     fields = sorted(flat[0].keys() | flat[1].keys())
     rows = [(field, flat[0].get(field, ""), flat[1].get(field, "")) for field in fields]
     return [row for row in rows if row[1] != row[2]]

@@ -40,10 +40,20 @@ def test_a_titled_figure_of_a_report_stands_alone_in_both_themes() -> None:
     (figure,) = found.values()
     assert (figure.name, figure.title, figure.text) == ("forest-wide", "A & B", "In words")
     assert (figure.width, figure.height) == (880, 790)
+    assert b"<text" not in figure.svg
     root = ET.fromstring(figure.svg)
     assert root.tag == "{http://www.w3.org/2000/svg}svg" and root.get("width") == "880"
     style = root[0].text or ""
     assert "--ink: #111" in style and "prefers-color-scheme: dark" in style and "margin" not in style
+
+
+def test_curves_bring_the_legend_that_stands_before_them() -> None:
+    before = b"""<ul class="legend" aria-label="Colours of the arms"><li><span class="swatch dash-1"
+ style="border-color: var(--series-3)"></span>rlaif &lt;weak&gt;</li></ul>""".replace(b"\n", b"")
+    (figure,) = figures(before + REPORT.replace(b"var(--ink)", b"var(--series-3)")).values()
+    assert (figure.width, figure.height) == (880, 810)
+    (text,) = ET.fromstring(figure.svg).findall("{http://www.w3.org/2000/svg}text")
+    assert text.text == "rlaif <weak>"
 
 
 @pytest.mark.parametrize("path", ["//evil.example", "https://evil.example", "/\\evil.example", "evil", "", "/a\nb"])
