@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+
 from playwright.sync_api import BrowserContext
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 class Told:

@@ -5,37 +5,27 @@ Screenshots are kept in `reports/page` (ignored by git; CI keeps them as an arti
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from touchstone_client import Client
 
+from shared import records
 from shared.experiments import write_control
-from tests.e2e.looking import CONTRAST, EVERYTHING, NAMELESS, Told
+from tests.e2e.looking import CHROMIUM, CONTRAST, EVERYTHING, NAMELESS, Told
 from tests.stack import ROOT, Stack
 from tests.unit.specs import spec_with
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SHOTS = ROOT / "reports" / "page"
 SIZES = {"phone": (380, 800), "wide": (1600, 1000)}
 SCHEMES = ("light", "dark")
 QUEUES = ("teacher", "critic", "inference", "trainer")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on PATH")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +73,12 @@ def shoot(page: Page, name: str) -> None:
 def test_from_the_form_to_the_verdict_and_its_samples(finished: tuple[Stack, str], page: Page) -> None:
     stack, _ = finished
     page.goto(f"{stack.api_url}/new")
+    # What the server wrote first is what the form writes of its own first values.
+    written = page.locator("#spec").input_value()
+    page.get_by_label("Name", exact=True).fill("by-hand")
+    expect(page.locator("#spec")).not_to_have_value(written)
+    page.get_by_label("Name", exact=True).fill("my-experiment")
+    expect(page.locator("#spec")).to_have_value(written)
     page.get_by_label("Name", exact=True).fill("by-hand")
     page.get_by_label("to train on").fill("60")
     page.get_by_label("to tune on").fill("10")
@@ -182,6 +178,35 @@ def test_a_failure_shows_its_error_as_text(finished: tuple[Stack, str], page: Pa
     assert page.locator(".troubles img").count() == 0
 
 
+def test_samples_figures_and_tables_over_the_api(finished: tuple[Stack, str]) -> None:
+    stack, id = finished
+    with httpx.Client(base_url=f"{stack.api_url}/v1", timeout=30) as http:
+        rows: list[Any] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            told = http.get(f"/experiments/{id}/samples", params={"limit": 50, "cursor": cursor}).json()
+            rows, cursor = rows + told["items"], told["next_cursor"]
+        assert len({row["prompt_id"] for row in rows}) == len(rows) == told["total"] == 120
+        assert (rows[0]["a"]["arm"], rows[0]["b"]["arm"]) == ("rlaif-weak", "sft-strong")
+        won = http.get(f"/experiments/{id}/samples", params={"winner": "a", "limit": 500}).json()["items"]
+        assert [row for row in rows if row["winner"] == "a"] == won
+        assert all(row["a"]["score"] > row["b"]["score"] for row in won) and len(won) == told["counts"]["a"]
+        word = rows[7]["prompt"].split()[-2]
+        found = http.get(f"/experiments/{id}/samples", params={"filter": word.upper(), "limit": 500}).json()["items"]
+        assert [row for row in rows if word in row["prompt"]] == found
+        for wrong in ({"arm_a": "nobody"}, {"evaluation": "none"}, {"seed": 9}, {"cursor": "x"}, {"winner": "c"}):
+            assert http.get(f"/experiments/{id}/samples", params=wrong).status_code == 422, wrong
+        assert http.get("/experiments/nowhere/samples").status_code == 404
+        figures = http.get(f"/experiments/{id}/figures").json()["items"]
+        assert any(one["name"] == "forest-wide" for one in figures)
+        drawn = http.get(f"/experiments/{id}/figures/{figures[0]['name']}.svg")
+        assert drawn.headers["content-type"] == "image/svg+xml" and drawn.content.startswith(b"<svg ")
+        judged = next(one for one in http.get(f"/experiments/{id}").json()["stages"] if one["kind"] == "judge")
+        table = records.read(http.get(f"/stages/{judged['key']}/rows").content, records.JUDGEMENTS)
+        assert table.num_rows == 120
+        assert http.get(f"/stages/{'0' * 64}/rows").status_code == 404
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("size", SIZES)
 def test_every_page_fits_and_can_be_read(finished: tuple[Stack, str], browser: Browser, size: str, scheme: str) -> None:
@@ -245,46 +270,3 @@ def test_axe_has_no_serious_findings(finished: tuple[Stack, str], browser: Brows
             bad = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found
                    if one["impact"] in {"serious", "critical"}]  # fmt: skip
             assert bad == [], name
-
-
-def test_without_experiments_it_says_how_to_start_one(stack: Stack, browser: Browser) -> None:
-    stack.start("conductor")
-    stack.start("api")
-    stack.wait_ready("api", 90)
-    with browser.new_context() as context:
-        page = context.new_page()
-        page.goto(stack.api_url)
-        expect(page.get_by_text("touchstone submit examples/quickstart.yaml")).to_be_visible()
-
-
-def test_behind_a_token(stack: Stack, browser: Browser) -> None:
-    stack.start("conductor")
-    stack.start("api", TOUCHSTONE_API_TOKENS="a-secret-token")
-    stack.wait_ready("api", 90)
-    with Client(stack.api_url, "a-secret-token") as client:
-        id = client.submit(spec_with(name="secret-one"))["id"]
-        with browser.new_context() as context:
-            page = context.new_page()
-            page.goto(f"{stack.api_url}/experiments/{id}")
-            assert "secret-one" not in page.content()
-            page.get_by_label("Token").fill("guess")
-            page.get_by_role("button", name="Open").click()
-            expect(page.get_by_role("alert")).to_be_visible()
-            page.get_by_label("Token").fill("a-secret-token")
-            page.get_by_role("button", name="Open").click()
-            # Back to where one wanted to go; the event stream opens with the cookie alone.
-            expect(page.get_by_role("heading", name="secret-one")).to_be_visible()
-            expect(page.locator(".stage").first).to_be_attached(timeout=20_000)
-            # A form without the page's own proof changes nothing, even with the cookie.
-            forged = context.request.post(f"{stack.api_url}/experiments/{id}/cancel", form={"form": "guess"})
-            assert forged.status == 403
-            assert context.request.post(f"{stack.api_url}/v1/experiments/{id}/cancel").status == 401
-            assert client.get(id)["state"] == "running"
-            page.on("dialog", lambda dialog: dialog.accept())
-            page.get_by_role("button", name="Cancel").click()
-            expect(page.locator("#state")).to_have_text("cancelled", timeout=30_000)
-            # So does the form's live price.
-            page.goto(f"{stack.api_url}/new")
-            expect(page.locator("#plan")).to_contain_text("requests", timeout=30_000)
-            page.get_by_role("button", name="Forget the token").click()
-            expect(page.get_by_label("Token")).to_be_visible()

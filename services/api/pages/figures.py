@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape, unescape
 
@@ -59,6 +60,22 @@ def figures(page: bytes) -> dict[str, Figure]:
             name, unescape(title[1]), unescape(text[1]) if text else "", round(width), round(height), svg
         )
     return found
+
+
+def paired(found: Mapping[str, Figure], cells: Sequence[str]) -> list[tuple[Figure, Figure | None, str]]:
+    """Each figure with its twin for a phone, if it has one, and the cell of a matrix that it is of (else empty)."""
+    narrow = {name.removesuffix("-narrow"): one for name, one in found.items() if one.narrow}
+    return [
+        (one, narrow.get(name.removesuffix("-wide")), cell_of(name, cells))
+        for name, one in found.items()
+        if not one.narrow
+    ]
+
+
+def cell_of(name: str, cells: Sequence[str]) -> str:
+    """The cell that a figure's name begins with, by its number; the report counts them from 1."""
+    match = re.match(r"c(\d+)-", name)
+    return cells[int(match[1]) - 1] if match and 0 < int(match[1]) <= len(cells) else ""
 
 
 def themes(page: str) -> str:

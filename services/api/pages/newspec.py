@@ -17,11 +17,11 @@ class Role:
 
 
 ROLES = (
-    Role("weak", "Weak teacher", "writes the cheap demonstrations", "accuracy", 0.5),
-    Role("strong", "Strong teacher", "writes the good demonstrations", "accuracy", 0.95),
-    Role("critic", "Critic", "says which of two answers is better, for the RL step", "error_rate", 0.1),
-    Role("judge", "Judge", "compares the trained models' answers in the end", "error_rate", 0.05),
-    Role("reference", "Reference", "whose answers every arm is compared with", "accuracy", 0.6),
+    Role("weak", "Weak teacher", "Writes the cheap demonstrations.", "accuracy", 0.5),
+    Role("strong", "Strong teacher", "Writes the good demonstrations.", "accuracy", 0.95),
+    Role("critic", "Critic", "Says which of two answers is better, for the RL step.", "error_rate", 0.1),
+    Role("judge", "Judge", "Compares the trained models' answers in the end.", "error_rate", 0.05),
+    Role("reference", "Reference", "Whose answers every arm is compared with.", "accuracy", 0.6),
 )
 
 FIRST = """name: my-experiment

@@ -92,7 +92,7 @@ def view(row: Row, planned: Planned | None) -> StageView:
     return StageView(
         key=row["key"],
         kind=kind,
-        name=KINDS.get(kind, kind),
+        name=KINDS.get(kind) or str(kind),
         about=planned.about(row["key"]) if planned else "",
         queue=ALL_KINDS[kind].queue if kind in ALL_KINDS else "",
         state=row["state"],

@@ -128,7 +128,7 @@ def resume_experiment(summary: Summary, store: Store, client: Redis, more: Resum
 
 def _raised(id: str, more: Resume, control: stored.Control, store: ObjectStore) -> dict[str, Any]:
     """What a resume adds to the budget, as its record keeps it. A budget never falls: what is promised may be spent."""
-    resolved = stored.readresolved_spec(store, id)
+    resolved = stored.read_resolved(store, id)
     now = None if resolved is None else control.raised(resolved.parsed)
     if now is None:
         raise BadInput("budget_usd", "this experiment has no budget to raise", "Leave it out.")

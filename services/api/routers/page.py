@@ -25,6 +25,7 @@ from services.api.deps import (
 from services.api.listing import matching
 from services.api.pages import results, stages
 from services.api.pages.comparing import differences
+from services.api.pages.figures import paired
 from services.api.pages.wording import LEVELS, STATES
 from services.api.paging import page_of
 from services.api.planned import Plans
@@ -59,8 +60,20 @@ def experiments(
     shown, more = page_of(found, cursor, SHOWN)
     counts = {name: sum(row["state"] == name for row in rows) for name in STATES}
     onward = f"/?{urlencode({'text': text, 'state': state, 'cursor': more})}" if more else ""
-    values = {"text": text, "state": state, "states": STATES, "levels": LEVELS, "counts": counts, "total": len(rows)}
-    return who.draw("list.html", here="list", rows=shown, found=len(found), onward=onward, first=not cursor, **values)
+    return who.draw(
+        "list.html",
+        here="list",
+        rows=shown,
+        found=len(found),
+        total=len(rows),
+        counts=counts,
+        onward=onward,
+        first=not cursor,
+        text=text,
+        state=state,
+        states=STATES,
+        levels=LEVELS,
+    )
 
 
 @router.get("/experiments/{id}")
@@ -73,8 +86,9 @@ def experiment(
     activity: ActivityDep,
 ) -> Response:
     """One experiment: its verdict, what it does now, and everything it came to."""
-    return who.draw("experiment.html", **shown(summary, plans, reports), figures=_drawn(figures.of(summary).values()),
-                    queues=activity.queues() if summary["state"] in {"running", "paused"} else [])  # fmt: skip
+    values = shown(summary, plans, reports)
+    drawn = paired(figures.of(summary), [block.name for block in values["blocks"]])
+    return who.draw("experiment.html", **values, figures=drawn, queues=activity.queues() if values["live"] else [])
 
 
 def shown(summary: dict[str, Any], plans: Plans, reports: Reports) -> dict[str, Any]:
@@ -93,13 +107,6 @@ def shown(summary: dict[str, Any], plans: Plans, reports: Reports) -> dict[str, 
         "levels": LEVELS,
         "budget": summary.get("budget"),
     }
-
-
-def _drawn(figures: Any) -> list[Any]:
-    """Each figure with its narrow twin, if it has one."""
-    found = list(figures)
-    narrow = {one.name.removesuffix("-narrow"): one for one in found if one.narrow}
-    return [(one, narrow.get(one.name.removesuffix("-wide"))) for one in found if not one.narrow]
 
 
 @router.get("/experiments/{id}/report.json")
@@ -190,7 +197,7 @@ def _scores(sides: list[dict[str, Any]]) -> list[tuple[str, str, list[Any]]]:
     """Every arm and evaluation that either has, with both sides' cells."""
     cells: list[dict[tuple[str, str], Any]] = []
     for side in sides:
-        found = {}
+        found: dict[tuple[str, str], Any] = {}
         for block in side["blocks"]:
             for arm in block.arms:
                 name = f"{arm.name} [{block.name}]" if block.name else arm.name

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from services.api.guard import form_token, is_form_token
-from services.api.pages.figures import figures
+from services.api.pages.figures import figures, paired
 from services.api.pages.interval import LEFT, RIGHT, place
 from services.api.pages.wording import money, number
 from services.api.routers.actions import dollars_of
@@ -45,6 +45,19 @@ def test_a_titled_figure_of_a_report_stands_alone_in_both_themes() -> None:
     assert root.tag == "{http://www.w3.org/2000/svg}svg" and root.get("width") == "880"
     style = root[0].text or ""
     assert "--ink: #111" in style and "prefers-color-scheme: dark" in style and "margin" not in style
+
+
+def test_figures_are_paired_with_their_twin_for_a_phone_and_their_cell() -> None:
+    drawn = b"".join(
+        REPORT.replace(b"forest-wide", name) for name in (b"c2-forest-wide", b"c2-forest-narrow", b"critic0")
+    )
+    (first, other) = paired(figures(drawn), ["fraction=0.1", "fraction=0.3"])
+    assert (first[0].name, first[1] and first[1].name, first[2]) == (
+        "c2-forest-wide",
+        "c2-forest-narrow",
+        "fraction=0.3",
+    )
+    assert (other[0].name, other[1], other[2]) == ("critic0", None, "")
 
 
 def test_curves_bring_the_legend_that_stands_before_them() -> None:
