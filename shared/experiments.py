@@ -29,6 +29,8 @@ PREFIX = "experiments/"
 Verb = Literal["cancel", "resume", "failure"]
 CONTROL = re.compile(r"control/(\d{6})-(cancel|resume|failure)-[0-9a-f]+\.json$")
 EVENTS_KEPT = 2000
+LIST = "experiments"
+LIST_VERSION = "experiments:version"
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,18 @@ def first_summary(head: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_summary(client: redis.Redis, summary: Mapping[str, Any]) -> None:
-    client.set(f"experiment:{summary['id']}", json.dumps(summary))
+    """Write a summary, and its row in the list of all, whose version tells readers that something changed."""
+    with client.pipeline(transaction=False) as pipe:
+        pipe.set(f"experiment:{summary['id']}", json.dumps(summary))
+        pipe.hset(LIST, summary["id"], json.dumps(listed(summary)))
+        # No counter: after a wiped Redis it would come by an old number again.
+        pipe.set(LIST_VERSION, uuid.uuid4().hex)
+        pipe.execute()
+
+
+def listed(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """A summary as it stands in a list: without its stages."""
+    return {name: value for name, value in summary.items() if name != "stages"}
 
 
 def read_summary(client: redis.Redis, store: ObjectStore, id: str) -> dict[str, Any] | None:
@@ -102,18 +115,6 @@ def read_summary(client: redis.Redis, store: ObjectStore, id: str) -> dict[str, 
         return None
     final = read_json(store, f"{PREFIX}{id}/final.json")
     return final or first_summary(head)
-
-
-def list_experiments(client: redis.Redis, store: ObjectStore) -> list[dict[str, Any]]:
-    """All experiments' summaries, newest first."""
-    ids = list(experiment_ids(store))
-    found = client.mget([f"experiment:{id}" for id in ids]) if ids else []
-    summaries = []
-    for id, data in zip(ids, found, strict=True):
-        summary = json.loads(data) if data else read_summary(client, store, id)
-        if summary is not None:
-            summaries.append(summary)
-    return sorted(summaries, key=lambda summary: (summary["created"], summary["id"]), reverse=True)
 
 
 def experiment_ids(store: ObjectStore) -> Iterator[str]:

@@ -54,6 +54,11 @@ def send_unit(app: Celery, kind: str, payload: dict[str, Any]) -> None:
     app.send_task(kind, args=[payload], queue=KINDS[kind].queue, retry=False)
 
 
+def worker_name(queue: str) -> str:
+    """What this process is called as a worker of a queue: in Flower, and wherever it is said who does what."""
+    return f"{queue}-{os.getpid()}@{socket.gethostname()}"
+
+
 def run_worker(app: Celery, queue: str, concurrency: int) -> None:
     """Run this process as a worker of one queue until it is told to end.
 
@@ -66,7 +71,7 @@ def run_worker(app: Celery, queue: str, concurrency: int) -> None:
             f"--queues={queue}",
             "--pool=threads",
             f"--concurrency={concurrency}",
-            f"--hostname={queue}-{os.getpid()}@{socket.gethostname()}",
+            f"--hostname={worker_name(queue)}",
             f"--loglevel={get_settings().log_level}",
             "--without-gossip",
             "--without-mingle",

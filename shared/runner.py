@@ -36,8 +36,9 @@ from shared.canonical import sha256_file, sha256_hex
 from shared.context import StageContext
 from shared.errors import BadInput, Later, Outage, PermanentError, Stopped, TouchstoneError
 from shared.gather import gather
+from shared.kinds import KINDS
 from shared.leases import Lease, Leases
-from shared.queues import redis_client
+from shared.queues import redis_client, worker_name
 from shared.settings import Settings, get_settings
 from shared.store import ObjectStore, S3Store
 from shared.units import Unit
@@ -90,7 +91,7 @@ class Runner:
         with closing(ctx):
             self._write_late_outcomes()
             attempt.start(self.store)
-            self._signal("started", unit, attempt=attempt.id, host=socket.gethostname())
+            self._signal("started", unit, attempt=attempt.id, worker=worker_name(KINDS[unit.kind].queue))
             self._attempt(ctx, handler, attempt)
 
     def _attempt(self, ctx: StageContext, handler: Handler, attempt: Attempt) -> None:

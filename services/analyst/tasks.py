@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -44,7 +45,9 @@ def report(ctx: StageContext) -> StageResult:
     artifacts = by_name(ctx.unit.inputs, ctx.input)
     made = made_of(ctx.unit.params, artifacts, partial=False)
     scores = sum(name.startswith("judge/") for name in ctx.unit.inputs)
-    return StageResult(files=dict(files_of(made)), metrics={"scores": scores, "primary": variances(made)})
+    files = files_of(made)
+    level = json.loads(files[JSON])["verdict"]["level"]
+    return StageResult(dict(files), {"scores": scores, "primary": variances(made), "level": level})
 
 
 def by_name(refs: Mapping[str, CommitRef], load: Callable[[str], Artifact]) -> dict[str, Artifact]:

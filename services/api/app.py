@@ -9,14 +9,35 @@ from importlib.metadata import PackageNotFoundError, version
 import redis.asyncio
 from fastapi import FastAPI
 
-from services.api import openapi, problems
+from services.api import openapi, problems, viewer
 from services.api.deps import State
 from services.api.guard import BrowserGuard
-from services.api.metrics import Measure, Metrics
-from services.api.routers import datasets, events, experiments, health, models, page, reports, stages, templates
+from services.api.metrics import Measure
+from services.api.routers import (
+    actions,
+    activity,
+    curves,
+    datasets,
+    events,
+    experiments,
+    figures,
+    health,
+    login,
+    models,
+    new,
+    page,
+    reports,
+    samples,
+    stages,
+    static,
+    templates,
+)
 from shared.queues import redis_client
 from shared.settings import Settings
 from shared.store import ObjectStore, S3Store
+
+API = (experiments, events, reports, samples, figures, curves, stages, datasets, models, templates, activity, health)
+PAGES = (page, new, actions, login, static)
 
 
 def create_app(settings: Settings, store: ObjectStore | None = None) -> FastAPI:
@@ -24,9 +45,9 @@ def create_app(settings: Settings, store: ObjectStore | None = None) -> FastAPI:
     client = redis_client(settings)
     # Its own socket timeout must outlast a blocking read of an event stream.
     streams = redis.asyncio.Redis.from_url(
-        settings.redis_url.get_secret_value(), socket_timeout=30, socket_connect_timeout=5
+        settings.redis_url.get_secret_value(), socket_timeout=30, socket_connect_timeout=5, max_connections=1000
     )
-    state = State(settings, store or S3Store.from_settings(settings), client, streams, Metrics(client))
+    state = State.over(settings, store or S3Store.from_settings(settings), client, streams)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -40,7 +61,8 @@ def create_app(settings: Settings, store: ObjectStore | None = None) -> FastAPI:
     app.add_middleware(Measure, metrics=state.metrics)
     problems.install(app)
     openapi.install(app)
-    for module in (experiments, events, reports, stages, datasets, models, templates, health, page):
+    viewer.install(app)
+    for module in (*API, *PAGES):
         app.include_router(module.router)
     return app
 

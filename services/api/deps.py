@@ -10,13 +10,20 @@ import redis
 import redis.asyncio
 from fastapi import Depends, Header, Query, Request
 
-from services.api.guard import COOKIE, SAFE, session_of, token_of
+from services.api.activity import Activity
+from services.api.feeds import Feeds
+from services.api.guard import COOKIE, FORM_HEADER, SAFE, is_form_token, session_of, token_of
+from services.api.judged_rows import JudgedRows
+from services.api.listing import Listing
 from services.api.metrics import Metrics
+from services.api.planned import Plans
 from services.api.problems import Problem, TooLarge, not_found
+from services.api.reportfiles import Figures, Reports
 from services.api.spectext import read_spec_text
 from shared.errors import BadInput
 from shared.experiments import read_summary
 from shared.names import NAME
+from shared.queues import celery_app
 from shared.settings import Settings
 from shared.store import ObjectStore
 
@@ -33,6 +40,32 @@ class State:
     redis: redis.Redis
     events: redis.asyncio.Redis
     metrics: Metrics
+    listing: Listing
+    plans: Plans
+    reports: Reports
+    figures: Figures
+    judged: JudgedRows
+    activity: Activity
+    feeds: Feeds
+
+    @classmethod
+    def over(cls, settings: Settings, store: ObjectStore, client: redis.Redis, events: redis.asyncio.Redis) -> State:
+        """Everything that is made of these."""
+        plans, reports = Plans(store), Reports(store)
+        return cls(
+            settings,
+            store,
+            client,
+            events,
+            Metrics(client),
+            Listing(store, client, settings.relist_seconds),
+            plans,
+            reports,
+            Figures(reports),
+            JudgedRows(store, plans),
+            Activity(celery_app("api", settings), client),
+            Feeds(events, client, store),
+        )
 
 
 def _state(request: Request) -> State:
@@ -51,6 +84,30 @@ def _store(state: StateDep) -> ObjectStore:
     return state.store
 
 
+def _listing(state: StateDep) -> Listing:
+    return state.listing
+
+
+def _plans(state: StateDep) -> Plans:
+    return state.plans
+
+
+def _reports(state: StateDep) -> Reports:
+    return state.reports
+
+
+def _figures(state: StateDep) -> Figures:
+    return state.figures
+
+
+def _judged(state: StateDep) -> JudgedRows:
+    return state.judged
+
+
+def _activity(state: StateDep) -> Activity:
+    return state.activity
+
+
 def _redis(state: StateDep) -> redis.Redis:
     return state.redis
 
@@ -58,16 +115,26 @@ def _redis(state: StateDep) -> redis.Redis:
 SettingsDep = Annotated[Settings, Depends(_settings)]
 Store = Annotated[ObjectStore, Depends(_store)]
 Redis = Annotated[redis.Redis, Depends(_redis)]
+ListingDep = Annotated[Listing, Depends(_listing)]
+PlansDep = Annotated[Plans, Depends(_plans)]
+ReportsDep = Annotated[Reports, Depends(_reports)]
+FiguresDep = Annotated[Figures, Depends(_figures)]
+JudgedRowsDep = Annotated[JudgedRows, Depends(_judged)]
+ActivityDep = Annotated[Activity, Depends(_activity)]
 
 
 def caller(request: Request, settings: SettingsDep) -> str:
-    """The token that the caller proved to know; empty where none is asked for. The cookie only ever reads."""
+    """The token that the caller proved to know; empty where none is asked for.
+
+    A browser's cookie reads; to change anything the request must also bear what only this server's pages hold.
+    """
     if not settings.api_tokens:
         return ""
     scheme, _, offered = request.headers.get("authorization", "").partition(" ")
     found = token_of(settings, offered.strip()) if scheme.lower() == "bearer" else None
-    if found is None and request.method in SAFE:
-        found = session_of(settings, request.cookies.get(COOKIE, ""))
+    if found is None and (session := session_of(settings, request.cookies.get(COOKIE, ""))) is not None:
+        mine = is_form_token(session, request.headers.get(FORM_HEADER, ""))
+        found = session if mine or request.method in SAFE else None
     if found is None:
         detail = "a bearer token is needed: Authorization: Bearer <one of TOUCHSTONE_API_TOKENS>"
         raise Problem(401, detail, headers={"WWW-Authenticate": "Bearer"})

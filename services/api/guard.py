@@ -16,6 +16,7 @@ from shared.errors import BadInput
 from shared.settings import Settings
 
 COOKIE = "touchstone_session"
+FORM_HEADER = "X-Touchstone-Form"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -53,6 +54,16 @@ def session_of(settings: Settings, offered: str) -> str | None:
 def session_value(token: str) -> str:
     """The cookie's value: it proves that its holder knew the token, and does not tell it."""
     return hmac.new(token.encode(), b"touchstone page session", hashlib.sha256).hexdigest()
+
+
+def form_token(token: str) -> str:
+    """What this server's pages send along to change anything: no other site's page can read it."""
+    return hmac.new(token.encode(), b"touchstone page form", hashlib.sha256).hexdigest()
+
+
+def is_form_token(token: str, offered: str) -> bool:
+    """Whether it is the one of this token's pages; compared in constant time."""
+    return hmac.compare_digest(offered.encode(), form_token(token).encode())
 
 
 def _equal(offered: str, expected: Iterable[tuple[str, str]]) -> str | None:

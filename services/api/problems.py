@@ -10,10 +10,12 @@ import redis
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from services.api.accept import prefers_html
+from services.api.pages.drawing import draw
 from shared.errors import BadInput, FieldError, Outage, PermanentError
 
 log = structlog.get_logger()
@@ -95,6 +97,16 @@ def problem_response(problem: Problem) -> JSONResponse:
     return JSONResponse(body, problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
 
 
+def answer(request: Request, problem: Problem) -> Response:
+    """The problem as JSON; as a page where a browser asked for one."""
+    path = request.url.path
+    if path.startswith("/v1/") or not prefers_html(request.headers.get("accept", "")):
+        return problem_response(problem)
+    page = draw("problem.html", problem.status, problem=problem, title=HTTPStatus(problem.status).phrase)
+    page.headers.update(problem.headers)
+    return page
+
+
 def install(app: FastAPI) -> None:
     """Answer every error with problem details."""
     app.add_exception_handler(Problem, _problem)
@@ -107,25 +119,25 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-async def _problem(request: Request, error: Exception) -> JSONResponse:
+async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return problem_response(error)
+    return answer(request, error)
 
 
-async def _bad_input(request: Request, error: Exception) -> JSONResponse:
+async def _bad_input(request: Request, error: Exception) -> Response:
     assert isinstance(error, BadInput)
-    return problem_response(Problem(422, str(error), error.errors))
+    return answer(request, Problem(422, str(error), error.errors))
 
 
-async def _outage(request: Request, error: Exception) -> JSONResponse:
+async def _outage(request: Request, error: Exception) -> Response:
     log.warning("api.outage", path=request.url.path, error=str(error))
     what = str(error) if isinstance(error, Outage) else f"Redis cannot be reached: {error}"
-    return problem_response(Problem(503, what, headers={"Retry-After": RETRY_AFTER}))
+    return answer(request, Problem(503, what, headers={"Retry-After": RETRY_AFTER}))
 
 
-async def _damaged(request: Request, error: Exception) -> JSONResponse:
+async def _damaged(request: Request, error: Exception) -> Response:
     log.error("api.damaged_store", path=request.url.path, error=str(error))
-    return problem_response(Problem(500, str(error)))
+    return answer(request, Problem(500, str(error)))
 
 
 def _field(steps: Sequence[str | int]) -> str:
@@ -133,22 +145,22 @@ def _field(steps: Sequence[str | int]) -> str:
     return ".".join(str(step) for step in steps[1:]) or str(steps[0])
 
 
-async def _validation(request: Request, error: Exception) -> JSONResponse:
+async def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [FieldError(_field(item["loc"]), item["msg"], "See /openapi.json.") for item in error.errors()]
-    return problem_response(Problem(422, "; ".join(str(one) for one in errors), errors))
+    return answer(request, Problem(422, "; ".join(str(one) for one in errors), errors))
 
 
-async def _http(request: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     detail = str(error.detail)
     if error.status_code == 404:
         detail = f"nothing is at {request.url.path}; see /openapi.json"
     if error.status_code == 405:
         detail = f"{request.method} is not allowed at {request.url.path}; see /openapi.json"
-    return problem_response(Problem(error.status_code, detail, headers=error.headers))
+    return answer(request, Problem(error.status_code, detail, headers=error.headers))
 
 
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+async def _unexpected(request: Request, error: Exception) -> Response:
     log.error("api.unexpected", path=request.url.path, exc_info=error)
-    return problem_response(Problem(500, "an error of the server's own; its log says more"))
+    return answer(request, Problem(500, "an error of the server's own; its log says more"))

@@ -10,11 +10,14 @@ from services.api.problems import ProblemDetails, ProblemField
 from shared.budget import PaidKind
 
 __all__ = [
+    "ActivityAnswer",
     "Created",
+    "CurveList",
     "Dataset",
     "DatasetList",
     "Experiment",
     "ExperimentList",
+    "FigureList",
     "Health",
     "Model",
     "ModelList",
@@ -23,6 +26,7 @@ __all__ = [
     "ProblemField",
     "ReportPending",
     "Resume",
+    "SampleList",
     "Template",
     "TemplateList",
 ]
@@ -30,6 +34,8 @@ __all__ = [
 ExperimentState = Literal["running", "paused", "succeeded", "failed", "cancelled"]
 StageState = Literal["pending", "ready", "running", "waiting", "committed", "failed", "cancelled"]
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+LEVEL = "sft_suffices"
 
 
 class Answer(BaseModel):
@@ -73,6 +79,7 @@ class Stage(Answer):
     progress: Progress
     error: str | None = Field(None, description="why it failed")
     reused: bool = Field(False, description="committed before this experiment was created")
+    workers: list[str] = Field([], description="who works on it now, by the names that Flower shows")
     inputs: list[str] = Field([], description="the keys of the stages that it reads")
     cost_usd: float = Field(0.0, description="what this experiment paid for it")
     standalone_usd: float = Field(0.0, description="what all of its answers cost, whoever paid for them")
@@ -105,6 +112,7 @@ class Experiment(Created):
     cost_usd: float = Field(description="what this experiment itself paid for")
     standalone_usd: float = Field(0.0, description="what its committed stages would have cost had it been alone")
     budget: Money | None = Field(None, description="absent where the spec gives none")
+    level: str | None = Field(None, description="the verdict's level, once the report is there", examples=[LEVEL])
     created: str
     finished: str | None = None
 
@@ -114,6 +122,7 @@ class ListedExperiment(Created):
 
     counts: dict[str, int]
     cost_usd: float
+    level: str | None = Field(None, description="the verdict's level, once the report is there", examples=[LEVEL])
     created: str
     finished: str | None = None
 
@@ -270,6 +279,72 @@ class Template(BaseModel):
 class TemplateList(BaseModel):
     items: list[Template]
     next_cursor: str | None = None
+
+
+class SampleSide(BaseModel):
+    """One arm's completion and what the judge said; the score is 0 to 100 against the reference, or the protocol's."""
+
+    arm: str
+    completion: str | None
+    score: float | None = Field(description="null where it has no valid judgement")
+    verdict_ab: str | None = Field(description="with the arm's completion shown first: a (it is better), b, tie")
+    verdict_ba: str | None = Field(description="with it shown second")
+    raw_ab: str | None = Field(description="the judge's words")
+    raw_ba: str | None
+
+
+class SampleRow(BaseModel):
+    """One prompt."""
+
+    prompt_id: str
+    prompt: str | None
+    reference: str | None
+    winner: Literal["a", "b", "tie", "unjudged"]
+    orders_disagree: bool = Field(description="shown the other way round, the judge named the other winner")
+    judges_disagree: bool = Field(description="another judge of this experiment says the other arm won")
+    a: SampleSide
+    b: SampleSide
+
+
+class SampleList(BaseModel):
+    items: list[SampleRow]
+    next_cursor: str | None = None
+    total: int = Field(description="rows that the filters leave")
+    counts: dict[str, int] = Field(description="of all rows: won by a, by b, ties, unjudged; orders, judges: disagree")
+    evaluation: str = Field(examples=["win-rate@0.7"])
+    seed: int
+
+
+class FigureInfo(BaseModel):
+    """A figure of the report; GET …/figures/{name}.svg has it."""
+
+    name: str = Field(examples=["forest-wide"])
+    title: str
+    text: str = Field(description="what it shows, in words")
+    width: int
+    height: int
+
+
+class FigureList(BaseModel):
+    items: list[FigureInfo]
+
+
+class QueueActivity(BaseModel):
+    """One queue; `workers` is null until they were asked."""
+
+    queue: str = Field(examples=["trainer"])
+    waiting: int
+    workers: int | None
+
+
+class ActivityAnswer(BaseModel):
+    queues: list[QueueActivity]
+
+
+class CurveList(BaseModel):
+    """What trainings said lately, by stage: rows of metrics, each with its step."""
+
+    stages: dict[str, list[dict[str, float | None]]]
 
 
 class Health(BaseModel):

@@ -27,6 +27,8 @@ class Seen:
     reason: str | None = None
     done: int = 0
     total: int = 0
+    where: str | None = None
+    """The worker that last began it, by the name that Flower shows."""
 
 
 @dataclass

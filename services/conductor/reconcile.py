@@ -25,7 +25,6 @@ from services.conductor.summary import delta, stage_states, summarise
 from services.conductor.treasury import Treasury
 from services.conductor.turns import WORDS, Turns
 from shared import signals
-from shared.artifacts import Manifest
 from shared.budget import Ask
 from shared.canonical import canonical_json
 from shared.context import stop_name
@@ -189,6 +188,7 @@ class Conductor:
                 seen.reason, seen.not_before = data["reason"], time.monotonic() + wait
             elif type == "started":
                 seen.queued_at, seen.done, seen.total, seen.reason = None, 0, 0, None
+                seen.where = data.get("worker")
 
     def _control(self, id: str) -> None:
         """An experiment was created, cancelled or resumed."""
@@ -254,7 +254,7 @@ class Conductor:
             report = experiment.accepted.manifests.get(experiment.plan.report)
             if report is not None:
                 self.treasury.refresh(experiment.id, experiment.budget, 0)
-            summary = summarise(experiment.head, rows, experiment.control.cancelled, _report_files(report), blocked)
+            summary = summarise(experiment.head, rows, experiment.control.cancelled, report, blocked)
             if money := self.treasury.summary(experiment.id, experiment.budget):
                 summary["budget"] = money
             change = delta(experiment.summary, summary)
@@ -279,7 +279,3 @@ class Conductor:
         for experiment in self.experiments.values():
             if data["key"] in experiment.plan.stages:
                 add_event(self.redis, experiment.id, "metrics", {"key": data["key"], "row": data["row"]})
-
-
-def _report_files(manifest: Manifest | None) -> dict[str, str] | None:
-    return None if manifest is None else {name: ref.object for name, ref in manifest.files.items()}

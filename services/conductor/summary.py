@@ -10,6 +10,7 @@ from services.conductor.answers import answers_of
 from services.conductor.board import Board
 from services.conductor.commits import Accepted
 from services.conductor.needs import Need, paid_by
+from shared.artifacts import Manifest
 from shared.experiments import Control
 from shared.plan import Plan, Stage
 from shared.units import Unit
@@ -55,6 +56,7 @@ def _state(
         "standalone_usd": 0.0,
         "answers": None,
         "finished": None,
+        "workers": [],
     }
     if key in accepted.manifests:
         manifest = accepted.manifests[key]
@@ -78,7 +80,7 @@ def _live(need: Need, board: Board) -> dict[str, Any]:
     seen = [board[unit.commit_key] for unit in need.units]
     # Also a holder may wait: with its result for the store, or in line for an endpoint.
     if any(one.leased and not one.reason for one in seen):
-        return {"state": "running"}
+        return {"state": "running", "workers": sorted({one.where for one in seen if one.leased and one.where})}
     if reasons := [one.reason for one in seen if one.reason]:
         return {"state": "waiting", "reason": reasons[0]}
     return {"state": "ready"}
@@ -119,11 +121,11 @@ def summarise(
     head: Mapping[str, Any],
     rows: list[dict[str, Any]],
     cancelled: bool,
-    report: Mapping[str, str] | None,
+    report: Manifest | None,
     blocked: Collection[str] = (),
 ) -> dict[str, Any]:
     """The JSON of GET /v1/experiments/{id}. cost_usd is what this experiment itself paid for, standalone_usd what its
-    committed stages would have cost had it been alone."""
+    committed stages would have cost had it been alone; `level` is the verdict's."""
     state = experiment_state(rows, cancelled, blocked)
     ended = [row["finished"] for row in rows if row["finished"]]
     paid = sum(row["cost_usd"] for row in rows if not row["reused"])
@@ -137,7 +139,8 @@ def summarise(
         "counts": dict(Counter(row["state"] for row in rows)) | {"reused": sum(row["reused"] for row in rows)},
         "cost_usd": paid,
         "standalone_usd": sum(row["standalone_usd"] for row in rows),
-        "report": dict(report) if report else None,
+        "report": None if report is None else {name: ref.object for name, ref in report.files.items()},
+        "level": None if report is None else report.metrics.get("level"),
     }
 
 

@@ -1,159 +1,272 @@
-"""The first page in a real browser: readable on a phone and a wide screen, light and dark, live, and behind a token."""
+"""The page in a real browser: from the form to the verdict, on a phone and a wide screen, light and dark, by keyboard.
+
+Screenshots are kept in `reports/page` (ignored by git; CI keeps them as an artifact).
+"""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from touchstone_client import Client
 
-from shared.experiments import read_summary, write_control
-from shared.kinds import QUEUES
-from tests.stack import Stack
+from shared import records
+from shared.experiments import write_control
+from tests.e2e.looking import CHROMIUM, CONTRAST, EVERYTHING, NAMELESS, Told
+from tests.stack import ROOT, Stack
 from tests.unit.specs import spec_with
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-SIZES = [(380, 800), (1600, 900)]
+SHOTS = ROOT / "reports" / "page"
+SIZES = {"phone": (380, 800), "wide": (1600, 1000)}
+SCHEMES = ("light", "dark")
+QUEUES = ("teacher", "critic", "inference", "trainer")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on PATH")
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        yield started
-        started.close()
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, str]]:
+    """A stack whose workers simulate the world, with a real analyst, and an experiment that has come to its report."""
+    stack = Stack(tmp_path_factory.mktemp("page"))
+    try:
+        stack.start_servers()
+        start_all(stack)
+        with Client(stack.api_url) as client:
+            id = client.submit(spec_with(name="finished", prompts__eval=120))["id"]
+            for _ in client.events(id):
+                pass
+            assert client.get(id)["state"] == "succeeded"
+        yield stack, id
+    finally:
+        stack.stop()
 
 
-@pytest.fixture
-def complaints() -> list[str]:
-    """What the page's console said of errors; must stay empty."""
-    return []
-
-
-@pytest.fixture
-def page(browser: Browser, complaints: list[str]) -> Iterator[Page]:
-    """A fresh browser profile."""
-    with browser.new_context() as context:
-        opened = context.new_page()
-        opened.on("pageerror", lambda error: complaints.append(str(error)))
-        opened.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        yield opened
-
-
-@pytest.fixture
-def ready(stack: Stack) -> Stack:
-    """Conductor and API."""
-    stack.start("conductor")
-    stack.start("api")
-    stack.wait_ready("api")
-    return stack
-
-
-def start_workers(stack: Stack) -> None:
+def start_all(stack: Stack, seconds: float = 0.2) -> None:
+    """Everything but torch: conductor, API, analyst, and workers that simulate the world."""
+    for name in ("conductor", "api", "analyst"):
+        stack.start(name)
     for queue in QUEUES:
-        stack.start(queue, ["-m", "tests.stubs.worker", queue, "2"], STUB_SECONDS="0.1")
+        stack.start(queue, ["-m", "tests.stubs.world", queue, "2"], STUB_SECONDS=str(seconds))
+    stack.wait_ready("api", 90)
 
 
-def test_without_experiments_it_says_how_to_start_one(ready: Stack, page: Page, complaints: list[str]) -> None:
-    page.goto(ready.api_url)
-    expect(page.get_by_text("touchstone submit examples/quickstart.yaml")).to_be_visible()
-    assert complaints == []
+@pytest.fixture
+def page(browser: Browser, finished: tuple[Stack, str]) -> Iterator[Page]:
+    """A fresh browser profile; at the end nothing was complained of and no other host was asked."""
+    with browser.new_context(viewport={"width": 1200, "height": 900}) as context:
+        told = Told(context, finished[0].api_url)
+        yield context.new_page()
+        assert (told.complaints, told.foreign) == ([], [])
 
 
-def test_it_follows_an_experiment_to_its_end(ready: Stack, page: Page, complaints: list[str]) -> None:
-    with Client(ready.api_url) as client:
-        id = client.submit(spec_with(name="live"))["id"]
-        page.goto(ready.api_url)
-        rows = page.locator("#stages tr")
-        expect(page.locator("#state")).to_have_text("running")
-        expect(rows.first).to_be_visible(timeout=20_000)
-        start_workers(ready)
-        expect(page.locator("#state")).to_have_text("succeeded", timeout=60_000)
-        stages = client.get(id)["stages"]
-    expect(rows).to_have_count(len(stages))
-    assert set(rows.locator("td:nth-child(3) span").all_text_contents()) == {"committed"}
-    expect(page.locator("#counts")).to_have_text(f"{len(stages)} of {len(stages)} stages, 0 reused")
-    expect(page.locator(f"[data-state='{id}']")).to_have_text("succeeded")
-    expect(page.locator("#report")).to_have_attribute("href", f"/v1/experiments/{id}/report")
-    # Drawn on the server, it says the same.
-    page.reload()
-    expect(rows).to_have_count(len(stages))
-    expect(page.locator("#state")).to_have_text("succeeded")
-    assert complaints == []
+def shoot(page: Page, name: str) -> None:
+    """Keep a picture of the whole page."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 
 
-def test_a_failure_shows_its_error_as_text(ready: Stack, page: Page, complaints: list[str]) -> None:
-    with Client(ready.api_url) as client:
-        id = client.submit(spec_with())["id"]
-        page.goto(ready.api_url)
-        expect(page.locator("#stages tr").first).to_be_visible(timeout=20_000)
-        error = "<img src=x onerror=alert(1)> no memory"
-        key = client.get(id)["stages"][0]["key"]
-    write_control(ready.store, ready.redis, id, "failure", 0, key=key, error=error)
-    expect(page.locator(f"[data-key='{key}'] .error")).to_have_text(error, timeout=20_000)
-    assert page.locator("#stages img").count() == 0
-    assert complaints == []
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
-def test_it_fits_and_can_be_read(ready: Stack, browser: Browser, size: tuple[int, int], scheme: str) -> None:
-    with Client(ready.api_url) as client:
-        client.submit(spec_with(name="a-name-that-is-as-long-as-a-name-may-be-xxxxxxxxxxxxxxxxxxxxxx"))
-    context = browser.new_context(
-        viewport={"width": size[0], "height": size[1]},
-        color_scheme="dark" if scheme == "dark" else "light",
+@pytest.mark.timeout(600)
+def test_from_the_form_to_the_verdict_and_its_samples(finished: tuple[Stack, str], page: Page) -> None:
+    stack, _ = finished
+    page.goto(f"{stack.api_url}/new")
+    # What the server wrote first is what the form writes of its own first values.
+    written = page.locator("#spec").input_value()
+    page.get_by_label("Name", exact=True).fill("by-hand")
+    expect(page.locator("#spec")).not_to_have_value(written)
+    page.get_by_label("Name", exact=True).fill("my-experiment")
+    expect(page.locator("#spec")).to_have_value(written)
+    page.get_by_label("Name", exact=True).fill("by-hand")
+    page.get_by_label("to train on").fill("60")
+    page.get_by_label("to tune on").fill("10")
+    page.get_by_label("to judge on").fill("120")
+    page.get_by_label("Judged at temperatures").fill("0.7, 0")
+    # The price comes from the real plan, and curl says the same as the text.
+    expect(page.locator("#plan")).to_contain_text("requests", timeout=30_000)
+    expect(page.locator("#spec")).to_have_value(
+        "name: by-hand\nseeds: [0]\nprompts: {source: {world: {seed: 0}}, train: 60, dev: 10, eval: 120}\n"
+        + page.locator("#spec").input_value().split("\n", 3)[3]
     )
-    with context:
+    assert page.locator("#spec").input_value().rstrip() in (page.locator("#curl").text_content() or "")
+    page.get_by_label("Judged at temperatures").fill("warm")
+    expect(page.locator("#price .errors")).to_be_visible(timeout=30_000)
+    page.get_by_label("Judged at temperatures").fill("0.7, 0")
+    expect(page.locator("#price .errors")).to_have_count(0, timeout=30_000)
+    shoot(page, "form")
+    page.get_by_role("button", name="Start").click()
+
+    page.wait_for_url(f"{stack.api_url}/experiments/*")
+    expect(page.get_by_role("heading", name="by-hand", level=1)).to_be_visible()
+    expect(page.locator("#queues [data-queue=trainer] [data-field=workers]")).to_have_text("1", timeout=60_000)
+    shoot(page, "running")
+    expect(page.locator("#state")).to_have_text("succeeded", timeout=240_000)
+
+    verdict = page.locator(".verdict")
+    expect(verdict.locator(".level")).to_have_text("SFT suffices", timeout=30_000)
+    expect(verdict.locator("svg.interval")).to_be_visible()
+    expect(page.locator("#verdict")).to_contain_text("device-hours")
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="report.json").click()
+    assert '"verdict"' in Path(download.value.path()).read_text()
+
+    page.get_by_role("link", name="Read two arms' answers side by side").click()
+    expect(page.locator("#found")).to_contain_text("120 prompts, 1 to 10 shown")
+    page.get_by_role("link", name="Next").click()
+    expect(page.locator("#found")).to_contain_text("11 to 20 shown")
+    page.get_by_label("Who won").select_option("b")
+    expect(page.locator("#found")).not_to_contain_text("120 prompts")
+    won = page.locator(".sample .card:nth-child(2).won")
+    expect(won).to_have_count(page.locator(".sample").count())
+    prompt = page.locator("blockquote").first.text_content() or ""
+    page.get_by_label("Prompt has").fill(prompt[:12].upper())
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("blockquote").first).to_contain_text(prompt[:12])
+    shoot(page, "samples")
+
+
+def test_the_list_filters_searches_and_compares_two(finished: tuple[Stack, str], page: Page) -> None:
+    stack, id = finished
+    with Client(stack.api_url) as client:
+        other = client.submit(spec_with(name="Another one", prompts__eval=30, worth__points=5))["id"]
+    page.goto(stack.api_url)
+    expect(page.locator("tr[data-id]")).not_to_have_count(0)
+    expect(page.locator(f"tr[data-id='{id}'] .level")).to_have_text("SFT suffices")
+    shoot(page, "list")
+    page.get_by_label("Name or id").fill("another")
+    page.get_by_role("button", name="Filter").click()
+    expect(page.locator("tr[data-id]")).to_have_count(1)
+    page.goto(stack.api_url)
+    page.locator(f"tr[data-id='{id}'] input").check()
+    page.locator(f"tr[data-id='{other}'] input").check()
+    page.get_by_role("button", name="Compare the two chosen").click()
+    expect(page).to_have_url(f"{stack.api_url}/compare?a={other}&b={id}")
+    expect(page.locator("section[aria-labelledby=spec-title]")).to_contain_text("worth.points")
+    shoot(page, "compare")
+
+
+def test_one_is_cancelled_and_resumed_by_its_buttons(finished: tuple[Stack, str], page: Page) -> None:
+    stack, _ = finished
+    with Client(stack.api_url) as client:
+        id = client.submit(spec_with(name="to-be-stopped", seeds=[0, 1, 2, 3], prompts__eval=31))["id"]
+        page.goto(f"{stack.api_url}/?experiment={id}")
+        expect(page).to_have_url(f"{stack.api_url}/experiments/{id}")
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.locator("#state")).to_have_text("cancelled", timeout=30_000)
+        page.get_by_role("button", name="Resume").click()
+        expect(page.get_by_role("button", name="Cancel")).to_be_visible(timeout=30_000)
+        client.cancel(id)
+        expect(page.locator("#state")).to_have_text("cancelled", timeout=30_000)
+
+
+def test_a_failure_shows_its_error_as_text(finished: tuple[Stack, str], page: Page) -> None:
+    stack, _ = finished
+    with Client(stack.api_url) as client:
+        id = client.submit(spec_with(name="failing", seeds=[7, 8, 9], prompts__eval=32))["id"]
+        page.goto(f"{stack.api_url}/experiments/{id}")
+        expect(page.locator(".stage").first).to_be_attached(timeout=20_000)
+        stages = client.get(id)["stages"]
+        key = next(stage["key"] for stage in stages if stage["kind"] == "rl")
+        error = "<img src=x onerror=alert(1)> no memory"
+        write_control(stack.store, stack.redis, id, "failure", 0, key=key, error=error)
+        expect(page.locator(".troubles .error")).to_have_text(error, timeout=30_000)
+        client.cancel(id)
+    assert page.locator(".troubles img").count() == 0
+
+
+def test_samples_figures_and_tables_over_the_api(finished: tuple[Stack, str]) -> None:
+    stack, id = finished
+    with httpx.Client(base_url=f"{stack.api_url}/v1", timeout=30) as http:
+        rows: list[Any] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            told = http.get(f"/experiments/{id}/samples", params={"limit": 50, "cursor": cursor}).json()
+            rows, cursor = rows + told["items"], told["next_cursor"]
+        assert len({row["prompt_id"] for row in rows}) == len(rows) == told["total"] == 120
+        assert (rows[0]["a"]["arm"], rows[0]["b"]["arm"]) == ("rlaif-weak", "sft-strong")
+        won = http.get(f"/experiments/{id}/samples", params={"winner": "a", "limit": 500}).json()["items"]
+        assert [row for row in rows if row["winner"] == "a"] == won
+        assert all(row["a"]["score"] > row["b"]["score"] for row in won) and len(won) == told["counts"]["a"]
+        word = rows[7]["prompt"].split()[-2]
+        found = http.get(f"/experiments/{id}/samples", params={"filter": word.upper(), "limit": 500}).json()["items"]
+        assert [row for row in rows if word in row["prompt"]] == found
+        for wrong in ({"arm_a": "nobody"}, {"evaluation": "none"}, {"seed": 9}, {"cursor": "x"}, {"winner": "c"}):
+            assert http.get(f"/experiments/{id}/samples", params=wrong).status_code == 422, wrong
+        assert http.get("/experiments/nowhere/samples").status_code == 404
+        figures = http.get(f"/experiments/{id}/figures").json()["items"]
+        assert any(one["name"] == "forest-wide" for one in figures)
+        drawn = http.get(f"/experiments/{id}/figures/{figures[0]['name']}.svg")
+        assert drawn.headers["content-type"] == "image/svg+xml" and drawn.content.startswith(b"<svg ")
+        judged = next(one for one in http.get(f"/experiments/{id}").json()["stages"] if one["kind"] == "judge")
+        table = records.read(http.get(f"/stages/{judged['key']}/rows").content, records.JUDGEMENTS)
+        assert table.num_rows == 120
+        assert http.get(f"/stages/{'0' * 64}/rows").status_code == 404
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("size", SIZES)
+def test_every_page_fits_and_can_be_read(finished: tuple[Stack, str], browser: Browser, size: str, scheme: str) -> None:
+    stack, id = finished
+    width, height = SIZES[size]
+    with browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme="dark" if scheme == "dark" else "light"
+    ) as context:
+        told = Told(context, stack.api_url)
         page = context.new_page()
-        page.goto(ready.api_url)
-        expect(page.locator("#stages tr").first).to_be_visible(timeout=20_000)
-        assert page.evaluate("document.documentElement.scrollWidth") == size[0]
-        assert page.evaluate(CONTRAST) >= 4.5
+        for name, path in pages(id).items():
+            page.goto(stack.api_url + path)
+            page.evaluate(EVERYTHING)
+            assert page.evaluate("document.documentElement.scrollWidth") == width, name
+            ratio, words = page.evaluate(CONTRAST)
+            assert ratio >= 4.5, f"{name}: {words!r} has a contrast of {ratio:.2f}"
+            shoot(page, f"{name}-{size}-{scheme}")
         red = page.evaluate("Number(getComputedStyle(document.body).backgroundColor.match(/[0-9]+/)[0])")
         assert (red < 128) == (scheme == "dark")
+        assert (told.complaints, told.foreign) == ([], [])
 
 
-# The lowest contrast ratio (WCAG 2.1) of text in the page against its section's background.
-CONTRAST = """() => {
-  const light = text => {
-    const [r, g, b] = text.match(/[0-9.]+/g).slice(0, 3).map(v => v / 255)
-      .map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
-    return .2126 * r + .7152 * g + .0722 * b;
-  };
-  const ratios = [...document.querySelectorAll("section *")].filter(node => node.textContent.trim()).map(node => {
-    const ink = light(getComputedStyle(node).color);
-    const ground = light(getComputedStyle(node.closest("section")).backgroundColor);
-    return (Math.max(ink, ground) + .05) / (Math.min(ink, ground) + .05);
-  });
-  return Math.min(...ratios);
-}"""
+def pages(id: str) -> dict[str, str]:
+    return {
+        "list": "/",
+        "experiment": f"/experiments/{id}",
+        "samples": f"/experiments/{id}/samples",
+        "compare": f"/compare?a={id}&b={id}",
+        "new": "/new",
+        "missing": "/experiments/nowhere",
+    }
 
 
-def test_behind_a_token(stack: Stack, page: Page) -> None:
-    stack.start("conductor")
-    stack.start("api", TOUCHSTONE_API_TOKENS="a-secret-token")
-    stack.wait_ready("api")
-    with Client(stack.api_url, "a-secret-token") as client:
-        id = client.submit(spec_with(name="hidden"))["id"]
+def test_it_can_be_used_by_keyboard(finished: tuple[Stack, str], page: Page) -> None:
+    stack, _ = finished
     page.goto(stack.api_url)
-    assert "hidden" not in page.content()
-    page.get_by_label("Token").fill("guess")
-    page.get_by_role("button", name="Open").click()
-    expect(page.get_by_role("alert")).to_be_visible()
-    page.get_by_label("Token").fill("a-secret-token")
-    page.get_by_role("button", name="Open").click()
-    expect(page.get_by_role("heading", name="hidden")).to_be_visible()
-    # The event stream opens with the cookie alone.
-    expect(page.locator("#stages tr").first).to_be_visible(timeout=20_000)
-    summary = read_summary(stack.redis, stack.store, id)
-    assert summary is not None and len(summary["stages"]) == page.locator("#stages tr").count()
-    page.get_by_role("button", name="Forget the token").click()
-    expect(page.get_by_label("Token")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="To the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="New experiment")).to_be_focused()
+    # Every control says what it is.
+    for path in pages(finished[1]).values():
+        page.goto(stack.api_url + path)
+        assert page.evaluate(NAMELESS) == [], path
+        assert page.locator("h1").count() == 1, path
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_axe_has_no_serious_findings(finished: tuple[Stack, str], browser: Browser, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    stack, id = finished
+    # Its script is injected, which the page's own policy forbids.
+    with browser.new_context(bypass_csp=True, color_scheme="dark" if scheme == "dark" else "light") as context:
+        page = context.new_page()
+        for name, path in pages(id).items():
+            page.goto(stack.api_url + path)
+            page.evaluate(EVERYTHING)
+            found = axe.Axe().run(page).response["violations"]
+            bad = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found
+                   if one["impact"] in {"serious", "critical"}]  # fmt: skip
+            assert bad == [], name

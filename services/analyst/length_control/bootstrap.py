@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from services.analyst.intervals import RECIPE_SEEDS, Crossed, satterthwaite
+from services.analyst.intervals import Crossed, satterthwaite
 from services.analyst.length_control import joint, minimal
 from services.analyst.length_control.table import Floats, LengthTable
+from shared.power import RECIPE_SEEDS
 
 RESAMPLES = 500
 CHUNK = 250_000

@@ -14,23 +14,21 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import redis
+import redis.asyncio
 import structlog
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Header
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import EventSourceResponse
 
 from services.api.deps import State, StateDep, Summary, caller
+from services.api.feeds import FINAL, RETRY_S, Feed, encoded, newest
 from services.api.problems import responses
 from shared.errors import Outage
 from shared.experiments import read_summary
 
 log = structlog.get_logger()
 
-FINAL = frozenset({"succeeded", "failed", "cancelled"})
 EVENT_ID = re.compile(r"\d{1,20}-\d{1,20}")
-EMPTY = "0-0"
-BLOCK_MS = 5_000
-RETRY_S = 0.5
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"], dependencies=[Depends(caller)])
 
@@ -57,39 +55,42 @@ async def stream_events(
     return EventSourceResponse(_counted(state, summary["id"], last_event_id), ping=15)
 
 
-async def _counted(state: State, id: str, last: str | None) -> AsyncIterator[ServerSentEvent]:
+async def _counted(state: State, id: str, last: str | None) -> AsyncIterator[bytes]:
     with state.metrics.streams.track_inprogress():
-        async for event in _events(state, id, last):
-            yield event
+        async with state.feeds.of(id) as feed:
+            async for chunk in _events(state, feed, last):
+                yield chunk
 
 
-async def _events(state: State, id: str, last: str | None) -> AsyncIterator[ServerSentEvent]:
-    """Events until the experiment has ended; an outage is waited out and followed by a snapshot."""
+async def _events(state: State, feed: Feed, last: str | None) -> AsyncIterator[bytes]:
+    """Events until the experiment has ended; after an outage a snapshot says what was missed."""
     cursor: str | None = None
-    block = 1
     while True:
+        breaks = feed.breaks
         try:
             if cursor is None and last is not None:
-                cursor, last = await _known(state.events, id, last), None
+                cursor, last = await _known(state.events, feed.id, last), None
             if cursor is None:
-                cursor, found = await _snapshot(state, id)
-                yield _event("snapshot", found, cursor)
+                cursor, found = await _snapshot(state, feed.id)
+                yield encoded("snapshot", json.dumps(found), cursor)
                 if found["state"] in FINAL:
-                    yield _event("end", {"state": found["state"]})
+                    yield _end(found["state"])
                     return
-            entries = await _read(state.events, id, cursor, block)
-            block = BLOCK_MS
-            for cursor, name, data in entries:
-                yield _event(name, data, cursor)
-                if name == "update" and data.get("state") in FINAL:
-                    yield _event("end", {"state": data["state"]})
-                    return
-            if not entries and await _is_stale(state, id, cursor):
-                cursor = None
+            while (entries := await feed.after(cursor, breaks)) is not None:
+                for entry in entries:
+                    yield entry.chunk
+                    cursor = entry.id
+                    if entry.state is not None:
+                        yield _end(entry.state)
+                        return
         except (redis.ConnectionError, redis.TimeoutError, Outage) as outage:
-            log.warning("events.outage", experiment=id, error=str(outage))
-            cursor = None
+            log.warning("events.outage", experiment=feed.id, error=str(outage))
             await asyncio.sleep(RETRY_S)
+        cursor = None
+
+
+def _end(state: str) -> bytes:
+    return encoded("end", json.dumps({"state": state}))
 
 
 async def _known(client: redis.asyncio.Redis, id: str, last: str) -> str | None:
@@ -101,29 +102,8 @@ async def _known(client: redis.asyncio.Redis, id: str, last: str) -> str | None:
 
 async def _snapshot(state: State, id: str) -> tuple[str, dict[str, Any]]:
     """The stream's newest id, and the summary read after it: it holds all that came until then, or more."""
-    newest = await state.events.xrevrange(f"events:{id}", count=1)
+    cursor = await newest(state.events, id)
     summary = await to_thread.run_sync(read_summary, state.redis, state.store, id)
     if summary is None:
         raise Outage(f"object store: the experiment {id} is missing")
-    return (newest[0][0].decode() if newest else EMPTY), summary
-
-
-async def _read(client: redis.asyncio.Redis, id: str, cursor: str, block: int) -> list[tuple[str, str, dict[str, Any]]]:
-    found = await client.xread({f"events:{id}": cursor}, count=500, block=block)
-    return [
-        (entry.decode(), fields[b"event"].decode(), json.loads(fields[b"data"]))
-        for _, entries in found or []
-        for entry, fields in entries
-    ]
-
-
-async def _is_stale(state: State, id: str, cursor: str) -> bool:
-    """Whether a quiet stream is one that was wiped, or one whose end was not heard."""
-    if cursor != EMPTY and not await state.events.exists(f"events:{id}"):
-        return True
-    summary = await to_thread.run_sync(read_summary, state.redis, state.store, id)
-    return summary is not None and summary["state"] in FINAL
-
-
-def _event(name: str, data: dict[str, Any], id: str | None = None) -> ServerSentEvent:
-    return ServerSentEvent(json.dumps(data), event=name, id=id, sep="\n")
+    return cursor, summary

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import JSONResponse
 
 from services.api.deps import (
-    ID,
     Caller,
     Cursor,
     IdempotencyKey,
     Limit,
+    ListingDep,
     Redis,
     SettingsDep,
     SpecBodyDep,
     Store,
     Summary,
-    bad_cursor,
     caller,
 )
 from services.api.estimate import estimate
 from services.api.idempotency import already_created, keyed_id, one_at_a_time
+from services.api.listing import matching
 from services.api.openapi import SPEC_BODY
+from services.api.paging import page_of
 from services.api.problems import Problem, responses
-from services.api.schemas import Created, Experiment, ExperimentList, Plan, Resume
+from services.api.schemas import Created, Experiment, ExperimentList, ExperimentState, Plan, Resume
 from shared import experiments as stored
 from shared.budget import NANO, counted, dollars, grants_folder, nano, read_accounts
 from shared.declared import declared_fields
@@ -61,25 +60,27 @@ def create_experiment(
     client.ping()
     id = keyed_id(idempotency_key, who)
     if idempotency_key is None:
-        summary = stored.create(store, client, _resolved(body.data, store, settings), body.text, id)
+        summary = stored.create(store, client, resolved_spec(body.data, store, settings), body.text, id)
     else:
         with one_at_a_time(client, id):
             summary = already_created(store, client, id, body.text) or stored.create(
-                store, client, _resolved(body.data, store, settings), body.text, id
+                store, client, resolved_spec(body.data, store, settings), body.text, id
             )
     response.headers["Location"] = f"/v1/experiments/{id}"
     return Created(id=id, name=summary["name"], state=summary["state"])
 
 
 @router.get("", responses=responses(422))
-def list_experiments(store: Store, client: Redis, limit: Limit = 50, cursor: Cursor = "") -> ExperimentList:
+def list_experiments(
+    listing: ListingDep,
+    limit: Limit = 50,
+    cursor: Cursor = "",
+    text: Annotated[str, Query(max_length=200, description="words that the name or the id has")] = "",
+    state: ExperimentState | None = None,
+) -> ExperimentList:
     """Experiments without their stages, newest first."""
-    found = stored.list_experiments(client, store)
-    start = _after(found, cursor) if cursor else 0
-    page = found[start : start + limit]
-    items = [{key: value for key, value in summary.items() if key != "stages"} for summary in page]
-    more = start + limit < len(found)
-    return ExperimentList.model_validate({"items": items, "next_cursor": _cursor(page[-1]) if more else None})
+    items, more = page_of(matching(listing.rows(), text, state or ""), cursor, limit)
+    return ExperimentList.model_validate({"items": items, "next_cursor": more})
 
 
 @router.post("/plan", openapi_extra=SPEC_BODY, responses=responses(413, 422))
@@ -158,7 +159,7 @@ def _check_raise(field: str, usd: float, now: int | None, spent: int) -> None:
         )
 
 
-def _resolved(data: Any, store: ObjectStore, settings: Settings) -> Resolved:
+def resolved_spec(data: Any, store: ObjectStore, settings: Settings) -> Resolved:
     """The spec, checked and pinned, and planned once: what cannot be planned must not be started.
 
     Raises:
@@ -170,18 +171,3 @@ def _resolved(data: Any, store: ObjectStore, settings: Settings) -> Resolved:
     resolved = resolve(spec, store, settings)
     plan(resolved)
     return resolved
-
-
-def _cursor(summary: dict[str, Any]) -> str:
-    return base64.urlsafe_b64encode(f"{summary['created']}|{summary['id']}".encode()).decode()
-
-
-def _after(found: list[dict[str, Any]], cursor: str) -> int:
-    """The index of the first experiment after the one that a cursor names, also where that one is gone."""
-    try:
-        created, _, id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
-    except (binascii.Error, UnicodeError):
-        raise bad_cursor() from None
-    if not ID.fullmatch(id):
-        raise bad_cursor()
-    return sum((summary["created"], summary["id"]) >= (created, id) for summary in found)

@@ -1,77 +1,209 @@
-"""/: the first page, drawn on the server; a few lines of script keep its stages live. A cookie stands for the token."""
+"""The pages: `/` lists experiments, /experiments/{id} shows one and its samples, /compare two of them."""
 
 from __future__ import annotations
 
-import secrets
-from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form, Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from fastapi import APIRouter, Query
+from fastapi.responses import RedirectResponse, Response
 
-from services.api.deps import ID, Redis, SettingsDep, Store
-from services.api.guard import COOKIE, session_of, session_value, token_of
-from shared.experiments import list_experiments, read_summary
+from services.api import side_by_side
+from services.api.deps import (
+    ID,
+    ActivityDep,
+    Cursor,
+    FiguresDep,
+    JudgedRowsDep,
+    ListingDep,
+    PlansDep,
+    Redis,
+    ReportsDep,
+    Store,
+    Summary,
+)
+from services.api.listing import matching
+from services.api.pages import results, stages
+from services.api.pages.comparing import differences
+from services.api.pages.figures import paired
+from services.api.pages.wording import LEVELS, STATES
+from services.api.paging import page_of
+from services.api.planned import Plans
+from services.api.problems import not_found
+from services.api.reportfiles import JSON, Reports, report_bytes
+from services.api.routers.samples import ArmName, EvaluationName, Seed, Text, place
+from services.api.schemas import ExperimentState
+from services.api.viewer import ViewerDep
+from shared.experiments import PREFIX, read_summary
 
 router = APIRouter(include_in_schema=False)
 
 SHOWN = 50
-TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent.parent / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+SAMPLES = 10
+Id = Annotated[str, Query(max_length=64)]
 
 
 @router.get("/")
-def first_page(
-    request: Request,
+def experiments(
+    who: ViewerDep,
+    listing: ListingDep,
+    text: Annotated[str, Query(max_length=200)] = "",
+    state: ExperimentState | str = "",
+    cursor: Cursor = "",
+    experiment: Id = "",
+) -> Response:
+    """The list, a page at a time."""
+    if ID.fullmatch(experiment):
+        return RedirectResponse(f"/experiments/{experiment}", 307)
+    rows = listing.rows()
+    found = matching(rows, text, state)
+    shown, more = page_of(found, cursor, SHOWN)
+    counts = {name: sum(row["state"] == name for row in rows) for name in STATES}
+    onward = f"/?{urlencode({'text': text, 'state': state, 'cursor': more})}" if more else ""
+    return who.draw(
+        "list.html",
+        here="list",
+        rows=shown,
+        found=len(found),
+        total=len(rows),
+        counts=counts,
+        onward=onward,
+        first=not cursor,
+        text=text,
+        state=state,
+        states=STATES,
+        levels=LEVELS,
+    )
+
+
+@router.get("/experiments/{id}")
+def experiment(
+    who: ViewerDep,
+    summary: Summary,
+    plans: PlansDep,
+    reports: ReportsDep,
+    figures: FiguresDep,
+    activity: ActivityDep,
+) -> Response:
+    """One experiment: its verdict, what it does now, and everything it came to."""
+    values = shown(summary, plans, reports)
+    drawn = paired(figures.of(summary), [block.name for block in values["blocks"]])
+    return who.draw("experiment.html", **values, figures=drawn, queues=activity.queues() if values["live"] else [])
+
+
+def shown(summary: dict[str, Any], plans: Plans, reports: Reports) -> dict[str, Any]:
+    """What a page says of an experiment."""
+    planned, report = plans.of(summary["id"]), reports.data(summary)
+    found = stages.groups(summary["stages"], planned)
+    return {
+        "experiment": summary,
+        "state": STATES[summary["state"]],
+        "live": summary["state"] in {"running", "paused"},
+        "report": report,
+        "blocks": [] if report is None else results.blocks(report, planned),
+        "groups": found,
+        "troubles": stages.troubles(found),
+        "tables": stages.tables(found),
+        "levels": LEVELS,
+        "budget": summary.get("budget"),
+    }
+
+
+@router.get("/experiments/{id}/report.json")
+def report_json(who: ViewerDep, summary: Summary, store: Store) -> Response:
+    """The report's numbers, as a file."""
+    data = report_bytes(store, summary, JSON)
+    if data is None:
+        raise not_found(f"report of experiment {summary['id']} yet")
+    return _file(data, "application/json", f"{summary['name']}.json")
+
+
+@router.get("/experiments/{id}/spec.yaml")
+def spec_text(who: ViewerDep, summary: Summary, store: Store) -> Response:
+    """The spec as it was sent, as a file."""
+    return _file(store.get(f"{PREFIX}{summary['id']}/spec.txt"), "application/yaml", f"{summary['name']}.yaml")
+
+
+def _file(data: bytes, media_type: str, name: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
+    return Response(data, media_type=media_type, headers=headers)
+
+
+@router.get("/experiments/{id}/samples")
+def samples(
+    who: ViewerDep,
+    summary: Summary,
+    judged: JudgedRowsDep,
+    arm_a: ArmName = "",
+    arm_b: ArmName = "",
+    evaluation: EvaluationName = "",
+    seed: Seed = None,
+    filter: Text = "",
+    winner: Annotated[str, Query(pattern="^(|a|b|tie|unjudged)$")] = "",
+    disagreement: Annotated[str, Query(pattern="^(|orders|judges)$")] = "",
+    cursor: Cursor = "",
+) -> Response:
+    """Two arms' answers side by side, with the judge's words."""
+    id = summary["id"]
+    _, choices = judged.choices(id)
+    choice = judged.choose(id, arm_a, arm_b, evaluation, seed)
+    rows, start = judged.rows(id, choice), place(cursor)
+    asked = {"arm_a": choice.arm_a, "arm_b": choice.arm_b, "evaluation": choice.evaluation, "seed": choice.seed,
+             "filter": filter, "winner": winner, "disagreement": disagreement}  # fmt: skip
+    values: dict[str, Any] = {"experiment": summary, "choices": choices, "choice": choice, "asked": asked}
+    if rows is None:
+        return who.draw("samples.html", items=None, total=0, start=0, counts={}, onward="", back="", **values)
+    found = side_by_side.chosen(rows, filter, winner or None, disagreement or None)  # type: ignore[arg-type]
+    items = side_by_side.as_items(found.slice(start, SAMPLES), (choice.arm_a, choice.arm_b))
+
+    def at(row: int) -> str:
+        return f"?{urlencode(asked | {'cursor': row})}"
+
+    return who.draw(
+        "samples.html",
+        items=items,
+        total=found.num_rows,
+        start=start,
+        counts=side_by_side.counts(rows),
+        onward=at(start + SAMPLES) if start + SAMPLES < found.num_rows else "",
+        back=at(max(0, start - SAMPLES)) if start else "",
+        **values,
+    )
+
+
+@router.get("/compare")
+def compare(
+    who: ViewerDep,
     store: Store,
     client: Redis,
-    settings: SettingsDep,
-    experiment: Annotated[str, Query(max_length=64)] = "",
+    plans: PlansDep,
+    reports: ReportsDep,
+    a: Id = "",
+    b: Id = "",
+    id: Annotated[tuple[str, ...], Query()] = (),
 ) -> Response:
-    """The experiments, and the stages of the one that is chosen (else the newest)."""
-    if settings.api_tokens and session_of(settings, request.cookies.get(COOKIE, "")) is None:
-        return _draw("login.html", 401, wrong=False)
-    listed = list_experiments(client, store)[:SHOWN]
-    chosen = read_summary(client, store, experiment) if ID.fullmatch(experiment) else None
-    if chosen is None and listed and not experiment:
-        chosen = listed[0]
-    every_arm = {arm for stage in (chosen or {}).get("stages", []) for arm in stage["arms"]}
-    values = {"experiments": listed, "chosen": chosen, "asked": experiment, "every_arm": len(every_arm)}
-    return _draw("page.html", 404 if experiment and chosen is None else 200, login=bool(settings.api_tokens), **values)
+    """Two experiments side by side: verdicts, scores, prices, and where their specs differ."""
+    if len(id) >= 2:
+        return RedirectResponse(f"/compare?{urlencode({'a': id[0], 'b': id[1]})}", 303)
+    found = [read_summary(client, store, one) if ID.fullmatch(one) else None for one in (a, b)]
+    if None in found:
+        raise not_found("pair of experiments: choose two in the list, and compare them from there")
+    sides = [shown(one, plans, reports) for one in found if one is not None]
+    specs = [plans.of(one) for one in (a, b)]
+    return who.draw("compare.html", sides=sides, differences=differences(*specs), scores=_scores(sides))
 
 
-@router.post("/login")
-def log_in(request: Request, settings: SettingsDep, token: Annotated[str, Form(max_length=1000)] = "") -> Response:
-    """Take a token and give a cookie that proves it, for reading alone."""
-    known = token_of(settings, token.strip())
-    if known is None:
-        return _draw("login.html", 401, wrong=True)
-    response = RedirectResponse("/", 303)
-    response.set_cookie(
-        COOKIE, session_value(known), httponly=True, samesite="strict", secure=request.url.scheme == "https"
-    )
-    return response
-
-
-@router.post("/logout")
-def log_out() -> Response:
-    """Forget the cookie."""
-    response = RedirectResponse("/", 303)
-    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
-    return response
-
-
-def _draw(template: str, status: int, **values: Any) -> HTMLResponse:
-    nonce = secrets.token_urlsafe(16)
-    policy = (
-        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; "
-        "img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    )
-    headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
-    return HTMLResponse(TEMPLATES.get_template(template).render(nonce=nonce, **values), status, headers)
+def _scores(sides: list[dict[str, Any]]) -> list[tuple[str, str, list[Any]]]:
+    """Every arm and evaluation that either has, with both sides' cells."""
+    cells: list[dict[tuple[str, str], Any]] = []
+    for side in sides:
+        found: dict[tuple[str, str], Any] = {}
+        for block in side["blocks"]:
+            for arm in block.arms:
+                name = f"{arm.name} [{block.name}]" if block.name else arm.name
+                found |= {
+                    (name, evaluation): cell for evaluation, cell in zip(block.evaluations, arm.cells, strict=True)
+                }
+        cells.append(found)
+    names = dict.fromkeys(name for found in cells for name in found)
+    return [(arm, evaluation, [found.get((arm, evaluation)) for found in cells]) for arm, evaluation in names]

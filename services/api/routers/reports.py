@@ -12,13 +12,11 @@ from services.api.accept import prefers_html
 from services.api.critic_cards import CriticCards
 from services.api.deps import Store, Summary, caller
 from services.api.problems import Problem, responses
+from services.api.reportfiles import HTML, JSON, report_bytes
 from services.api.schemas import ReportPending
-from shared.experiments import partial_report_name
-from shared.store import NotFound, ObjectStore
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"], dependencies=[Depends(caller)])
 
-JSON, HTML = "report.json", "report.html"
 # A report shows what models wrote: in a browser it may draw itself, and reach nothing of this server.
 SANDBOX = (
     "sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -65,7 +63,7 @@ def get_report(request: Request, summary: Summary, store: Store) -> Response:
     html = prefers_html(request.headers.get("accept", ""))
     if html is None:
         raise Problem(406, "a report is application/json or text/html; accept one of them")
-    data = find_report(store, summary, HTML if html else JSON)
+    data = report_bytes(store, summary, HTML if html else JSON)
     if data is None:
         return _pending(summary)
     headers = {"Vary": "Accept", "Cache-Control": "no-cache"}
@@ -85,21 +83,12 @@ def get_report(request: Request, summary: Summary, store: Store) -> Response:
 def get_critics(summary: Summary, store: Store) -> Response:
     """The cards of the experiment's critics and judges, from the newest report: position and length bias, agreement,
     errors against gold labels, self-preference, cost of a label."""
-    data = find_report(store, summary, JSON)
+    data = report_bytes(store, summary, JSON)
     if data is None:
         return _pending(summary)
     report = json.loads(data)
     body = {"id": summary["id"], "partial": report["partial"], "critics": report.get("critics", {})}
     return JSONResponse(body, headers={"Cache-Control": "no-cache"})
-
-
-def find_report(store: ObjectStore, summary: dict[str, Any], file: str) -> bytes | None:
-    """The committed report, else the newest partial one, else None."""
-    name = (summary.get("report") or {}).get(file) or partial_report_name(summary["id"], file)
-    try:
-        return store.get(name)
-    except NotFound:
-        return None
 
 
 def _pending(summary: dict[str, Any]) -> JSONResponse:

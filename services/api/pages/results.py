@@ -1,0 +1,230 @@
+"""A report's numbers as a page shows them. A matrix has one block for each of its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from services.api.pages import interval
+from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, SCOPES, Level, money, number
+from services.api.planned import Planned
+
+Data = Mapping[str, Any]
+POINTS = 1
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two arms of the primary contrast, and its price alone."""
+
+    name: str
+    meaning: str
+    usd: str
+    device_hours: str
+
+
+@dataclass(frozen=True)
+class Primary:
+    """The difference that decides."""
+
+    drawing: interval.Drawing | None
+    estimate: str
+    low: str
+    high: str
+    delta: str
+    size: str
+    share: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The first screen of a report, or of one cell of it."""
+
+    level: str
+    words: Level
+    sentence: str
+    scope: str
+    question: str
+    contrast: str
+    evaluation: str
+    sides: tuple[Side, ...]
+    primary: Primary | None
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """An arm's scores, one for each evaluation: the estimate, its interval, and how wide a bar of it is (0 to 100)."""
+
+    name: str
+    meaning: str
+    cells: tuple[tuple[str, str, float | None], ...]
+    usd: str
+    device_hours: str
+    pending: int
+
+
+@dataclass(frozen=True)
+class ContrastRow:
+    """A difference of arms under one evaluation."""
+
+    name: str
+    meaning: str
+    formula: str
+    evaluation: str
+    estimate: str
+    interval: str
+    p: str
+    size: str
+    primary: bool
+
+
+@dataclass(frozen=True)
+class Block:
+    """One cell's results; `name` is empty where there is no matrix."""
+
+    name: str
+    verdict: Verdict
+    evaluations: tuple[str, ...]
+    arms: tuple[ArmRow, ...]
+    contrasts: tuple[ContrastRow, ...]
+
+
+def blocks(report: Data, planned: Planned | None) -> list[Block]:
+    """The report's parts: of a matrix one for each cell, else one."""
+    cells = report.get("cells")
+    if cells:
+        return [block(cell, planned, name) for name, cell in cells.items()]
+    return [block(report, planned, "")]
+
+
+def block(report: Data, planned: Planned | None, cell: str) -> Block:
+    pairs = pairs_of(planned, cell)
+    evaluations = tuple(report.get("evaluations") or first_evaluations(report))
+    return Block(
+        name=cell,
+        verdict=verdict(report, pairs),
+        evaluations=evaluations,
+        arms=tuple(arm_row(name, arm, evaluations, report) for name, arm in report["arms"].items()),
+        contrasts=tuple(contrast_rows(report, pairs)),
+    )
+
+
+def pairs_of(planned: Planned | None, cell: str) -> dict[str, tuple[str, str]]:
+    """The arms of each difference by its name, both as the cell itself calls them."""
+    if planned is None:
+        return {}
+    end = f" [{cell}]" if cell else ""
+    return {
+        name.removesuffix(end): (a.removesuffix(end), b.removesuffix(end))
+        for name, (a, b) in planned.pairs.items()
+        if name.endswith(end)
+    }
+
+
+def first_evaluations(report: Data) -> list[str]:
+    return list(dict.fromkeys(name for arm in report["arms"].values() for name in arm["evaluations"]))
+
+
+def verdict(report: Data, pairs: Mapping[str, tuple[str, str]]) -> Verdict:
+    """The verdict in words, with the interval drawn against delta."""
+    told = report["verdict"]
+    contrast, evaluation = told["primary"]["contrast"], told["primary"]["evaluation"]
+    found = report["contrasts"].get(contrast, {}).get(evaluation)
+    return Verdict(
+        level=told["level"],
+        words=LEVELS.get(told["level"], LEVELS["inconclusive"]),
+        sentence=told["sentence"],
+        scope="" if told["level"] == "pending" else SCOPES.get(told["scope"], ""),
+        question=CONTRASTS.get(contrast, ""),
+        contrast=contrast,
+        evaluation=evaluation,
+        sides=tuple(side(name, report) for name in pairs.get(contrast, ())),
+        primary=None if found is None else primary(found, told["delta"]),
+        reasons=tuple(told["reasons"]),
+    )
+
+
+def side(name: str, report: Data) -> Side:
+    cost = report["arms"].get(name, {}).get("cost")
+    usd, hours = (None, None) if cost is None else (cost["usd"], cost["device_hours"])
+    return Side(name, ARMS.get(name, ""), money(usd), number(hours, 2))
+
+
+def primary(found: Data, delta: float | None) -> Primary:
+    low, high = found["decision_interval"]
+    drawing = None if delta is None else interval.place(found["estimate"], low, high, delta)
+    widened = found["decision_interval"] != found["interval"]
+    return Primary(
+        drawing,
+        signed(found["estimate"]),
+        signed(low),
+        signed(high),
+        number(delta),
+        size(found),
+        "interval that decides" if widened else "95% interval",
+    )
+
+
+def signed(value: float | None) -> str:
+    text = number(value)
+    return f"+{text}" if value is not None and value > 0 and text != "0.0" else text
+
+
+def size(found: Data) -> str:
+    runs = "1 run" if found["n_seeds"] == 1 else f"{found['n_seeds']} runs"
+    return f"{found['n_prompts']:,} prompts × {runs}"
+
+
+def arm_row(name: str, arm: Data, evaluations: tuple[str, ...], report: Data) -> ArmRow:
+    cost = arm["cost"]
+    cells = tuple(arm_cell(arm["evaluations"].get(evaluation), report, evaluation) for evaluation in evaluations)
+    return ArmRow(
+        name, ARMS.get(name, ""), cells, money(cost["usd"]), number(cost["device_hours"], 2), cost.get("missing", 0)
+    )
+
+
+def arm_cell(found: Data | None, report: Data, evaluation: str) -> tuple[str, str, float | None]:
+    if found is None:
+        return "pending", "", None
+    points = in_points(report, evaluation)
+    digits = POINTS if points else 3
+    low, high = found["interval"]
+    bar = max(0.0, min(100.0, found["estimate"])) if points and found["estimate"] is not None else None
+    return number(found["estimate"], digits), f"{number(low, digits)} to {number(high, digits)}", bar
+
+
+def in_points(report: Data, evaluation: str) -> bool:
+    """Whether an evaluation's scores are 0 to 100."""
+    return "points" in str((report.get("evaluations") or {}).get(evaluation, {}).get("unit", "points"))
+
+
+def contrast_rows(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[ContrastRow]:
+    """Every difference, that which decides first."""
+    told = report["verdict"]["primary"]
+    rows = []
+    for name, results in report["contrasts"].items():
+        for evaluation, found in results.items():
+            digits = POINTS if in_points(report, evaluation) else 3
+            low, high = found["interval"]
+            rows.append(
+                ContrastRow(
+                    name=name,
+                    meaning=CONTRASTS.get(name, ""),
+                    formula=" − ".join(pairs.get(name, ())),
+                    evaluation=evaluation,
+                    estimate=signed(found["estimate"]) if digits == POINTS else number(found["estimate"], digits),
+                    interval=f"{number(low, digits)} to {number(high, digits)}",
+                    p=p_value(found["p_value"]),
+                    size=size(found),
+                    primary=(name, evaluation) == (told["contrast"], told["evaluation"]),
+                )
+            )
+    return sorted(rows, key=lambda row: not row.primary)
+
+
+def p_value(p: float | None) -> str:
+    if p is None:
+        return "–"
+    return "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")

@@ -1,0 +1,105 @@
+"""Plain words for what an experiment says, for a reader who never saw the paper."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Level:
+    """A verdict's level: its name, what it means, and what could change it."""
+
+    name: str
+    meaning: str
+    change: str
+
+
+LEVELS = {
+    "rl_adds_value": Level(
+        "RL adds value",
+        "The RL step gains more than it would have to in order to be worth its cost: even the low end of what the "
+        "data allow lies above that threshold.",
+        "A higher threshold, or another base model, critic, judge or set of prompts: the effect differs between them.",
+    ),
+    "sft_suffices": Level(
+        "SFT suffices",
+        "Supervised fine-tuning alone does: even the high end of what the data allow for the RL recipe stays below "
+        "the gain that would make it worth its cost.",
+        "A lower threshold, or another base model, critic, judge or set of prompts: the effect differs between them.",
+    ),
+    "inconclusive": Level(
+        "Inconclusive",
+        "These data cannot tell: the true difference may lie on either side of the threshold, or two judges "
+        "contradict each other.",
+        "More prompts or more training runs, or a threshold further from the measured difference.",
+    ),
+    "invalid": Level(
+        "Invalid",
+        "The measurement is flawed, so no number below answers the question.",
+        "Mending what is named below, then running the evaluation again.",
+    ),
+    "pending": Level(
+        "Not decided yet",
+        "Not all judgements are in. The level is given when they are, and not before: looking early and stopping "
+        "at a lucky moment would make the error bars wrong.",
+        "Nothing to do: this page follows the experiment.",
+    ),
+}
+SCOPES = {
+    "recipe": "It speaks of the recipe: each arm was trained three times or more, so another run is expected to agree.",
+    "checkpoints": "It speaks of these trained models only: with fewer than three runs of an arm, another may differ.",
+}
+ARMS = {
+    "sft-weak": "fine-tuned on the weak teacher's answers to all training prompts",
+    "sft-strong": "fine-tuned on the strong teacher's answers to all training prompts",
+    "start-weak": "fine-tuned on the weak teacher's answers to a part of the prompts; where RL starts",
+    "start-strong": "fine-tuned on the strong teacher's answers to a part of the prompts; where RL starts",
+    "rlaif-weak": "started from the weak teacher's answers, then RL on the critic's preferences",
+    "rlaif-strong": "started from the strong teacher's answers, then RL on the critic's preferences",
+    "swap-arm": "started from the weak teacher's answers, then fine-tuned on the strong teacher's",
+}
+CONTRASTS = {
+    "headline": "Which recipe: RL from a weak start, or fine-tuning on the strong teacher?",
+    "added": "With the strong teacher: RL, or more of its answers?",
+    "net-weak": "With the weak teacher: RL, or more of its answers?",
+    "gain-weak": "What RL adds to its weak start",
+    "gain-strong": "What RL adds to its strong start",
+    "vanishing": "How much of RL's gain is gone once the teacher is strong",
+    "swap": "Same start and strong model: only the signal differs",
+    "teacher": "What a stronger teacher alone is worth",
+}
+KINDS = {
+    "prompts": "Choose prompts",
+    "teach": "Teacher answers",
+    "pretrain": "Make a base model",
+    "sft": "Fine-tune (SFT)",
+    "sample": "Model answers",
+    "score": "Score likelihoods",
+    "reward": "Score by reward model",
+    "label": "Critic labels pairs",
+    "rl": "RL step",
+    "judge": "Judge compares",
+    "report": "Write the report",
+}
+STATES = {
+    "running": "Running",
+    "paused": "Paused: the budget is spent",
+    "succeeded": "Finished",
+    "failed": "Failed",
+    "cancelled": "Cancelled",
+}
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """A number as it is read: `−3.1`; never `-0.0`."""
+    if value is None:
+        return "–"
+    text = f"{value:.{digits}f}"
+    return (f"{0:.{digits}f}" if float(text) == 0 else text).replace("-", "−")
+
+
+def money(usd: float | None) -> str:
+    """US dollars: `$1,204.50`, `$0.0042`; `–` where it is not known."""
+    if usd is None:
+        return "–"
+    return f"${usd:,.2f}" if usd == 0 or usd >= 0.1 else f"${usd:.4f}"

@@ -1,0 +1,133 @@
+"""An experiment's plan, made once: what its stages are about, and which of them hold an arm's judgements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import structlog
+
+from services.api.reportfiles import Kept
+from shared.artifacts import Manifest, commit_prefix, oldest
+from shared.errors import BadInput
+from shared.experiments import read_resolved
+from shared.matrix import cells, in_cell
+from shared.plan import Plan, Stage, plan
+from shared.spec import Spec
+from shared.specparse import contrasts
+from shared.store import ObjectStore
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Which judgements: an arm's (`name [cell]` in a matrix), of one training, under one evaluation."""
+
+    arm: str
+    seed: int
+    evaluation: str
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A spec and its plan."""
+
+    spec: Spec
+    plan: Plan
+
+    @cached_property
+    def judged(self) -> dict[Judged, str]:
+        """The keys of the stages that judged, by what they judged."""
+        found = {}
+        for name, key in self.plan.stages[self.plan.report].inputs.items():
+            sort, _, rest = name.partition("/")
+            if sort == "judge":
+                # An arm's or a cell's name may hold a slash, a seed and an evaluation's name none.
+                arm, seed, evaluation = rest.rsplit("/", 2)
+                found[Judged(arm, int(seed), evaluation)] = key
+        return found
+
+    @cached_property
+    def evaluations_of(self) -> dict[str, list[str]]:
+        """The evaluations that a stage belongs to, by its key."""
+        found: dict[str, list[str]] = {}
+        for judged, key in self.judged.items():
+            names = found.setdefault(key, [])
+            if judged.evaluation not in names:
+                names.append(judged.evaluation)
+        return found
+
+    @cached_property
+    def pairs(self) -> dict[str, tuple[str, str]]:
+        """Every difference of two arms by its name, as the report calls them."""
+        return {
+            in_cell(cell, name): (in_cell(cell, a), in_cell(cell, b))
+            for cell, spec in cells(self.spec).items()
+            for name, (a, b) in contrasts(spec).items()
+        }
+
+    def about(self, key: str) -> str:
+        """What sets a stage apart from others of its kind: model, split, temperature, seed."""
+        stage = self.plan.stages.get(key)
+        return "" if stage is None else ", ".join(_about(stage, self.evaluations_of.get(key, []), self.spec))
+
+
+def _about(stage: Stage, evaluations: list[str], spec: Spec) -> list[str]:
+    params, words = stage.params, []
+    if evaluations:
+        words.append(" and ".join(evaluations))
+    elif name := stage.options.get("name"):
+        words.append(str(name))
+    if stage.kind in {"teach", "sample"} and "split" in params:
+        words.append(f"{params['split']} prompts")
+    if "temperature" in params:
+        words.append(f"temperature {params['temperature']:g}")
+    if stage.kind == "rl":
+        words.append(str(params.get("method", "")))
+    if params.get("seed") is not None and len(spec.seeds) > 1:
+        words.append(f"seed {params['seed']}")
+    return words
+
+
+class Plans:
+    """Plans of experiments, the last few kept: a resolved spec never changes."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._kept: Kept[Planned | None] = Kept(64)
+        self._manifests: Kept[Manifest] = Kept(4096)
+
+    def of(self, id: str) -> Planned | None:
+        """An experiment's plan; None where this version cannot make one. Raises `Outage`."""
+        return self._kept.get(id, lambda: self._read(id))
+
+    def manifest(self, key: str) -> Manifest | None:
+        """The oldest commit of a stage; None while there is none. Raises `Outage`."""
+        first = oldest(self._store.list(commit_prefix(key)))
+        if first is None:
+            return None
+        return self._kept_manifest(first.name)
+
+    def _kept_manifest(self, name: str) -> Manifest:
+        return self._manifests.get(name, lambda: Manifest.from_json(self._store.get(name)))
+
+    def judgements(self, id: str, wanted: Judged) -> Manifest | None:
+        """The commit of some judgements: the one that the report was made from, where it is there."""
+        planned = self.of(id)
+        key = None if planned is None else planned.judged.get(wanted)
+        if planned is None or key is None:
+            return None
+        report = self.manifest(planned.plan.report)
+        if report is not None:
+            name = f"judge/{wanted.arm}/{wanted.seed}/{wanted.evaluation}"
+            return self._kept_manifest(report.inputs[name].object)
+        return self.manifest(key)
+
+    def _read(self, id: str) -> Planned | None:
+        try:
+            resolved = read_resolved(self._store, id)
+            return None if resolved is None else Planned(resolved.parsed, plan(resolved))
+        except (BadInput, ValueError, KeyError) as error:
+            log.info("page.plan_skipped", experiment=id, error=str(error))
+            return None

@@ -1,0 +1,12 @@
+// An experiment's page: asks before it cancels, saves figures as PNG, and follows one that runs.
+import { follow } from "./live.js";
+import { offerPng } from "./png.js";
+
+document.addEventListener("submit", event => {
+  const question = event.target.querySelector("[data-confirm]")?.dataset.confirm;
+  if (question && !confirm(question)) event.preventDefault();
+});
+
+const root = document.getElementById("experiment");
+if (["running", "paused"].includes(root.dataset.state)) follow(root.dataset.id);
+offerPng();
