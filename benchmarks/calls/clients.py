@@ -14,6 +14,7 @@ from benchmarks.calls.throughput import LATENCY
 from shared.world.prompts import make_prompts
 
 SCRIPTS = Path(__file__).parent / "peers"
+PIP = "pip==26.3"
 INSTALL_SECONDS = 3600
 RUN_SECONDS = 900
 
@@ -55,6 +56,8 @@ def install(client: Client, folder: Path) -> Path | None:
         return python
     subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
     pip = ["nice", "-n", "19", str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    # What comes with Python 3.11 resolves them for many minutes.
+    subprocess.run([*pip, "--upgrade", PIP], check=True)
     done = subprocess.run(
         [*pip, *client.packages], capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
     )
