@@ -46,8 +46,7 @@ class Listing:
     def rows(self) -> list[Row]:
         """Every experiment, newest first. Raises redis errors, and `Outage` where nothing was ever listed."""
         with self._lock:
-            self._hear()
-            if self._listed is None:
+            if not self._hear() or self._listed is None:
                 self._relist()
             elif time.monotonic() - self._listed > self.relist_seconds and not self._relisting:
                 self._relisting = True
@@ -56,16 +55,17 @@ class Listing:
                 self._ordered = sorted(self._rows.values(), key=place, reverse=True)
             return self._ordered
 
-    def _hear(self) -> None:
-        """Take in the rows that changed in Redis."""
+    def _hear(self) -> bool:
+        """Take in the rows that changed in Redis; False if it was wiped, and nobody has told it of any yet."""
         version = self.redis.get(LIST_VERSION)
         if version is None or version == self._version:
-            return
+            return version is not None
         for name, data in self.redis.hgetall(LIST).items():
             id = name.decode()
             if self._raw.get(id) != data:
                 self._raw[id], self._rows[id], self._ordered = data, json.loads(data), None
         self._version = version
+        return True
 
     def _relist(self) -> None:
         """Read what is in the store and not known here."""

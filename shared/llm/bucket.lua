@@ -145,14 +145,19 @@ if ask.throttled and now >= s.paused then
   if (ask.pause < 0 or now - s.throttled < AGAIN) and now - s.cut > CUT_EVERY then
     local names = {}
     for i = 0, COUNT - 1 do names[i + 1] = 'a' .. (slot - i) end
-    local late, all = 0, 0
+    local late, all, first = 0, 0, 1
     for i, answers in ipairs(redis.call('HMGET', SLOTS, unpack(names))) do
-      all = all + (tonumber(answers) or 0)
-      if i <= MEASURED then late = late + (tonumber(answers) or 0) end
+      local count = tonumber(answers) or 0
+      all = all + count
+      if i <= MEASURED and count > 0 then late, first = late + count, i end
     end
-    local rate = late < FEW and all or late * 60 / (MEASURED * WIDTH)
+    -- Since the first of them: who began a moment ago is not slow. A rate too high is cut again soon.
+    local rate = late < FEW and all or late * 60 / (math.max(2, first) * WIDTH)
     if s.pace > 0 then s.ceiling, rate = s.pace, math.min(s.pace, rate) end
-    s.pace, s.levelp, s.cut = math.max(PACE_LEAST, CUT * rate), s.pace > 0 and math.min(s.levelp, 0) or 0, now
+    -- Of an endpoint that has hardly answered yet nothing is known: the pauses do.
+    if s.pace > 0 or all >= FEW then
+      s.pace, s.levelp, s.cut = math.max(PACE_LEAST, CUT * rate), s.pace > 0 and math.min(s.levelp, 0) or 0, now
+    end
   end
   s.throttled = now
 end

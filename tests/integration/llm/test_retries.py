@@ -15,7 +15,7 @@ from tests.provider import start_provider
 from tests.stack import Stack
 from tests.waiting import wait_until
 
-FAULTS = ("429", "500", "overloaded", "drop_before", "drop_during", "truncated_json", "slow_body")
+FAULTS = ("500", "overloaded", "drop_before", "drop_during", "truncated_json", "slow_body")
 
 
 def asking(stack: Stack, name: str, count: int, *options: str) -> str:

@@ -38,11 +38,10 @@ def set_up(folder: Path, model: Path, **settings: Any) -> None:
     method.evidence(trainer, job, rows)
 
 
-def test_an_empty_demonstration(place: Place, base: CommitRef) -> None:
-    rows = tiny.demonstrations(2).to_pylist()
-    rows[1]["completion"] = ""
+def test_nothing_but_empty_demonstrations(place: Place, base: CommitRef) -> None:
+    rows = [{**row, "completion": ""} for row in tiny.demonstrations(2).to_pylist()]
     table = place.commit("empty", {"completions.parquet": records.from_rows(rows, records.COMPLETIONS)})
-    assert "prompt_id 'p1' has an empty completion" in fails(place, PARAMS, base=base, demonstrations=table)
+    assert "all 2 completions are empty" in fails(place, PARAMS, base=base, demonstrations=table)
 
 
 def test_an_unknown_method(place: Place, base: CommitRef, demonstrations: CommitRef) -> None:
