@@ -24,6 +24,8 @@ class Seen:
     queued_at: float | None = None
     attempted: bool = False
     not_before: float = 0.0
+    held_since: float | None = None
+    """Since when an attempt without an end has had time to announce itself; however often Redis is wiped, that ends."""
     reason: str | None = None
     done: int = 0
     total: int = 0
@@ -61,7 +63,7 @@ class Board:
             seen.leased, seen.queued = lease is not None, queued is not None
             seen.leased_at = (seen.leased_at or time.monotonic()) if seen.leased else None
             if seen.leased:
-                seen.queued_at, seen.attempted = None, True
+                seen.queued_at, seen.attempted, seen.held_since = None, True, None
         return True
 
     def broker_lost(self, lease_seconds: float) -> None:

@@ -23,6 +23,8 @@ from shared.units import Unit
 
 log = structlog.get_logger()
 
+HELD_LEASES = 3
+"""Lifetimes of a lease in which whoever lives has announced itself, even if Redis is wiped every second."""
 LOST_AFTER = 5.0
 
 
@@ -104,9 +106,12 @@ class Dispatcher:
             return None
         error = verdict(markers, unit.experiment, unit.generation)
         last = markers[-1]
-        if last.outcome is None and time.monotonic() < self._board.hold_until:
-            seen.not_before = self._board.hold_until
-            return None
+        now = time.monotonic()
+        if last.outcome is None and now < self._board.hold_until:
+            seen.held_since = seen.held_since or now
+            seen.not_before = min(self._board.hold_until, seen.held_since + HELD_LEASES * self._settings.lease_seconds)
+            if now < seen.not_before:
+                return None
         if error is None and last.outcome == "waiting" and not seen.reason:
             seen.reason = last.message
             seen.not_before = time.monotonic() + (last.retry_after or self._settings.retry_seconds)

@@ -83,7 +83,10 @@ def test_a_worker_killed_at_any_step_pays_for_nothing_twice(
     assert artifact(stack, committed(stack, given)).rows().num_rows == 30  # type: ignore[arg-type]
     assert set(provider.asked.values()) == {1} and len(provider.asked) == 30
     assert len(provider.batches) == 1
-    assert list(stack.store.list(PREFIX)) == [] and provider.files == {}
+    if list(stack.store.list(PREFIX)):
+        # Its answers were taken before the kill, so no stage looks at it again; the conductor has it cleared away.
+        stack.start("conductor")
+    wait_until(lambda: not list(stack.store.list(PREFIX)) and not provider.files, 60, "the files to be deleted")
 
 
 def resend(stack: Stack, given: Unit) -> bool:
