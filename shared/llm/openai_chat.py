@@ -39,7 +39,7 @@ class OpenAIChat:
     since the client and the transport below it take two thirds of a request's CPU time. Made on an event loop.
     """
 
-    def __init__(self, model: str, base_url: str, api_key: str | None, timeout: float, connections: int) -> None:
+    def __init__(self, model: str, base_url: str, api_key: str | None, connections: int) -> None:
         self.on_rates: Callable[[Rates], None] | None = None
         self._model = model
         self._url = base_url
@@ -59,8 +59,8 @@ class OpenAIChat:
             connector=aiohttp.TCPConnector(limit=connections, ssl=verify),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=kept | self._client.auth_headers,
-            # Of the whole answer: a body that drips in must not outlive the request's claim.
-            timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT),
+            # How long a whole answer may take is the caller's affair too.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
             trust_env=address.host not in LOOPBACK,
         )
 

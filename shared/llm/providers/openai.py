@@ -48,7 +48,6 @@ class OpenAIModel(EndpointSpec):
             model=identity["model"],
             base_url=identity["base_url"],
             api_key=read_key(settings, endpoint.name, endpoint.api_key, identity["base_url"]),
-            timeout=endpoint.timeout,
             connections=endpoint.limits.concurrency or settings.request_concurrency,
         )
 

@@ -81,6 +81,5 @@ class SimulatedModel(ModelSpec):
             model=identity["model"],
             base_url=settings.simulator_url,
             api_key=None,
-            timeout=endpoint.timeout,
             connections=endpoint.limits.concurrency or settings.request_concurrency,
         )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +11,6 @@ import pytest
 from shared import experiments
 from shared.budget import NANO, Account, grants_folder, read_accounts
 from shared.llm.batches import PREFIX
-from tests.integration.llm import batchstandin
 from tests.integration.llm.batchstandin import BatchStandIn
 from tests.stack import Stack
 from tests.unit.specs import resolved, spec_with
@@ -23,22 +20,6 @@ LONG = 150
 BUDGET = 0.25
 COST = (10 + 5) * 1000 / 1e6 / 2
 """Dollars of one answer of the stand-in, at half the price."""
-
-
-@pytest.fixture
-def provider() -> Iterator[BatchStandIn]:
-    with batchstandin.running() as made:
-        yield made
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    made = Stack(tmp_path, batch_seconds=0.3)
-    try:
-        made.start_servers()
-        yield made
-    finally:
-        made.stop()
 
 
 def submit(stack: Stack, provider: BatchStandIn, budget: float) -> str:

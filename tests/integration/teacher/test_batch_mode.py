@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from shared.attempts import read_markers
 from shared.llm.batches import PREFIX
 from shared.llm.providers.openai import OpenAIModel
 from shared.units import Unit
-from tests.integration.llm import batchstandin
 from tests.integration.llm.batchstandin import BatchStandIn
 from tests.integration.llm.units import artifact, committed, run, send, send_until_committed, unit
 from tests.stack import Stack
@@ -23,22 +21,6 @@ from tests.waiting import wait_until
 
 SIZES = {"train": 30, "dev": 2, "eval": 6}
 LONG = 150
-
-
-@pytest.fixture
-def provider() -> Iterator[BatchStandIn]:
-    with batchstandin.running() as made:
-        yield made
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    made = Stack(tmp_path, batch_seconds=0.3)
-    try:
-        made.start_servers()
-        yield made
-    finally:
-        made.stop()
 
 
 def teach(stack: Stack, provider: BatchStandIn) -> Unit:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,16 +24,6 @@ MOODS = """{
     "rate_429": 0.1, "rate_500": 0.1, "rate_overloaded": 0.05, "rate_drop_before": 0.05, "rate_drop_during": 0.05,
     "rate_truncated_json": 0.05, "rate_slow_body": 0.05, "slow_body_s": 0.3, "rate_refusal": 0.1, "rate_no_usage": 0.1
 }"""
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    made = Stack(tmp_path, batch_seconds=0.3)
-    try:
-        made.start_servers()
-        yield made
-    finally:
-        made.stop()
 
 
 def teach(stack: Stack, fields: dict[str, Any]) -> Unit:
