@@ -108,6 +108,7 @@ def test_from_the_form_to_the_verdict_and_its_samples(finished: tuple[Stack, str
     expect(verdict.locator(".level")).to_have_text("SFT suffices", timeout=30_000)
     expect(verdict.locator("svg.interval")).to_be_visible()
     expect(page.locator("#verdict")).to_contain_text("device-hours")
+    expect(verdict.locator(".standin")).to_contain_text("says nothing about language models")
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
     with page.expect_download() as download:
         page.get_by_role("link", name="report.json").click()
