@@ -190,9 +190,16 @@ class PlanBuilder:
             return TrainedArm(name, seed, start)
         return TrainedArm(name, seed, self._rl(self.spec.policies[name], name, arm.sft, arm.rl, start, seed), start)
 
+    def untrained(self, policy: str, seed: int) -> TrainedArm:
+        """A policy as it is before any training."""
+        base = self._pretrained(self.spec.policies[policy])
+        return TrainedArm(policy, seed, base)
+
     def samples(self, arm: TrainedArm, temperature: float) -> str:
+        if arm.completions is not None:
+            return arm.completions
         params = {"split": "eval", "n": 1, "temperature": temperature, "seed": arm.seed}
-        return self._sample(self.spec.policies[arm.policy], arm.checkpoint, params)
+        return self._sample(arm.policy, arm.checkpoint, params)
 
     def completions(self, model: str) -> str:
         return self._teach(model, "eval", 0.0, 1.0)
@@ -200,7 +207,7 @@ class PlanBuilder:
     def labelled(self, model: str, per_prompt: int) -> str:
         return self._recorded_pairs(model, "eval", 0.0, per_prompt)
 
-    def likelihoods(self, arm: TrainedArm, checkpoint: str, completions: str, kind: str) -> str:
+    def likelihoods(self, arm: TrainedArm, checkpoint: str | None, completions: str, kind: str) -> str:
         policy = self.spec.policies[arm.policy]
         params = {
             "engine": policy.engine,
@@ -208,7 +215,7 @@ class PlanBuilder:
             "chat_template": policy.chat_template,
             "max_length": policy.max_length,
         }
-        return self.add("score", params, {"checkpoint": checkpoint, kind: completions})
+        return self._from_model("score", arm.policy, checkpoint, params, {kind: completions})
 
     def judge(self, protocol: str, params: Mapping[str, Any], inputs: Mapping[str, str], judge: str | None) -> str:
         given = dict(inputs)
@@ -222,19 +229,26 @@ class PlanBuilder:
         params: dict[str, Any] = {"method": "sft", "seed": seed, **self._training(policy)}
         params["args"] = {**self.spec.defaults.sft, **sft.args}
         inputs = {"demonstrations": self._teach(sft.teacher, "train", 0.0, sft.fraction)}
-        if policy.base is not None:
-            settings = policy.base.pretrain.model_dump(mode="json")
-            inputs["base"] = self.add("pretrain", {"settings": settings}, {"prompts": self.prompts})
+        base = self._pretrained(policy)
+        if base is not None:
+            inputs["base"] = base
         else:
             params["model"] = self.resolved.policies[name]
         return self.add("sft", params, inputs)
 
+    def _pretrained(self, policy: Policy) -> str | None:
+        """The stage that makes a base model on the spot; None where it is a hub's or uploaded."""
+        if policy.base is None:
+            return None
+        settings = policy.base.pretrain.model_dump(mode="json")
+        return self.add("pretrain", {"settings": settings}, {"prompts": self.prompts})
+
     def _rl(self, policy: Policy, name: str, sft: Sft, rl: Rl, start: str, seed: int) -> str:
         params: dict[str, Any] = {"method": rl.method, "seed": seed, "beta": rl.beta, **self._training(policy)}
         params["args"] = {**self.spec.defaults.rl, **rl.args}
-        return self.add("rl", params, {"start": start, "preferences": self._pairs(policy, sft, rl, start, seed)})
+        return self.add("rl", params, {"start": start, "preferences": self._pairs(name, sft, rl, start, seed)})
 
-    def _pairs(self, policy: Policy, sft: Sft, rl: Rl, start: str, seed: int) -> str:
+    def _pairs(self, policy: str, sft: Sft, rl: Rl, start: str, seed: int) -> str:
         """The labelled pairs on P2, the train prompts from `sft.fraction` on."""
         if rl.pairs == "recorded":
             return self._recorded_pairs(rl.critic, "train", sft.fraction, rl.per_prompt)
@@ -297,7 +311,8 @@ class PlanBuilder:
         params = {"model": self._identity(model), "split": split, "start": start, "stop": stop}
         return self.add("teach", params, {"prompts": self.prompts}, model)
 
-    def _sample(self, policy: Policy, checkpoint: str, params: Mapping[str, Any]) -> str:
+    def _sample(self, name: str, checkpoint: str | None, params: Mapping[str, Any]) -> str:
+        policy = self.spec.policies[name]
         full = {
             "engine": policy.engine,
             "dtype": policy.precision,
@@ -309,7 +324,15 @@ class PlanBuilder:
             "stop": 1.0,
             **params,
         }
-        return self.add("sample", full, {"checkpoint": checkpoint, "prompts": self.prompts})
+        return self._from_model("sample", name, checkpoint, full, {"prompts": self.prompts})
+
+    def _from_model(
+        self, kind: str, policy: str, checkpoint: str | None, params: Mapping[str, Any], inputs: Mapping[str, str]
+    ) -> str:
+        """A stage that runs a checkpoint, or the untrained model that a policy names."""
+        if checkpoint is not None:
+            return self.add(kind, params, {"checkpoint": checkpoint, **inputs})
+        return self.add(kind, {**params, "model": self.resolved.policies[policy]}, inputs)
 
     def _training(self, policy: Policy) -> dict[str, Any]:
         return {
