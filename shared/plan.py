@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.asking import DEFAULT
+from shared.beside import BASE, NULL, TEACHER, Beside, is_judged, judged_beside, nulls_beside
 from shared.canonical import content_key
 from shared.critic_plan import critic_params, critics_of
 from shared.kinds import KINDS
@@ -20,13 +21,15 @@ from shared.llm.providers import ModelSpec
 from shared.llm.providers.ensemble import MEMBERS
 from shared.llm.providers.reward_model import REWARDS
 from shared.matrix import cells, in_cell
+from shared.nulls import NULLS, PROMPTS
 from shared.prices import FREE, price_of
 from shared.protocols import TrainedArm
 from shared.report_plan import report_params
 from shared.resolve import Resolved
 from shared.spec import Arm, Policy, Rl, Sft, SimulatedPrompts, Spec
 from shared.specbase import DeclaredDataset
-from shared.specparse import evaluation_names, needed_models, policy_of, start_arms
+from shared.specnames import policy_of
+from shared.specparse import evaluation_names, needed_models, start_arms
 
 
 @dataclass
@@ -110,6 +113,12 @@ class _CellPlan:
     training: list[dict[str, Any]]
     inputs: dict[str, str]
 
+    def judge(self, arm: str, seed: int, evaluation: str, stage: str) -> None:
+        """Note where an arm's scores will be."""
+        source = f"judge/{in_cell(self.name, arm)}/{seed}/{evaluation}"
+        self.scores.append({"arm": arm, "seed": seed, "evaluation": evaluation, "input": source})
+        self.inputs[source] = stage
+
 
 def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> _CellPlan:
     """Add the stages of a cell's arms; each start's before those of its RL arm."""
@@ -123,7 +132,23 @@ def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> _CellPlan:
             if one not in done:
                 done.add(one)
                 _plan_arm(build, cell, one, recipe)
+    unjudged = [Beside(TEACHER, model) for model in build.resolved.unjudged]
+    beside = {arm: who for arm, who in judged_beside(spec).items() if who not in unjudged}
+    for one, who in {**beside, **nulls_beside(spec)}.items():
+        _plan_beside(build, cell, one, who)
+    judged = {row["arm"] for row in cell.scores}
+    cell.order.extend(arm for arm in beside if arm in judged)
     return cell
+
+
+def _plan_beside(build: PlanBuilder, cell: _CellPlan, name: str, who: Beside) -> None:
+    """Who is judged beside the arms. What depends on no seed is one stage, shown under each."""
+    spec = cell.spec
+    for full, (entry, temperature) in evaluation_names(spec).items():
+        if is_judged(who, spec.evaluations[entry]):
+            for seed in spec.seeds:
+                arm = build.beside(who, spec.seeds[0] if temperature == 0 else seed)
+                cell.judge(name, seed, full, spec.evaluations[entry].plan(build, arm, temperature))
 
 
 def _plan_arm(build: PlanBuilder, cell: _CellPlan, name: str, arm: Arm) -> None:
@@ -137,9 +162,7 @@ def _plan_arm(build: PlanBuilder, cell: _CellPlan, name: str, arm: Arm) -> None:
             cell.training.append({"arm": name, "seed": seed, "step": step, "input": source})
             cell.inputs[source] = key
         for full, (entry, temperature) in evaluation_names(spec).items():
-            source = f"judge/{where}/{seed}/{full}"
-            cell.scores.append({"arm": name, "seed": seed, "evaluation": full, "input": source})
-            cell.inputs[source] = spec.evaluations[entry].plan(build, trained, temperature)
+            cell.judge(name, seed, full, spec.evaluations[entry].plan(build, trained, temperature))
 
 
 def _stages_of_arms(build: PlanBuilder, cell: _CellPlan) -> dict[str, list[str]]:
@@ -147,7 +170,7 @@ def _stages_of_arms(build: PlanBuilder, cell: _CellPlan) -> dict[str, list[str]]
     drawn = Plan(build.stages, "")
     wanted: dict[str, list[str]] = {arm: [] for arm in cell.order}
     for row in [*cell.scores, *cell.training]:
-        wanted[row["arm"]].append(cell.inputs[row["input"]])
+        wanted.setdefault(row["arm"], []).append(cell.inputs[row["input"]])
     found = {arm: drawn.ancestors(keys) for arm, keys in wanted.items()}
     for arm, keys in found.items():
         for key in keys:
@@ -190,10 +213,13 @@ class PlanBuilder:
             return TrainedArm(name, seed, start)
         return TrainedArm(name, seed, self._rl(self.spec.policies[name], name, arm.sft, arm.rl, start, seed), start)
 
-    def untrained(self, policy: str, seed: int) -> TrainedArm:
-        """A policy as it is before any training."""
-        base = self._pretrained(self.spec.policies[policy])
-        return TrainedArm(policy, seed, base)
+    def beside(self, who: Beside, seed: int) -> TrainedArm:
+        """A policy as it is before any training, or completions that no policy wrote."""
+        if who.role == BASE:
+            return TrainedArm(who.of, seed, self._pretrained(self.spec.policies[who.of]))
+        if who.role == NULL:
+            return TrainedArm("", seed, completions=self._null(NULLS[who.of]))
+        return TrainedArm("", seed, completions=self.completions(who.of))
 
     def samples(self, arm: TrainedArm, temperature: float) -> str:
         if arm.completions is not None:
@@ -306,6 +332,12 @@ class PlanBuilder:
         where = {"split": split, "start": start, "stop": 1.0, "per_prompt": per_prompt}
         label = {"pairs": "recorded", "critic": self._identity(model), **where}
         return self.add("label", label, {"prompts": self.prompts}, model)
+
+    def _null(self, text: str) -> str:
+        """The same completion of the first eval prompts, or of all where they are fewer."""
+        share = min(1.0, PROMPTS / self.spec.prompts.eval)
+        params = {"model": {"provider": "null", "text": text}, "split": "eval", "start": 0.0, "stop": share}
+        return self.add("teach", params, {"prompts": self.prompts})
 
     def _teach(self, model: str, split: str, start: float, stop: float) -> str:
         params = {"model": self._identity(model), "split": split, "start": start, "stop": stop}

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from shared.beside import TEACHER, judged_beside, nulls_beside
+from shared.nulls import PROMPTS
 from shared.spec import Spec
 from shared.specparse import contrasts, evaluation_names
 from shared.splits import rows_between
@@ -30,14 +32,19 @@ def report_params(
     """The params of the report over the arms of `stages_of` (starts included, each before its RL arm), or of one cell.
 
     `spec` is the cell's. The spec as it was written stands beside them once. `stages_of` has every stage that an arm
-    needs, `recipes` those that make its model, a list a seed.
+    needs, or who is judged beside the arms; `recipes` those that make an arm's model, a list a seed.
     """
+    beside, nulls = judged_beside(spec), nulls_beside(spec)
     pairs: dict[str, Any] = {name: list(pair) for name, pair in contrasts(spec).items()}
     if {"gain-weak", "gain-strong"} <= set(pairs) and not spec.contrasts:
         pairs["vanishing"] = [pairs["gain-weak"], pairs["gain-strong"]]
     return {
         "seeds": spec.seeds,
-        "arms": {arm: _arm(arm, starts) for arm in stages_of},
+        "arms": {
+            arm: {"role": beside[arm].role, "of": beside[arm].of} if arm in beside else _arm(arm, starts)
+            for arm in stages_of
+            if arm not in nulls
+        },
         "evaluations": {full: _evaluation(spec, entry, at) for full, (entry, at) in evaluation_names(spec).items()},
         "scores": [dict(row) for row in scores],
         "training": [dict(row) for row in training],
@@ -55,6 +62,9 @@ def report_params(
             }
             for arm, of in recipes.items()
         },
+        "null_completions": list(nulls),
+        "null_prompts": min(PROMPTS, spec.prompts.eval),
+        "unjudged": [arm for arm, who in beside.items() if who.role == TEACHER and who.of in resolved.unjudged],
         "near_duplicates": resolved.counts.get("near_duplicates", 0),
     }
 

@@ -12,6 +12,7 @@ from shared.errors import BadInput, BadInputs, FieldError
 from shared.llm.providers import ModelSpec
 from shared.matrix import cells, matrix_errors
 from shared.spec import Arm, Preset, Rl, Spec
+from shared.specbeside import contrast_errors, taken_names
 from shared.specerrors import PRESET_FIELDS, field_errors, kind_of
 from shared.specmodels import alike_errors, limit_errors, part_errors
 from shared.specnames import model_errors, one_of, unknown
@@ -250,12 +251,8 @@ def _judgement(spec: Spec) -> Iterator[FieldError]:
     """The contrasts and the primary."""
     yield from _starts(spec)
     arms = set(spec.arms) | set(start_arms(spec).values())
-    for name, pair in spec.contrasts.items():
-        if pair[0] == pair[1]:
-            yield FieldError(f"contrasts.{name}", f"compares {pair[0]} with itself", "Name two arms.")
-        for arm in pair:
-            if arm not in arms:
-                yield unknown(f"contrasts.{name}", arm, arms, "arms")
+    yield from taken_names(spec)
+    yield from contrast_errors(spec, arms, evaluation_names(spec))
     pairs = contrasts(spec)
     if spec.primary.contrast not in pairs:
         fix = one_of(pairs) if pairs else "Name the arms sft-weak, sft-strong, rlaif-weak …, or write `contrasts:`."
@@ -299,8 +296,3 @@ def _arguments(spec: Spec) -> Iterator[tuple[str, str, dict[str, Any]]]:
         yield f"arms.{name}.sft.args", "sft", arm.sft.args
         if arm.rl is not None:
             yield f"arms.{name}.rl.args", arm.rl.method, arm.rl.args
-
-
-def policy_of(spec: Spec, arm: Arm) -> str:
-    """The name of an arm's policy."""
-    return arm.policy or next(iter(spec.policies))

@@ -38,6 +38,9 @@ def as_dict(report: Report) -> dict[str, Any]:
             name: {quantity: list(both) for quantity, both in sides.items()} for name, sides in report.matches.items()
         },
         "evaluations": {name: evaluation.model_dump() for name, evaluation in report.evaluations.items()},
+        "nulls": {
+            name: {evaluation: asdict(found) for evaluation, found in of.items()} for name, of in report.nulls.items()
+        },
         "cost": _cost(report.total),
         "scores": {"there": report.scores_there, "total": report.scores_total},
         "critics": {card.name: card_dict(card) for card in report.critics},
@@ -62,7 +65,7 @@ def matrix_dict(report: MatrixReport) -> dict[str, Any]:
         "cells": {
             name: {
                 field: cell[field]
-                for field in ("verdict", "arms", "contrasts", "frontier", "matches", "evaluations", "scores")
+                for field in ("verdict", "arms", "contrasts", "frontier", "matches", "evaluations", "nulls", "scores")
             }
             for name, cell in cells.items()
         },
@@ -119,7 +122,9 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
 def _arm(arm: ArmReport) -> dict[str, Any]:
     return {
         "role": arm.params.role,
+        "of": arm.params.of,
         "start": arm.params.start,
+        "unjudged": list(arm.unjudged),
         "evaluations": {
             name: {
                 "estimate": found.estimate,

@@ -13,6 +13,7 @@ from services.analyst.intervals import Method, crossed
 from services.analyst.match import used
 from services.analyst.model import ArmEstimate, ArmReport, ContrastReport, Cost, Report, ReportInputs, StageFacts
 from services.analyst.notes import notes_for
+from services.analyst.nulls import null_results, null_scores
 from services.analyst.orders import under_each_order
 from services.analyst.params import ReportParams
 from services.analyst.scores import ArmScores, align, assemble
@@ -33,8 +34,7 @@ def build_report(
     """
     params = inputs.params
     scores = complete_scores(inputs)
-    expected = {(row.arm, row.evaluation) for row in params.scores}
-    if not partial and (missing := sorted(expected - set(scores))):
+    if not partial and (missing := sorted(params.expected - set(scores))):
         raise ValueError(f"no judgements of {missing[0][0]} under {missing[0][1]}")
     alpha = verdicts.decision_alpha(params.looks, params.cells)
     contrasts = tuple(
@@ -67,6 +67,8 @@ def build_report(
         bootstrap=_bootstrap(found, contrasts, scores, alpha),
         frontier=_frontier(params, arms, contrasts, inputs.stages),
         orders=_orders(found, contrasts, inputs, alpha, method),
+        nulls=null_results(params, scores),
+        null_prompts=params.null_prompts,
     )
 
 
@@ -147,6 +149,8 @@ def _contrast(contrast: Contrast, params: ReportParams, scores: Scores, alpha: f
     results: dict[str, ContrastResult] = {}
     pending, absent = [], []
     for name, evaluation in params.evaluations.items():
+        if any((arm, name) not in params.expected for arm in contrast.arms):
+            continue
         if any((arm, name) not in scores for arm in contrast.arms):
             pending.append(name)
             continue
@@ -178,6 +182,7 @@ def _arms(
             },
             costs.get(name, Cost()),
             used(params.recipes[name], stages) if name in params.recipes else None,
+            tuple(one for one in params.evaluations if (name, one) not in params.expected),
         )
         for name, arm in params.arms.items()
     )
@@ -229,7 +234,7 @@ def _verdict(
         eval_in_training=params.checks.eval_in_training,
         tuning_trials=params.checks.tuning_trials,
         measures_imitation=_imitation(params),
-        null_scores=_null_scores(params, primary.contrast.pair, scores),
+        null_scores=null_scores(params, primary.contrast.pair, scores),
     )
     second = [primary.results[other] for other in params.second_judges if other in primary.results]
     return verdicts.decide(primary.results[evaluation], delta, checks, [*second, *elsewhere], alpha)
@@ -240,19 +245,6 @@ def _imitation(params: ReportParams) -> str | None:
     if not evaluation.imitation:
         return None
     return evaluation.reason or f"{params.primary.evaluation} measures imitation of a teacher, not quality"
-
-
-def _null_scores(params: ReportParams, pair: tuple[str, str], scores: Scores) -> tuple[verdicts.NullScore, ...]:
-    """Null completions against both arms of the primary, on the prompts that are valid for both."""
-    evaluation = params.primary.evaluation
-    found = []
-    for null in params.null_completions:
-        for arm in pair:
-            against = Contrast(f"{null} − {arm}", ((1, null), (-1, arm)))
-            result = compare(against, {name: scores[name, evaluation] for name in (null, arm)}, 0.05)
-            if result is not None:
-                found.append(verdicts.NullScore(null, arm, result.estimate))
-    return tuple(found)
 
 
 def stages_with_arms(

@@ -12,6 +12,7 @@ from services.analyst.critics.card import CriticCard
 from services.analyst.disagreement import Disagreement
 from services.analyst.frontier import Frontier
 from services.analyst.match import Sides, Used, sides
+from services.analyst.nulls import NullResult
 from services.analyst.orders import ByOrder
 from services.analyst.params import ArmParams, EvaluationParams, ReportParams
 from services.analyst.scores import SeedScores
@@ -117,13 +118,16 @@ class Cost:
 
 @dataclass(frozen=True)
 class ArmReport:
-    """An arm's results and its price; `used` is what makes its model, None where that is not there yet."""
+    """An arm's results and its price; `used` is what makes its model, None where that is not there yet.
+
+    `unjudged` are the evaluations that say nothing of it: completions that no policy wrote have no likelihood."""
 
     name: str
     params: ArmParams
     evaluations: Mapping[str, ArmEstimate]
     cost: Cost
     used: Used | None = None
+    unjudged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,8 @@ class Report:
     """The whole report. `alpha` is the share of misses allowed to the deciding interval.
 
     `bootstrap` checks that interval's part over prompts; None where the primary contrast is not there. `orders` has
-    the primary contrast as judged in each order alone; empty where not both were asked.
+    the primary contrast as judged in each order alone; empty where not both were asked. `nulls` has null completions by
+    evaluation, which were judged on `null_prompts` prompts.
     """
 
     name: str
@@ -176,6 +181,8 @@ class Report:
     bootstrap: Checked | None = None
     frontier: Frontier | None = None
     orders: Mapping[str, ContrastResult] = field(default_factory=dict)
+    nulls: Mapping[str, Mapping[str, NullResult]] = field(default_factory=dict)
+    null_prompts: int = 0
 
     @property
     def matches(self) -> dict[str, Sides]:

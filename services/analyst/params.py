@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -13,9 +14,12 @@ class Params(BaseModel):
 
 
 class ArmParams(Params):
-    """An arm's place among the others: the SFT model that it starts from, or the RL arms that start from it."""
+    """An arm's place among the others: the SFT model that it starts from, or the RL arms that start from it.
+
+    `of` is set of who is judged beside the recipes (`role` base or teacher): the policy or model that it is."""
 
     role: str | None = None
+    of: str | None = None
     start: str | None = None
     start_of: list[str] | None = None
 
@@ -85,8 +89,9 @@ class ReportParams(Params):
     """All that the report must know of the experiment besides its artifacts.
 
     `stages` has, for every arm, the (kind, key) of each stage it would need if it were run alone. `null_completions`
-    names entries of `scores` that are no arms: completions that carry no answer, judged like an arm's. `cell` names the
-    cell of a matrix that this is, and `cells` is how many it has.
+    names entries of `scores` that are no arms: completions that carry no answer, judged like an arm's on `null_prompts`
+    prompts. `unjudged` are teachers whose completions leave out eval prompts. `cell` names the cell of a matrix that
+    this is, and `cells` is how many it has.
     """
 
     spec: dict[str, Any]
@@ -105,8 +110,15 @@ class ReportParams(Params):
     recipes: dict[str, RecipeParams] = {}
     near_duplicates: int = 0
     null_completions: list[str] = []
+    null_prompts: int = 0
+    unjudged: list[str] = []
     cell: str = ""
     cells: int = 1
+
+    @cached_property
+    def expected(self) -> frozenset[tuple[str, str]]:
+        """The arms and evaluations that there will be scores of."""
+        return frozenset((row.arm, row.evaluation) for row in self.scores)
 
     @property
     def decisions(self) -> int:

@@ -17,7 +17,8 @@ from shared.estimate.quantity import Quantity
 from shared.matrix import cells
 from shared.power import MOST_PROMPTS, RECIPE_SEEDS, SEEN, SHARE, Components
 from shared.spec import Spec, WorthPoints
-from shared.specparse import contrasts, evaluation_names, policy_of
+from shared.specnames import policy_of
+from shared.specparse import contrasts, evaluation_names
 
 SCORE_SD = Quantity(*(error * math.sqrt(800) for error in (1.458, 1.73, 1.77)))
 """Of one prompt's score in points: from the published standard errors (least, median, largest)."""
