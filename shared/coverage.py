@@ -113,6 +113,9 @@ def _ranges(spec: Spec, name: str) -> list[tuple[str, int, int]]:
     evaluated = {model for entry in evaluations for model in entry.models().values()} | towards
     if evaluated & asking:
         found["eval"] = 0, sizes.eval
+    on_dev = [evaluation for evaluation in evaluations if evaluation.best_on_dev]
+    if on_dev and ({model for entry in on_dev for model in entry.models().values()} | towards) & asking:
+        found["dev"] = 0, sizes.dev
     if spec.critic_check is not None and {name, *asking} & {spec.critic_check.labels, *towards, *critics_of(spec)}:
         found[spec.critic_check.split] = 0, getattr(sizes, spec.critic_check.split)
     return [(split, *ranks) for split, ranks in found.items()]

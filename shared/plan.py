@@ -8,13 +8,15 @@ experiments that need the same stage share it.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from shared.asking import DEFAULT
-from shared.beside import BASE, NULL, TEACHER, Beside, is_judged, judged_beside, nulls_beside
+from shared.beside import BASE, NULL, TEACHER, Beside, judged_beside, nulls_beside
 from shared.canonical import content_key
+from shared.cell_plan import CellPlan, always, plan_beside
 from shared.critic_plan import critic_params, critics_of
 from shared.kinds import KINDS
 from shared.llm.providers import ModelSpec
@@ -29,7 +31,7 @@ from shared.resolve import Resolved
 from shared.spec import Arm, Policy, Rl, Sft, SimulatedPrompts, Spec
 from shared.specbase import DeclaredDataset
 from shared.specnames import policy_of
-from shared.specparse import evaluation_names, needed_models, start_arms
+from shared.specparse import needed_models, start_arms
 
 
 @dataclass
@@ -88,7 +90,15 @@ def plan(resolved: Resolved) -> Plan:
     for cell in drawn:
         stages_of = _stages_of_arms(build, cell)
         tables[cell.name] = report_params(
-            resolved, cell.spec, cell.starts, cell.scores, cell.training, stages_of, _recipes(build, cell), build.stages
+            resolved,
+            cell.spec,
+            cell.starts,
+            cell.scores,
+            cell.dev_scores,
+            cell.training,
+            stages_of,
+            _recipes(build, cell),
+            build.stages,
         )
     if spec.critic_check is not None:
         for name in critics_of(spec):
@@ -101,30 +111,11 @@ def plan(resolved: Resolved) -> Plan:
     return Plan(build.stages, report)
 
 
-@dataclass
-class _CellPlan:
-    """One cell's arms in their order, starts included, and where the report finds their scores and training curves."""
-
-    name: str
-    spec: Spec
-    starts: dict[str, str]
-    order: list[str]
-    scores: list[dict[str, Any]]
-    training: list[dict[str, Any]]
-    inputs: dict[str, str]
-
-    def judge(self, arm: str, seed: int, evaluation: str, stage: str) -> None:
-        """Note where an arm's scores will be."""
-        source = f"judge/{in_cell(self.name, arm)}/{seed}/{evaluation}"
-        self.scores.append({"arm": arm, "seed": seed, "evaluation": evaluation, "input": source})
-        self.inputs[source] = stage
-
-
-def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> _CellPlan:
+def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> CellPlan:
     """Add the stages of a cell's arms; each start's before those of its RL arm."""
     starts = start_arms(spec)
     order = list(dict.fromkeys(found for arm in spec.arms for found in (starts.get(arm), arm) if found))
-    cell = _CellPlan(name, spec, starts, order, [], [], {})
+    cell = CellPlan(name, spec, starts, order)
     done: set[str] = set()
     for arm_name, arm in spec.arms.items():
         recipes = [(starts[arm_name], arm.model_copy(update={"rl": None}))] if arm_name in starts else []
@@ -135,23 +126,13 @@ def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> _CellPlan:
     unjudged = [Beside(TEACHER, model) for model in build.resolved.unjudged]
     beside = {arm: who for arm, who in judged_beside(spec).items() if who not in unjudged}
     for one, who in {**beside, **nulls_beside(spec)}.items():
-        _plan_beside(build, cell, one, who)
+        plan_beside(build, cell, one, who)
     judged = {row["arm"] for row in cell.scores}
     cell.order.extend(arm for arm in beside if arm in judged)
     return cell
 
 
-def _plan_beside(build: PlanBuilder, cell: _CellPlan, name: str, who: Beside) -> None:
-    """Who is judged beside the arms. What depends on no seed is one stage, shown under each."""
-    spec = cell.spec
-    for full, (entry, temperature) in evaluation_names(spec).items():
-        if is_judged(who, spec.evaluations[entry]):
-            for seed in spec.seeds:
-                arm = build.beside(who, spec.seeds[0] if temperature == 0 else seed)
-                cell.judge(name, seed, full, spec.evaluations[entry].plan(build, arm, temperature))
-
-
-def _plan_arm(build: PlanBuilder, cell: _CellPlan, name: str, arm: Arm) -> None:
+def _plan_arm(build: PlanBuilder, cell: CellPlan, name: str, arm: Arm) -> None:
     """One arm's stages for every seed."""
     spec, where = cell.spec, in_cell(cell.name, name)
     for seed in spec.seeds:
@@ -161,15 +142,14 @@ def _plan_arm(build: PlanBuilder, cell: _CellPlan, name: str, arm: Arm) -> None:
             source = f"train/{where}/{seed}/{step}"
             cell.training.append({"arm": name, "seed": seed, "step": step, "input": source})
             cell.inputs[source] = key
-        for full, (entry, temperature) in evaluation_names(spec).items():
-            cell.judge(name, seed, full, spec.evaluations[entry].plan(build, trained, temperature))
+        cell.judge(build, name, seed, always(trained))
 
 
-def _stages_of_arms(build: PlanBuilder, cell: _CellPlan) -> dict[str, list[str]]:
+def _stages_of_arms(build: PlanBuilder, cell: CellPlan) -> dict[str, list[str]]:
     """The stages that each arm of a cell would need alone; every one of them learns that this arm needs it."""
     drawn = Plan(build.stages, "")
     wanted: dict[str, list[str]] = {arm: [] for arm in cell.order}
-    for row in [*cell.scores, *cell.training]:
+    for row in [*cell.scores, *cell.dev_scores, *cell.training]:
         wanted.setdefault(row["arm"], []).append(cell.inputs[row["input"]])
     found = {arm: drawn.ancestors(keys) for arm, keys in wanted.items()}
     for arm, keys in found.items():
@@ -178,7 +158,7 @@ def _stages_of_arms(build: PlanBuilder, cell: _CellPlan) -> dict[str, list[str]]
     return found
 
 
-def _recipes(build: PlanBuilder, cell: _CellPlan) -> dict[str, list[list[str]]]:
+def _recipes(build: PlanBuilder, cell: CellPlan) -> dict[str, list[list[str]]]:
     """For every arm, the stages that make its model, a list a seed; evaluation is not among them."""
     last = {(row["arm"], row["seed"]): cell.inputs[row["input"]] for row in cell.training}
     made = Plan(build.stages, "").ancestors_of_each(last.values())
@@ -195,8 +175,15 @@ class PlanBuilder:
         self.spec = spec
         self.resolved = resolved
         self.stages: dict[str, Stage] = {}
+        self.split = "eval"
         self._critics: dict[tuple[str, str], dict[str, Any]] = {}
         self.prompts = self.add("prompts", {**self._sizes(), "source": self._source()}, {})
+
+    def on(self, split: str) -> PlanBuilder:
+        """The same plan, for evaluations on the prompts of another split."""
+        other = copy.copy(self)
+        other.split = split
+        return other
 
     def add(self, kind: str, params: Mapping[str, Any], inputs: Mapping[str, str], model: str | None = None) -> str:
         """Add a stage unless it is there; `model` names the entry of `models` whose options it needs."""
@@ -224,14 +211,14 @@ class PlanBuilder:
     def samples(self, arm: TrainedArm, temperature: float) -> str:
         if arm.completions is not None:
             return arm.completions
-        params = {"split": "eval", "n": 1, "temperature": temperature, "seed": arm.seed}
+        params = {"split": self.split, "n": 1, "temperature": temperature, "seed": arm.seed}
         return self._sample(arm.policy, arm.checkpoint, params)
 
     def completions(self, model: str) -> str:
-        return self._teach(model, "eval", 0.0, 1.0)
+        return self._teach(model, self.split, 0.0, 1.0)
 
     def labelled(self, model: str, per_prompt: int) -> str:
-        return self._recorded_pairs(model, "eval", 0.0, per_prompt)
+        return self._recorded_pairs(model, self.split, 0.0, per_prompt)
 
     def likelihoods(self, arm: TrainedArm, checkpoint: str | None, completions: str, kind: str) -> str:
         policy = self.spec.policies[arm.policy]
@@ -248,7 +235,7 @@ class PlanBuilder:
         full = {"protocol": protocol, **params}
         if judge is not None:
             full |= self._critic(judge, "judge")
-            given |= self._critic_inputs(judge, "eval", 0.0, inputs)
+            given |= self._critic_inputs(judge, self.split, 0.0, inputs)
         return self.add("judge", full, given, judge)
 
     def _sft(self, policy: Policy, name: str, sft: Sft, seed: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 
 from shared.beside import BASE, RESERVED, TEACHER, is_judged_everywhere, judged_beside
 from shared.errors import FieldError
+from shared.evaluated import At
 from shared.spec import Spec
 from shared.specnames import unknown
 
@@ -22,9 +23,7 @@ def taken_names(spec: Spec) -> Iterator[FieldError]:
             yield FieldError(f"arms.{name}", f"is how {WHAT[name]} is called where it is judged", fix)
 
 
-def contrast_errors(
-    spec: Spec, arms: Set[str], evaluations: Mapping[str, tuple[str, float | None]]
-) -> Iterator[FieldError]:
+def contrast_errors(spec: Spec, arms: Set[str], evaluations: Mapping[str, tuple[str, At]]) -> Iterator[FieldError]:
     """Contrasts compare two of `arms`, or of those beside them, that the primary evaluation judges."""
     beside = judged_beside(spec)
     for name, pair in spec.contrasts.items():

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from shared.chat_templates import CHAT_TEMPLATES
 from shared.errors import BadInput, BadInputs, FieldError
+from shared.evaluated import all_names, best_errors, evaluation_names
 from shared.llm.providers import ModelSpec
 from shared.matrix import cells, matrix_errors
 from shared.spec import Arm, Preset, Rl, Spec
@@ -82,15 +83,6 @@ def contrasts(spec: Spec) -> dict[str, tuple[str, str]]:
     known = {name: pair for name, pair in WELL_KNOWN.items() if set(pair) <= arms}
     gains = {f"gain-{arm.removeprefix('rlaif-')}": (arm, start) for arm, start in start_arms(spec).items()}
     return {**known, **{name: pair for name, pair in gains.items() if name not in known}}
-
-
-def evaluation_names(spec: Spec) -> dict[str, tuple[str, float | None]]:
-    """Every evaluation by its full name (`win-rate@0.7`), with its entry's name and temperature."""
-    return {
-        name if temperature is None else f"{name}@{temperature}": (name, temperature)
-        for name, evaluation in spec.evaluations.items()
-        for temperature in evaluation.temperatures()
-    }
 
 
 def needed_models(entry: ModelSpec) -> dict[str, str]:
@@ -252,12 +244,12 @@ def _judgement(spec: Spec) -> Iterator[FieldError]:
     yield from _starts(spec)
     arms = set(spec.arms) | set(start_arms(spec).values())
     yield from taken_names(spec)
-    yield from contrast_errors(spec, arms, evaluation_names(spec))
+    yield from contrast_errors(spec, arms, names := all_names(spec))
     pairs = contrasts(spec)
     if spec.primary.contrast not in pairs:
         fix = one_of(pairs) if pairs else "Name the arms sft-weak, sft-strong, rlaif-weak …, or write `contrasts:`."
         yield FieldError("primary.contrast", f"{spec.primary.contrast!r} is no contrast of these arms", fix)
-    if spec.primary.evaluation not in (names := evaluation_names(spec)):
+    if spec.primary.evaluation not in names:
         yield unknown("primary.evaluation", spec.primary.evaluation, names, "evaluations")
     for name, evaluation in spec.evaluations.items():
         judge = evaluation.models().get("judge")
@@ -267,6 +259,7 @@ def _judgement(spec: Spec) -> Iterator[FieldError]:
                 f"{judge} only has recorded pairs and cannot judge new completions",
                 "Name a model that can be asked.",
             )
+    yield from best_errors(spec)
     for arm in spec.tuning_trials:
         if arm not in arms:
             yield unknown("tuning_trials", arm, arms, "arms")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
+from pydantic import Field
 
 from shared.comparisons import Comparison, Verdicts
 from shared.specbase import SpecModel
@@ -28,16 +29,18 @@ class TrainedArm:
 
 
 class Builder(Protocol):
-    """What a protocol may ask of the plan: each returns the key of a stage, made once however often it is asked."""
+    """What a protocol may ask of the plan: each returns the key of a stage, made once however often it is asked.
+
+    The prompts are those of eval; of dev where temperatures are chosen."""
 
     def samples(self, arm: TrainedArm, temperature: float) -> str:
-        """The arm's completions of the eval prompts: its samples at this temperature, or those that it consists of."""
+        """The arm's completions of the prompts: its samples at this temperature, or those that it consists of."""
 
     def completions(self, model: str) -> str:
-        """A model's (teacher's, reference's) completions of the eval prompts."""
+        """A model's (teacher's, reference's) completions of the prompts."""
 
     def labelled(self, model: str, per_prompt: int) -> str:
-        """Recorded preference pairs on the eval prompts."""
+        """Recorded preference pairs on the prompts."""
 
     def likelihoods(self, arm: TrainedArm, checkpoint: str | None, completions: str, kind: str) -> str:
         """Log-likelihoods of given completions (kind demonstrations) or pairs (kind preferences).
@@ -52,6 +55,9 @@ class Evaluation(SpecModel):
     """One entry of `evaluations:`. A subclass is a protocol's spec; the registry is in `shared/protocols`."""
 
     protocol: str
+    best_on_dev: bool = Field(
+        False, description="also report each arm at the temperature at which it does best on the dev prompts"
+    )
     unit: ClassVar[str] = "points"
     imitation: ClassVar[bool] = False
     """True: the score is built from likelihood, which measures imitation of whoever wrote the completions."""
