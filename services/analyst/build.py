@@ -74,6 +74,9 @@ def build_report(
         orders=_orders(found, contrasts, inputs, alpha, method),
         nulls=null_results(params, scores),
         null_prompts=params.null_prompts,
+        null_cost=cost_of(
+            (key for null in params.null_completions for _, key in params.stages.get(null, ())), inputs.stages
+        ),
         choices=inputs.choices,
         judges=_judges(found, contrasts, params, elsewhere),
         another_family=params.another_family,

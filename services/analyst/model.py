@@ -190,6 +190,7 @@ class Report:
     orders: Mapping[str, ContrastResult] = field(default_factory=dict)
     nulls: Mapping[str, Mapping[str, NullResult]] = field(default_factory=dict)
     null_prompts: int = 0
+    null_cost: Cost = field(default_factory=Cost)
     choices: Choices = field(default_factory=dict)
     judges: tuple[JudgeView, ...] = ()
     another_family: bool | None = None
