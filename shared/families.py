@@ -38,7 +38,8 @@ def families(spec: Spec, model: str) -> frozenset[str]:
         return frozenset({f"{entry.provider} {named}".strip()})
     name = str(entry.identity()["model"])
     if entry.provider == "simulated":
-        return frozenset({f"simulated {name}"})
+        settings = [one for one in name.partition("?")[2].split("&") if not one.endswith("=0")]
+        return frozenset({" ".join(["simulated", *settings])})
     return frozenset({family_of(name)})
 
 

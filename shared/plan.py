@@ -137,8 +137,10 @@ def _plan_arm(build: PlanBuilder, cell: CellPlan, name: str, arm: Arm) -> None:
     spec, where = cell.spec, in_cell(cell.name, name)
     for seed in spec.seeds:
         trained = build.train(arm, seed)
-        steps = [("sft", trained.start or trained.checkpoint), *([("rl", trained.checkpoint)] if arm.rl else [])]
-        for step, key in steps:
+        steps = {"sft": trained.start or trained.checkpoint, "rl": trained.checkpoint if arm.rl else None}
+        for step, key in steps.items():
+            if key is None:
+                continue
             source = f"train/{where}/{seed}/{step}"
             cell.training.append({"arm": name, "seed": seed, "step": step, "input": source})
             cell.inputs[source] = key

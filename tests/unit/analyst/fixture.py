@@ -65,7 +65,8 @@ def quickstart(**changes: Any) -> dict[str, Any]:
 
 
 def offline(**changes: Any) -> dict[str, Any]:
-    """A spec like the real-input example, the arms alone judged: recorded teachers, an offline judge, likelihood protocols beside it."""
+    """A spec like the real-input example, the arms alone judged: recorded teachers, an offline judge, likelihood
+    protocols beside it."""
     similarity = {"provider": "similarity", "towards": "gpt-4"}
     return {
         "name": "alpaca-eval-smollm2",
@@ -158,15 +159,14 @@ def experiment(folder: Path, spec: dict[str, Any] | None = None, shift: float = 
     )
     report = made.plan.stages[made.plan.report]
     tables = list(report.params.get("cells", {"": report.params}).values())
-    scored = {
-        report.inputs[row["input"]]: row for table in tables for row in [*table["scores"], *table["dev_scores"]]
-    }
+    scored = {report.inputs[row["input"]]: row for table in tables for row in [*table["scores"], *table["dev_scores"]]}
     for place, (key, stage) in enumerate(made.plan.stages.items()):
         if stage.kind != "report":
             row = scored.get(key)
             what = stage.kind if row is None else row["input"].removeprefix("judge/")
             on_dev = row is not None and row["input"].startswith("dev/")
-            files = _files(stage, row, parsed.prompts.dev if on_dev else parsed.prompts.eval, shift, np.random.default_rng([len(what), *what.encode()]))
+            prompts = parsed.prompts.dev if on_dev else parsed.prompts.eval
+            files = _files(stage, row, prompts, shift, np.random.default_rng([len(what), *what.encode()]))
             made.refs[key] = _commit(made.store, key, stage, files, place, usd)
     return made
 
@@ -211,7 +211,8 @@ def _judgements(row: dict[str, Any], prompts: int, shift: float, rng: np.random.
     mean = WINS["strong" if "strong" in arm else "weak"]
     mean += (shift / 100 if arm.startswith("rlaif") else 0.0) - (0.1 if arm.startswith("start-weak") else 0.0)
     mean -= {"base": 0.25, "null": 0.45}.get(arm.partition(":")[0], 0.0)
-    prompts, kind = min(prompts, 50) if arm.startswith("null:") else prompts, row["input"][0].replace("j", "p")
+    prompts = min(prompts, 50) if arm.startswith("null:") else prompts
+    sort = "d" if row["input"].startswith("dev/") else "p"
     difficulty = difficulty[:prompts]
     win = np.clip(mean + difficulty + rng.normal(0, 0.1), 0.02, 0.98) if "@" in row["evaluation"] else None
     if win is None:
@@ -227,7 +228,7 @@ def _judgements(row: dict[str, Any], prompts: int, shift: float, rng: np.random.
         answer = TASKS[i % len(TASKS)][1]
         rows.append(
             {
-                "prompt_id": f"{kind}{i:04}",
+                "prompt_id": f"{sort}{i:04}",
                 "score": None if broken else 50.0 * ((first == "a") + (second == "a")),
                 "valid": not broken,
                 "completion": answer if first == "a" else "",
