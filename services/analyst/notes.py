@@ -27,6 +27,7 @@ def notes_for(
     return (
         *_judges(params),
         *_critics(spec),
+        *_nulls(params, scores, partial),
         *_limits(params, contrasts),
         *_data(params, contrasts, scores),
         *(
@@ -85,6 +86,18 @@ def _critics(spec: Spec) -> Iterator[Note]:
             )
 
 
+def _nulls(params: ReportParams, scores: Mapping[tuple[str, str], ArmScores], partial: bool) -> Iterator[Note]:
+    places = {(null, params.primary.evaluation) for null in params.null_completions}
+    if partial and not places.isdisjoint(params.expected):
+        return
+    if not any(place in scores and scores[place].valid.any() for place in places):
+        yield Note(
+            "limit",
+            "No null completions were judged (answers that say nothing): whether the judge rewards emptiness was not "
+            "checked.",
+        )
+
+
 def _limits(params: ReportParams, contrasts: tuple[ContrastReport, ...]) -> Iterator[Note]:
     if scope_of(len(params.seeds)) == "checkpoints":
         yield Note(
@@ -92,12 +105,6 @@ def _limits(params: ReportParams, contrasts: tuple[ContrastReport, ...]) -> Iter
             f"Every arm was trained {'once' if len(params.seeds) == 1 else 'twice'}: intervals cover other prompts, "
             "not other training runs. Three seeds or more let the verdict speak of the recipe.",
             ("seeds",),
-        )
-    if params.expected.isdisjoint((null, params.primary.evaluation) for null in params.null_completions):
-        yield Note(
-            "limit",
-            "No null completions were judged (answers that say nothing): whether the judge rewards emptiness was not "
-            "checked.",
         )
     if params.another_family is False:
         yield Note(

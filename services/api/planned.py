@@ -56,6 +56,10 @@ class Planned:
             names = found.setdefault(key, [])
             if judged.evaluation not in names:
                 names.append(judged.evaluation)
+        for name, key in self.plan.stages[self.plan.report].inputs.items():
+            of = f"{name.rpartition('/')[2]} on dev"
+            if name.startswith("dev/") and of not in found.setdefault(key, []):
+                found[key].append(of)
         return found
 
     @cached_property

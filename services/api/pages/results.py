@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.api.pages import interval
-from services.api.pages.beside import JudgeRow, NullRow, judge_rows, null_rows, what_it_is
+from services.api.pages.beside import JudgeRow, NullRow, judge_rows, null_prompts, null_rows, what_it_is
 from services.api.pages.temperatures import TemperatureTable, temperature_tables
 from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, SCOPES, Level, money, number
 from services.api.planned import Planned
@@ -97,6 +97,7 @@ class Block:
     contrasts: tuple[ContrastRow, ...]
     beside: tuple[ArmRow, ...] = ()
     nulls: tuple[NullRow, ...] = ()
+    null_prompts: int = 0
     temperatures: tuple[TemperatureTable, ...] = ()
 
 
@@ -127,6 +128,7 @@ def block(report: Data, planned: Planned | None, cell: str) -> Block:
         contrasts=tuple(contrast_rows(report, pairs)),
         beside=rows[True],
         nulls=null_rows(report, evaluations),
+        null_prompts=null_prompts(report),
         temperatures=temperature_tables(report),
     )
 
