@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.asking import DEFAULT
+from shared.battle_plan import own_stages, plan_battles
 from shared.canonical import content_key
 from shared.critic_plan import critic_params, critics_of
 from shared.kinds import KINDS
@@ -26,7 +27,7 @@ from shared.report_plan import report_params
 from shared.resolve import Resolved
 from shared.spec import Arm, Policy, Rl, Sft, SimulatedPrompts, Spec
 from shared.specbase import DeclaredDataset
-from shared.specparse import evaluation_names, needed_models, policy_of, start_arms
+from shared.specparse import all_arms, evaluation_names, needed_models, policy_of, start_arms
 
 
 @dataclass
@@ -87,6 +88,7 @@ def plan(resolved: Resolved) -> Plan:
         tables[cell.name] = report_params(
             resolved, cell.spec, cell.starts, cell.scores, cell.training, stages_of, _recipes(build, cell), build.stages
         )
+        tables[cell.name] |= {"battles": cell.battles} if cell.battles else {}
     if spec.critic_check is not None:
         for name in critics_of(spec):
             build.check(name, spec.critic_check.labels, spec.critic_check.split)
@@ -100,7 +102,10 @@ def plan(resolved: Resolved) -> Plan:
 
 @dataclass
 class _CellPlan:
-    """One cell's arms in their order, starts included, and where the report finds their scores and training curves."""
+    """One cell's arms in their order, starts included, and where the report finds their scores and training curves.
+
+    `trained` has them by seed; `battles` are the pairs that are judged against each other.
+    """
 
     name: str
     spec: Spec
@@ -109,13 +114,14 @@ class _CellPlan:
     scores: list[dict[str, Any]]
     training: list[dict[str, Any]]
     inputs: dict[str, str]
+    trained: dict[int, dict[str, TrainedArm]] = field(default_factory=dict)
+    battles: list[dict[str, Any]] = field(default_factory=list)
 
 
 def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> _CellPlan:
     """Add the stages of a cell's arms; each start's before those of its RL arm."""
     starts = start_arms(spec)
-    order = list(dict.fromkeys(found for arm in spec.arms for found in (starts.get(arm), arm) if found))
-    cell = _CellPlan(name, spec, starts, order, [], [], {})
+    cell = _CellPlan(name, spec, starts, all_arms(spec), [], [], {})
     done: set[str] = set()
     for arm_name, arm in spec.arms.items():
         recipes = [(starts[arm_name], arm.model_copy(update={"rl": None}))] if arm_name in starts else []
@@ -123,6 +129,7 @@ def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> _CellPlan:
             if one not in done:
                 done.add(one)
                 _plan_arm(build, cell, one, recipe)
+    plan_battles(build, cell)
     return cell
 
 
@@ -131,12 +138,15 @@ def _plan_arm(build: PlanBuilder, cell: _CellPlan, name: str, arm: Arm) -> None:
     spec, where = cell.spec, in_cell(cell.name, name)
     for seed in spec.seeds:
         trained = build.train(arm, seed)
+        cell.trained.setdefault(seed, {})[name] = trained
         steps = [("sft", trained.start or trained.checkpoint), *([("rl", trained.checkpoint)] if arm.rl else [])]
         for step, key in steps:
             source = f"train/{where}/{seed}/{step}"
             cell.training.append({"arm": name, "seed": seed, "step": step, "input": source})
             cell.inputs[source] = key
         for full, (entry, temperature) in evaluation_names(spec).items():
+            if spec.evaluations[entry].together:
+                continue
             source = f"judge/{where}/{seed}/{full}"
             cell.scores.append({"arm": name, "seed": seed, "evaluation": full, "input": source})
             cell.inputs[source] = spec.evaluations[entry].plan(build, trained, temperature)
@@ -146,9 +156,14 @@ def _stages_of_arms(build: PlanBuilder, cell: _CellPlan) -> dict[str, list[str]]
     """The stages that each arm of a cell would need alone; every one of them learns that this arm needs it."""
     drawn = Plan(build.stages, "")
     wanted: dict[str, list[str]] = {arm: [] for arm in cell.order}
+    battles = {row["evaluation"] for row in cell.battles}
     for row in [*cell.scores, *cell.training]:
-        wanted[row["arm"]].append(cell.inputs[row["input"]])
+        if row.get("evaluation") not in battles:
+            wanted[row["arm"]].append(cell.inputs[row["input"]])
     found = {arm: drawn.ancestors(keys) for arm, keys in wanted.items()}
+    for arm, more in own_stages(drawn, cell).items():
+        needed = more.union(found[arm])
+        found[arm] = [key for key in build.stages if key in needed]
     for arm, keys in found.items():
         for key in keys:
             build.stages[key].arms.append(in_cell(cell.name, arm))

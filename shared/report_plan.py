@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shared.spec import Spec
-from shared.specparse import contrasts, evaluation_names
+from shared.specparse import all_arms, contrasts, evaluation_names
 from shared.splits import rows_between
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def _evaluation(spec: Spec, entry: str, temperature: float | None) -> dict[str, 
         "offline_judge": offline,
         "imitation": copied or evaluation.imitation,
         "reason": reason,
+        **({"arms": evaluation.arms_of(all_arms(spec)), "pooled": evaluation.pooled} if evaluation.together else {}),
     }
 
 
@@ -114,5 +115,6 @@ def _second_judges(spec: Spec) -> list[str]:
         if at == temperature
         and spec.evaluations[other].protocol == primary.protocol
         and spec.evaluations[other].models().get("reference") == primary.models().get("reference")
+        and spec.evaluations[other].pairs_of(all_arms(spec)) == primary.pairs_of(all_arms(spec))
         and spec.evaluations[other].models().get("judge") != primary.models()["judge"]
     ]

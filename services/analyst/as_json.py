@@ -7,6 +7,8 @@ import math
 from dataclasses import asdict
 from typing import Any
 
+from services.analyst.arena.joining import ratings_dict
+from services.analyst.arena.win_rates import WinRates
 from services.analyst.bootstrap import Checked
 from services.analyst.contrasts import ContrastResult
 from services.analyst.critics.as_json import card_dict
@@ -15,6 +17,18 @@ from services.analyst.verdict import Verdict
 from shared.matrix import in_cell
 
 SCHEMA = "touchstone/report/1"
+CELL = (
+    "verdict",
+    "arms",
+    "contrasts",
+    "frontier",
+    "matches",
+    "evaluations",
+    "arenas",
+    "win_rates",
+    "scores",
+)
+"""What of a report stands under `cells` where there are several."""
 
 
 def to_json(report: Report | MatrixReport) -> bytes:
@@ -38,6 +52,8 @@ def as_dict(report: Report) -> dict[str, Any]:
             name: {quantity: list(both) for quantity, both in sides.items()} for name, sides in report.matches.items()
         },
         "evaluations": {name: evaluation.model_dump() for name, evaluation in report.evaluations.items()},
+        "arenas": {name: ratings_dict(found) for name, found in report.arenas.items()},
+        "win_rates": [_win_rates(one) for one in report.win_rates],
         "cost": _cost(report.total),
         "scores": {"there": report.scores_there, "total": report.scores_total},
         "critics": {card.name: card_dict(card) for card in report.critics},
@@ -59,13 +75,7 @@ def matrix_dict(report: MatrixReport) -> dict[str, Any]:
         "partial": report.partial,
         "seeds": list(report.first.seeds),
         "verdict": _verdict(report.verdict) | {"cells": {level: list(of) for level, of in report.levels.items()}},
-        "cells": {
-            name: {
-                field: cell[field]
-                for field in ("verdict", "arms", "contrasts", "frontier", "matches", "evaluations", "scores")
-            }
-            for name, cell in cells.items()
-        },
+        "cells": {name: {field: cell[field] for field in CELL} for name, cell in cells.items()},
         **{
             field: {in_cell(name, one): value for name, cell in cells.items() for one, value in cell[field].items()}
             for field in ("arms", "contrasts", "matches")
@@ -113,6 +123,20 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "needed": None
         if needs is None
         else {"half_width": needs.target, "prompts": needs.prompts, "seeds": needs.seeds, "both": needs.both},
+    }
+
+
+def _win_rates(found: WinRates) -> dict[str, Any]:
+    """`rows` has, for each arm, how often it is preferred to each other one, where the two were compared."""
+    rows: dict[str, dict[str, Any]] = {arm: {} for arm in found.arms}
+    for (row, column), cell in found.cells.items():
+        rows[row][column] = {**asdict(cell), "interval": list(cell.interval)}
+    return {
+        "judge": found.judge,
+        "temperature": found.temperature,
+        "evaluations": list(found.evaluations),
+        "arms": list(found.arms),
+        "rows": rows,
     }
 
 
@@ -180,4 +204,5 @@ def _result(result: ContrastResult) -> dict[str, Any]:
             "interval": list(odds.interval),
             "p_value": odds.p_value,
         },
+        **({} if result.win_rates is None else {"win_rates": list(result.win_rates)}),
     }

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from services.analyst import bootstrap
 from services.analyst import verdict as verdicts
 from services.analyst.answer_notes import answer_notes
+from services.analyst.arena.joining import complete_pairs, missing_pairs, rated, rating, rating_difference
+from services.analyst.arena.ratings import Ratings
+from services.analyst.arena.win_rates import win_rates
 from services.analyst.contrasts import Contrast, ContrastResult, compare, parse_contrasts, weigh
 from services.analyst.frontier import Frontier, frontier, prices
 from services.analyst.intervals import Method, crossed
@@ -33,17 +36,24 @@ def build_report(
     """
     params = inputs.params
     scores = complete_scores(inputs)
+    pairs = complete_pairs(params, inputs.battles)
     expected = {(row.arm, row.evaluation) for row in params.scores}
     if not partial and (missing := sorted(expected - set(scores))):
         raise ValueError(f"no judgements of {missing[0][0]} under {missing[0][1]}")
+    if not partial and (unfought := missing_pairs(params, pairs)):
+        name, (a, b) = unfought[0]
+        raise ValueError(f"no judgements of {a} against {b} under {name}")
+    ratings = rated(params, pairs)
     alpha = verdicts.decision_alpha(params.looks, params.cells)
     contrasts = tuple(
-        _contrast(contrast, params, scores, alpha, method) for contrast in parse_contrasts(params.contrasts).values()
+        _contrast(contrast, params, scores, ratings, alpha, method)
+        for contrast in parse_contrasts(params.contrasts).values()
     )
-    there = sum(row.seed in inputs.scores.get((row.arm, row.evaluation), {}) for row in params.scores)
+    there, total = sets_there(inputs)
     costs = {arm: cost_of((key for _, key in stages), inputs.stages) for arm, stages in params.stages.items()}
-    found = _verdict(params, contrasts, scores, costs, alpha, there, partial, elsewhere)
-    arms = _arms(params, scores, costs, inputs.stages, method)
+    found = _verdict(params, contrasts, scores, costs, alpha, (there, total), partial, elsewhere)
+    arms = _arms(params, scores, ratings, costs, inputs.stages, method)
+    arenas = {name: one for name, one in ratings.items() if one is not None}
     return Report(
         name=params.name,
         partial=partial,
@@ -51,7 +61,7 @@ def build_report(
         arms=arms,
         contrasts=contrasts,
         evaluations=params.evaluations,
-        notes=(*notes_for(params, contrasts, scores, partial), *answer_notes(inputs.stages.values())),
+        notes=(*notes_for(params, contrasts, scores, partial, arenas), *answer_notes(inputs.stages.values())),
         total=cost_of((key for stages in params.stages.values() for _, key in stages), inputs.stages),
         stages=stages_with_arms({arm: [key for _, key in keys] for arm, keys in params.stages.items()}, inputs.stages),
         curves=inputs.curves,
@@ -63,11 +73,23 @@ def build_report(
         cells=params.cells,
         alpha=alpha,
         scores_there=there,
-        scores_total=len(params.scores),
+        scores_total=total,
         bootstrap=_bootstrap(found, contrasts, scores, alpha),
         frontier=_frontier(params, arms, contrasts, inputs.stages),
         orders=_orders(found, contrasts, inputs, alpha, method),
+        arenas=arenas,
+        win_rates=win_rates(params.evaluations, pairs, method),
     )
+
+
+def sets_there(inputs: ReportInputs) -> tuple[int, int]:
+    """How many sets of judgements are there, of how many. Head to head a set is one, and scores both arms."""
+    params = inputs.params
+    together = {row.evaluation for row in params.battles}
+    scores = [row for row in params.scores if row.evaluation not in together]
+    there = sum(row.seed in inputs.scores.get((row.arm, row.evaluation), {}) for row in scores)
+    there += sum(row.seed in inputs.battles.get(row.evaluation, {}).get((row.a, row.b), {}) for row in params.battles)
+    return there, len(scores) + len(params.battles)
 
 
 def complete_scores(inputs: ReportInputs) -> dict[tuple[str, str], ArmScores]:
@@ -105,7 +127,8 @@ def _orders(
     primary = next(one for one in contrasts if one.contrast.name == verdict.contrast)
     if verdict.evaluation not in primary.results:
         return {}
-    return under_each_order(primary.contrast, verdict.evaluation, inputs.orders, alpha, method)
+    together = inputs.params.evaluations[verdict.evaluation].head_to_head
+    return under_each_order(primary.contrast, verdict.evaluation, inputs.orders, alpha, method, together)
 
 
 def _frontier(
@@ -143,15 +166,28 @@ def delta_of(params: ReportParams, costs: Mapping[str, Cost], pair: tuple[str, s
     return (a - b) / params.delta.usd_per_point
 
 
-def _contrast(contrast: Contrast, params: ReportParams, scores: Scores, alpha: float, method: Method) -> ContrastReport:
+def _contrast(
+    contrast: Contrast,
+    params: ReportParams,
+    scores: Scores,
+    ratings: Mapping[str, Ratings | None],
+    alpha: float,
+    method: Method,
+) -> ContrastReport:
     results: dict[str, ContrastResult] = {}
     pending, absent = [], []
     for name, evaluation in params.evaluations.items():
-        if any((arm, name) not in scores for arm in contrast.arms):
+        if not evaluation.tells_of(*contrast.arms):
+            continue
+        if name not in ratings if evaluation.pooled else any((arm, name) not in scores for arm in contrast.arms):
             pending.append(name)
             continue
-        by_arm = {arm: scores[arm, name] for arm in contrast.arms}
-        result = compare(contrast, by_arm, alpha, method, bounded=evaluation.in_points)
+        if evaluation.pooled:
+            found = ratings[name]
+            result = None if found is None else rating_difference(contrast, name, found, alpha)
+        else:
+            by_arm = {arm: scores[arm, name] for arm in contrast.arms}
+            result = compare(contrast, by_arm, alpha, method, evaluation.in_points, evaluation.head_to_head)
         if result is None:
             absent.append(name)
         else:
@@ -162,6 +198,7 @@ def _contrast(contrast: Contrast, params: ReportParams, scores: Scores, alpha: f
 def _arms(
     params: ReportParams,
     scores: Scores,
+    ratings: Mapping[str, Ratings | None],
     costs: Mapping[str, Cost],
     stages: Mapping[str, StageFacts],
     method: Method,
@@ -173,14 +210,28 @@ def _arms(
             {
                 evaluation: found
                 for evaluation in params.evaluations
-                if (name, evaluation) in scores
-                and (found := arm_estimate(scores[name, evaluation], method)) is not None
+                if (found := _estimate(name, evaluation, scores, ratings, method)) is not None
             },
             costs.get(name, Cost()),
             used(params.recipes[name], stages) if name in params.recipes else None,
         )
         for name, arm in params.arms.items()
     )
+
+
+def _estimate(
+    arm: str, evaluation: str, scores: Scores, ratings: Mapping[str, Ratings | None], method: Method
+) -> ArmEstimate | None:
+    """An arm's mean score or rating; None where it has none, or not yet."""
+    if (arm, evaluation) in scores:
+        return arm_estimate(scores[arm, evaluation], method)
+    found = ratings.get(evaluation)
+    if found is None or arm not in found.battles.arms:
+        return None
+    error, prompts, dropped = rating(found, arm)
+    low, high = error.bounds()
+    ends = (float(low), float(high))
+    return ArmEstimate(float(error.mean), float(error.standard_error), ends, prompts, error.seeds, dropped)
 
 
 def arm_estimate(scores: ArmScores, method: Method = crossed) -> ArmEstimate | None:
@@ -206,7 +257,7 @@ def _verdict(
     scores: Scores,
     costs: Mapping[str, Cost],
     alpha: float,
-    there: int,
+    sets: tuple[int, int],
     partial: bool,
     elsewhere: Sequence[ContrastResult],
 ) -> verdicts.Verdict:
@@ -219,9 +270,8 @@ def _verdict(
         raise ValueError(f"primary.evaluation: {evaluation!r} is not one of {list(params.evaluations)}")
     seeds = len(params.seeds)
     if partial:
-        known_delta = params.delta.points
-        total = len(params.scores)
-        return verdicts.pending(name, evaluation, seeds, known_delta, total - there, total)
+        there, total = sets
+        return verdicts.pending(name, evaluation, seeds, params.delta.points, total - there, total)
     delta = delta_of(params, costs, primary.contrast.pair)
     if evaluation in primary.absent:
         return verdicts.unjudged(name, evaluation, seeds, delta)
@@ -247,7 +297,7 @@ def _null_scores(params: ReportParams, pair: tuple[str, str], scores: Scores) ->
     evaluation = params.primary.evaluation
     found = []
     for null in params.null_completions:
-        for arm in pair:
+        for arm in pair if (null, evaluation) in scores else ():
             against = Contrast(f"{null} − {arm}", ((1, null), (-1, arm)))
             result = compare(against, {name: scores[name, evaluation] for name in (null, arm)}, 0.05)
             if result is not None:

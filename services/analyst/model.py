@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from services.analyst.arena.ratings import Ratings
+from services.analyst.arena.win_rates import WinRates
 from services.analyst.bootstrap import Checked
 from services.analyst.contrasts import Contrast, ContrastResult
 from services.analyst.critics.card import CriticCard
@@ -81,7 +83,7 @@ class ReportInputs:
     """Everything that was read: scores by (arm, evaluation) and seed, and whatever else is there already.
 
     `examples` are of the evaluation `examples_of`, first seed; `orders` has the primary evaluation's scores in each
-    order alone, by arm and seed.
+    order alone, by arm and seed. `battles` are pairs of arms by evaluation, with the first arm's scores by seed.
     """
 
     params: ReportParams
@@ -91,6 +93,7 @@ class ReportInputs:
     examples: tuple[Example, ...] = ()
     examples_of: str | None = None
     orders: Mapping[str, Mapping[int, ByOrder]] = field(default_factory=dict)
+    battles: Mapping[str, Mapping[tuple[str, str], Mapping[int, SeedScores]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,8 @@ class Report:
     """The whole report. `alpha` is the share of misses allowed to the deciding interval.
 
     `bootstrap` checks that interval's part over prompts; None where the primary contrast is not there. `orders` has
-    the primary contrast as judged in each order alone; empty where not both were asked.
+    the primary contrast as judged in each order alone; empty where not both were asked. `arenas` has the ratings of
+    every arena by its evaluation, `win_rates` how often arms beat each other, for each judge and temperature.
     """
 
     name: str
@@ -176,6 +180,8 @@ class Report:
     bootstrap: Checked | None = None
     frontier: Frontier | None = None
     orders: Mapping[str, ContrastResult] = field(default_factory=dict)
+    arenas: Mapping[str, Ratings] = field(default_factory=dict)
+    win_rates: tuple[WinRates, ...] = ()
 
     @property
     def matches(self) -> dict[str, Sides]:

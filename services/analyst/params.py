@@ -21,7 +21,11 @@ class ArmParams(Params):
 
 
 class EvaluationParams(Params):
-    """One evaluation: how it was made, the unit of its scores, and why it may say less than it seems to."""
+    """One evaluation: how it was made, the unit of its scores, and why it may say less than it seems to.
+
+    `arms` is set where arms were judged against each other, and names them. `pooled` says that an arm's figure is made
+    from all comparisons together (a rating), and is no mean of scores by prompt.
+    """
 
     protocol: str
     judge: str | None = None
@@ -32,17 +36,39 @@ class EvaluationParams(Params):
     offline_judge: bool = False
     imitation: bool = False
     reason: str = ""
+    arms: list[str] | None = None
+    pooled: bool = False
 
     @property
     def in_points(self) -> bool:
         """Whether scores are percentages, 0 to 100."""
         return self.unit == "points"
 
+    @property
+    def head_to_head(self) -> bool:
+        """Whether two arms were judged against each other, so that their scores add up to 100."""
+        return self.arms is not None and not self.pooled
+
+    def tells_of(self, *arms: str) -> bool:
+        """Whether each of these arms has a figure under it."""
+        return self.arms is None or set(arms) <= set(self.arms)
+
 
 class ScoreInput(Params):
-    """Where one arm's judgements of one seed and evaluation are."""
+    """Where one arm's judgements of one seed and evaluation are; `mirrored` ones are written as its opponent's."""
 
     arm: str
+    seed: int
+    evaluation: str
+    input: str
+    mirrored: bool = False
+
+
+class BattleInput(Params):
+    """Where the judgements of arm a against arm b are, of one seed and evaluation."""
+
+    a: str
+    b: str
     seed: int
     evaluation: str
     input: str
@@ -94,6 +120,7 @@ class ReportParams(Params):
     arms: dict[str, ArmParams]
     evaluations: dict[str, EvaluationParams]
     scores: list[ScoreInput]
+    battles: list[BattleInput] = []
     training: list[TrainingInput] = []
     contrasts: dict[str, Any]
     primary: PrimaryParams

@@ -155,6 +155,7 @@ def experiment(folder: Path, spec: dict[str, Any] | None = None, shift: float = 
     report = made.plan.stages[made.plan.report]
     tables = list(report.params.get("cells", {"": report.params}).values())
     scored = {report.inputs[row["input"]]: row for table in tables for row in table["scores"]}
+    scored |= {report.inputs[row["input"]]: row for table in tables for row in table.get("battles", [])}
     for place, (key, stage) in enumerate(made.plan.stages.items()):
         if stage.kind != "report":
             row = scored.get(key)
@@ -197,12 +198,16 @@ def _curve(kind: str, rng: np.random.Generator) -> pa.Table:
     )
 
 
+def _mean(arm: str, shift: float) -> float:
+    mean = WINS["strong" if "strong" in arm else "weak"]
+    return mean + (shift / 100 if arm.startswith("rlaif") else 0.0) - (0.1 if arm.startswith("start-weak") else 0.0)
+
+
 def _judgements(row: dict[str, Any], prompts: int, shift: float, rng: np.random.Generator) -> pa.Table:
     """Judgements whose prompts are as hard for every arm and seed."""
     difficulty = np.random.default_rng(99).normal(0, 0.25, prompts)
-    arm = row["arm"]
-    mean = WINS["strong" if "strong" in arm else "weak"]
-    mean += (shift / 100 if arm.startswith("rlaif") else 0.0) - (0.1 if arm.startswith("start-weak") else 0.0)
+    arm, other = row.get("a", row.get("arm", "")), row.get("b")
+    mean = _mean(arm, shift) if other is None else 0.5 + _mean(arm, shift) - _mean(other, shift)
     win = np.clip(mean + difficulty + rng.normal(0, 0.1), 0.02, 0.98) if "@" in row["evaluation"] else None
     if win is None:
         scale = {"nll": lambda: rng.normal(-1.83, 0.4, prompts)}
