@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from shared.evaluated import evaluation_names
 from shared.matrix import in_cell
-from shared.specparse import evaluation_names
 
 if TYPE_CHECKING:
-    from shared.plan import Plan, PlanBuilder, _CellPlan
+    from shared.cell_plan import CellPlan
+    from shared.plan import Plan, PlanBuilder
 
 
-def plan_battles(build: PlanBuilder, cell: _CellPlan) -> None:
-    """Add the stages of a cell's pairs of arms, for every seed, once all of its arms are there.
+def plan_battles(build: PlanBuilder, cell: CellPlan, order: Sequence[str]) -> None:
+    """Add the stages of a cell's pairs of arms (and of who is judged beside them) in their order, for every seed.
 
     A head-to-head comparison scores both arms, the second one by the first's rows mirrored; an arena scores none, and
     the report rates its arms from all pairs together.
@@ -21,8 +23,9 @@ def plan_battles(build: PlanBuilder, cell: _CellPlan) -> None:
         evaluation = cell.spec.evaluations[entry]
         if not evaluation.together:
             continue
-        for seed, trained in cell.trained.items():
-            arms = {name: trained[name] for name in cell.order}
+        for seed, players in cell.players.items():
+            found = {name: players[name](entry, temperature) for name in order}
+            arms = {name: arm for name, arm in found.items() if arm is not None}
             for (a, b), key in evaluation.plan_together(build, arms, temperature).items():
                 source = f"battle/{in_cell(cell.name, a)}/{b}/{seed}/{full}"
                 cell.battles.append({"a": a, "b": b, "seed": seed, "evaluation": full, "input": source})
@@ -31,7 +34,7 @@ def plan_battles(build: PlanBuilder, cell: _CellPlan) -> None:
                     _score_both(cell, (a, b), seed, full, key)
 
 
-def _score_both(cell: _CellPlan, pair: tuple[str, str], seed: int, evaluation: str, key: str) -> None:
+def _score_both(cell: CellPlan, pair: tuple[str, str], seed: int, evaluation: str, key: str) -> None:
     for arm in pair:
         source = f"judge/{in_cell(cell.name, arm)}/{seed}/{evaluation}"
         row = {"arm": arm, "seed": seed, "evaluation": evaluation, "input": source}
@@ -39,7 +42,21 @@ def _score_both(cell: _CellPlan, pair: tuple[str, str], seed: int, evaluation: s
         cell.inputs[source] = key
 
 
-def own_stages(plan: Plan, cell: _CellPlan) -> dict[str, set[str]]:
+def with_battles(table: Mapping[str, Any], cell: CellPlan) -> dict[str, Any]:
+    """A report's params with the battles, and with who fought in each evaluation that has some."""
+    if not cell.battles:
+        return dict(table)
+    fought: dict[str, dict[str, None]] = {}
+    for row in cell.battles:
+        fought.setdefault(row["evaluation"], {}).update({row["a"]: None, row["b"]: None})
+    evaluations = dict(table["evaluations"])
+    for name, arms in fought.items():
+        pooled = cell.spec.evaluations[evaluation_names(cell.spec)[name][0]].pooled
+        evaluations[name] = {**evaluations[name], "arms": list(arms), "pooled": pooled}
+    return {**table, "evaluations": evaluations, "battles": cell.battles}
+
+
+def own_stages(plan: Plan, cell: CellPlan) -> dict[str, set[str]]:
     """For each arm, the stages of its battles but for those that make its opponents: what it costs is its own.
 
     Judging two arms against each other is counted with both.

@@ -7,12 +7,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from shared.beside import judged_beside
 from shared.chat_templates import CHAT_TEMPLATES
 from shared.errors import BadInput, BadInputs, FieldError
+from shared.evaluated import all_names, best_errors, evaluation_names
 from shared.llm.providers import ModelSpec
 from shared.matrix import cells, matrix_errors
 from shared.spec import Arm, Preset, Rl, Spec
 from shared.specbattles import battle_errors, primary_errors
+from shared.specbeside import contrast_errors, taken_names
 from shared.specerrors import PRESET_FIELDS, field_errors, kind_of
 from shared.specmodels import alike_errors, limit_errors, part_errors
 from shared.specnames import model_errors, one_of, unknown
@@ -53,7 +56,7 @@ def parse_spec(data: Any) -> Spec:
         _critic_check,
         limit_errors,
         _in_cells(_references),
-        _in_cells(lambda cell: battle_errors(cell, all_arms(cell))),
+        _in_cells(lambda cell: battle_errors(cell, players(cell))),
         _in_cells(_training),
         _in_cells(_judgement),
     )
@@ -75,10 +78,11 @@ def start_arms(spec: Spec) -> dict[str, str]:
     return starts
 
 
-def all_arms(spec: Spec) -> list[str]:
-    """The names of all arms, each start before its RL arm."""
+def players(spec: Spec) -> list[str]:
+    """Who can be judged against each other: all arms, each start before its RL arm, then who is judged beside them."""
     starts = start_arms(spec)
-    return list(dict.fromkeys(found for arm in spec.arms for found in (starts.get(arm), arm) if found))
+    arms = dict.fromkeys(found for arm in spec.arms for found in (starts.get(arm), arm) if found)
+    return [*arms, *judged_beside(spec)]
 
 
 def contrasts(spec: Spec) -> dict[str, tuple[str, str]]:
@@ -89,15 +93,6 @@ def contrasts(spec: Spec) -> dict[str, tuple[str, str]]:
     known = {name: pair for name, pair in WELL_KNOWN.items() if set(pair) <= arms}
     gains = {f"gain-{arm.removeprefix('rlaif-')}": (arm, start) for arm, start in start_arms(spec).items()}
     return {**known, **{name: pair for name, pair in gains.items() if name not in known}}
-
-
-def evaluation_names(spec: Spec) -> dict[str, tuple[str, float | None]]:
-    """Every evaluation by its full name (`win-rate@0.7`), with its entry's name and temperature."""
-    return {
-        name if temperature is None else f"{name}@{temperature}": (name, temperature)
-        for name, evaluation in spec.evaluations.items()
-        for temperature in evaluation.temperatures()
-    }
 
 
 def needed_models(entry: ModelSpec) -> dict[str, str]:
@@ -145,7 +140,7 @@ def _whole(spec: Spec) -> Iterator[FieldError]:
                 yield from model_errors(spec, f"matrix.{field}", name, "can_compare")
             yield from alike_errors(spec, names, [f"matrix.{field}"] * len(names), "which makes two cells of one")
     judged = (spec.evaluations[entry] for entry, _ in evaluation_names(spec).values())
-    each = sum(len(one.pairs_of(all_arms(spec))) if one.together else len(spec.arms) for one in judged)
+    each = sum(len(one.pairs_of(players(spec))) if one.together else len(spec.arms) for one in judged)
     scores = len(spec.seeds) * each * len(cells(spec))
     if scores > MOST_SCORES:
         problem = (
@@ -260,21 +255,17 @@ def _judgement(spec: Spec) -> Iterator[FieldError]:
     """The contrasts and the primary."""
     yield from _starts(spec)
     arms = set(spec.arms) | set(start_arms(spec).values())
-    for name, pair in spec.contrasts.items():
-        if pair[0] == pair[1]:
-            yield FieldError(f"contrasts.{name}", f"compares {pair[0]} with itself", "Name two arms.")
-        for arm in pair:
-            if arm not in arms:
-                yield unknown(f"contrasts.{name}", arm, arms, "arms")
+    yield from taken_names(spec)
+    yield from contrast_errors(spec, arms, names := all_names(spec))
     pairs = contrasts(spec)
     if spec.primary.contrast not in pairs:
         fix = one_of(pairs) if pairs else "Name the arms sft-weak, sft-strong, rlaif-weak …, or write `contrasts:`."
         yield FieldError("primary.contrast", f"{spec.primary.contrast!r} is no contrast of these arms", fix)
-    if spec.primary.evaluation not in (names := evaluation_names(spec)):
+    if spec.primary.evaluation not in names:
         yield unknown("primary.evaluation", spec.primary.evaluation, names, "evaluations")
     elif spec.primary.contrast in pairs:
         judged = spec.evaluations[names[spec.primary.evaluation][0]]
-        yield from primary_errors(spec, judged, all_arms(spec), pairs[spec.primary.contrast])
+        yield from primary_errors(spec, judged, pairs[spec.primary.contrast])
     for name, evaluation in spec.evaluations.items():
         judge = evaluation.models().get("judge")
         if judge is not None and spec.models[judge].records_preferences:
@@ -283,6 +274,7 @@ def _judgement(spec: Spec) -> Iterator[FieldError]:
                 f"{judge} only has recorded pairs and cannot judge new completions",
                 "Name a model that can be asked.",
             )
+    yield from best_errors(spec)
     for arm in spec.tuning_trials:
         if arm not in arms:
             yield unknown("tuning_trials", arm, arms, "arms")
@@ -312,8 +304,3 @@ def _arguments(spec: Spec) -> Iterator[tuple[str, str, dict[str, Any]]]:
         yield f"arms.{name}.sft.args", "sft", arm.sft.args
         if arm.rl is not None:
             yield f"arms.{name}.rl.args", arm.rl.method, arm.rl.args
-
-
-def policy_of(spec: Spec, arm: Arm) -> str:
-    """The name of an arm's policy."""
-    return arm.policy or next(iter(spec.policies))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from services.analyst import bootstrap
 from services.analyst import verdict as verdicts
@@ -13,9 +14,11 @@ from services.analyst.arena.win_rates import win_rates
 from services.analyst.contrasts import Contrast, ContrastResult, compare, parse_contrasts, weigh
 from services.analyst.frontier import Frontier, frontier, prices
 from services.analyst.intervals import Method, crossed
+from services.analyst.judges import JudgeView, judge_views
 from services.analyst.match import used
 from services.analyst.model import ArmEstimate, ArmReport, ContrastReport, Cost, Report, ReportInputs, StageFacts
 from services.analyst.notes import notes_for
+from services.analyst.nulls import null_results, null_scores
 from services.analyst.orders import under_each_order
 from services.analyst.params import ReportParams
 from services.analyst.scores import ArmScores, align, assemble
@@ -25,11 +28,14 @@ Scores = Mapping[tuple[str, str], ArmScores]
 
 
 def build_report(
-    inputs: ReportInputs, partial: bool = False, method: Method = crossed, elsewhere: Sequence[ContrastResult] = ()
+    inputs: ReportInputs,
+    partial: bool = False,
+    method: Method = crossed,
+    elsewhere: Mapping[str, ContrastResult] = MappingProxyType({}),
 ) -> Report:
     """The report of an experiment; `partial` lets scores be missing, and then says no verdict.
 
-    `elsewhere` is the primary contrast as other judges saw it who are not among this report's evaluations.
+    `elsewhere` is the primary contrast as other judges saw it who are not among this report's evaluations, by judge.
 
     Raises:
         ValueError: scores are missing in a report that is not partial, or judgements or contrasts are not well formed.
@@ -37,8 +43,7 @@ def build_report(
     params = inputs.params
     scores = complete_scores(inputs)
     pairs = complete_pairs(params, inputs.battles)
-    expected = {(row.arm, row.evaluation) for row in params.scores}
-    if not partial and (missing := sorted(expected - set(scores))):
+    if not partial and (missing := sorted(params.expected - set(scores))):
         raise ValueError(f"no judgements of {missing[0][0]} under {missing[0][1]}")
     if not partial and (unfought := missing_pairs(params, pairs)):
         name, (a, b) = unfought[0]
@@ -49,7 +54,7 @@ def build_report(
         _contrast(contrast, params, scores, ratings, alpha, method)
         for contrast in parse_contrasts(params.contrasts).values()
     )
-    there, total = sets_there(inputs)
+    there, total = sets_of_judgements(inputs)
     costs = {arm: cost_of((key for _, key in stages), inputs.stages) for arm, stages in params.stages.items()}
     found = _verdict(params, contrasts, scores, costs, alpha, (there, total), partial, elsewhere)
     arms = _arms(params, scores, ratings, costs, inputs.stages, method)
@@ -77,19 +82,31 @@ def build_report(
         bootstrap=_bootstrap(found, contrasts, scores, alpha),
         frontier=_frontier(params, arms, contrasts, inputs.stages),
         orders=_orders(found, contrasts, inputs, alpha, method),
+        nulls=null_results(params, scores),
+        null_prompts=params.null_prompts,
+        null_cost=cost_of(
+            (key for null in params.null_completions for _, key in params.stages.get(null, ())), inputs.stages
+        ),
+        choices=inputs.choices,
+        judges=_judges(found, contrasts, params, elsewhere),
+        another_family=params.another_family,
         arenas=arenas,
         win_rates=win_rates(params.evaluations, pairs, method),
     )
 
 
-def sets_there(inputs: ReportInputs) -> tuple[int, int]:
-    """How many sets of judgements are there, of how many. Head to head a set is one, and scores both arms."""
+def sets_of_judgements(inputs: ReportInputs) -> tuple[int, int]:
+    """How many are there, and how many there will be.
+
+    Those under a choice among temperatures are no others; head to head one set scores both arms.
+    """
     params = inputs.params
-    together = {row.evaluation for row in params.battles}
-    scores = [row for row in params.scores if row.evaluation not in together]
-    there = sum(row.seed in inputs.scores.get((row.arm, row.evaluation), {}) for row in scores)
-    there += sum(row.seed in inputs.battles.get(row.evaluation, {}).get((row.a, row.b), {}) for row in params.battles)
-    return there, len(scores) + len(params.battles)
+    scores = [row for row in params.scores if not row.mirrored]
+    there = {row.input for row in scores if row.seed in inputs.scores.get((row.arm, row.evaluation), {})}
+    own = {row.input for row in scores if not params.evaluations[row.evaluation].best_of}
+    battles = [row for row in params.battles if params.evaluations[row.evaluation].pooled]
+    fought = sum(row.seed in inputs.battles.get(row.evaluation, {}).get((row.a, row.b), {}) for row in battles)
+    return len(there & own) + inputs.dev_there + fought, len(own) + len(params.dev_scores) + len(battles)
 
 
 def complete_scores(inputs: ReportInputs) -> dict[tuple[str, str], ArmScores]:
@@ -176,8 +193,9 @@ def _contrast(
 ) -> ContrastReport:
     results: dict[str, ContrastResult] = {}
     pending, absent = [], []
+    figures = params.figures
     for name, evaluation in params.evaluations.items():
-        if not evaluation.tells_of(*contrast.arms):
+        if any((arm, name) not in figures for arm in contrast.arms):
             continue
         if name not in ratings if evaluation.pooled else any((arm, name) not in scores for arm in contrast.arms):
             pending.append(name)
@@ -203,6 +221,7 @@ def _arms(
     stages: Mapping[str, StageFacts],
     method: Method,
 ) -> tuple[ArmReport, ...]:
+    figures = params.figures
     return tuple(
         ArmReport(
             name,
@@ -214,6 +233,7 @@ def _arms(
             },
             costs.get(name, Cost()),
             used(params.recipes[name], stages) if name in params.recipes else None,
+            tuple(one for one in params.evaluations if (name, one) not in figures),
         )
         for name, arm in params.arms.items()
     )
@@ -259,7 +279,7 @@ def _verdict(
     alpha: float,
     sets: tuple[int, int],
     partial: bool,
-    elsewhere: Sequence[ContrastResult],
+    elsewhere: Mapping[str, ContrastResult],
 ) -> verdicts.Verdict:
     name, evaluation = params.primary.contrast, params.primary.evaluation
     primary = next((one for one in contrasts if one.contrast.name == name), None)
@@ -270,8 +290,9 @@ def _verdict(
         raise ValueError(f"primary.evaluation: {evaluation!r} is not one of {list(params.evaluations)}")
     seeds = len(params.seeds)
     if partial:
+        known_delta = params.delta.points
         there, total = sets
-        return verdicts.pending(name, evaluation, seeds, params.delta.points, total - there, total)
+        return verdicts.pending(name, evaluation, seeds, known_delta, total - there, total)
     delta = delta_of(params, costs, primary.contrast.pair)
     if evaluation in primary.absent:
         return verdicts.unjudged(name, evaluation, seeds, delta)
@@ -279,10 +300,25 @@ def _verdict(
         eval_in_training=params.checks.eval_in_training,
         tuning_trials=params.checks.tuning_trials,
         measures_imitation=_imitation(params),
-        null_scores=_null_scores(params, primary.contrast.pair, scores),
+        null_scores=null_scores(params, primary.contrast.pair, scores),
     )
     second = [primary.results[other] for other in params.second_judges if other in primary.results]
-    return verdicts.decide(primary.results[evaluation], delta, checks, [*second, *elsewhere], alpha)
+    return verdicts.decide(primary.results[evaluation], delta, checks, [*second, *elsewhere.values()], alpha)
+
+
+def _judges(
+    verdict: verdicts.Verdict,
+    contrasts: tuple[ContrastReport, ...],
+    params: ReportParams,
+    elsewhere: Mapping[str, ContrastResult],
+) -> tuple[JudgeView, ...]:
+    """What each judge says of the primary contrast, once it is decided."""
+    primary = next(one for one in contrasts if one.contrast.name == verdict.contrast)
+    if verdict.level == "pending" or verdict.delta is None or verdict.evaluation not in primary.results:
+        return ()
+    here = [(params.evaluations[one].judge, one) for one in (verdict.evaluation, *params.second_judges)]
+    seen = [(judge, primary.results[one]) for judge, one in here if judge is not None and one in primary.results]
+    return judge_views(params, [*seen, *elsewhere.items()], verdict.delta)
 
 
 def _imitation(params: ReportParams) -> str | None:
@@ -290,19 +326,6 @@ def _imitation(params: ReportParams) -> str | None:
     if not evaluation.imitation:
         return None
     return evaluation.reason or f"{params.primary.evaluation} measures imitation of a teacher, not quality"
-
-
-def _null_scores(params: ReportParams, pair: tuple[str, str], scores: Scores) -> tuple[verdicts.NullScore, ...]:
-    """Null completions against both arms of the primary, on the prompts that are valid for both."""
-    evaluation = params.primary.evaluation
-    found = []
-    for null in params.null_completions:
-        for arm in pair if (null, evaluation) in scores else ():
-            against = Contrast(f"{null} − {arm}", ((1, null), (-1, arm)))
-            result = compare(against, {name: scores[name, evaluation] for name in (null, arm)}, 0.05)
-            if result is not None:
-                found.append(verdicts.NullScore(null, arm, result.estimate))
-    return tuple(found)
 
 
 def stages_with_arms(

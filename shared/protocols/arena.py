@@ -55,11 +55,12 @@ class Arena(Evaluation):
     def models(self) -> Mapping[str, str]:
         return {"judge": self.judge}
 
-    def arms_of(self, arms: Sequence[str]) -> list[str]:
-        return [arm for arm in arms if self.arms is None or arm in self.arms]
+    @property
+    def against(self) -> frozenset[str] | None:
+        return None if self.arms is None else frozenset(self.arms)
 
     def pairs_of(self, arms: Sequence[str]) -> list[tuple[str, str]]:
-        return list(combinations(self.arms_of(arms), 2))
+        return list(combinations((arm for arm in arms if self.arms is None or arm in self.arms), 2))
 
     def plan_together(
         self, build: Builder, arms: Mapping[str, TrainedArm], temperature: float | None

@@ -64,12 +64,13 @@ class Pairwise(Evaluation):
     def models(self) -> Mapping[str, str]:
         return {"judge": self.judge, **({} if self.reference is None else {"reference": self.reference})}
 
-    def arms_of(self, arms: Sequence[str]) -> list[str]:
-        return [arm for arm in arms if self.between is None or arm in self.between]
+    @property
+    def against(self) -> frozenset[str] | None:
+        return None if self.between is None else frozenset(self.between)
 
     def pairs_of(self, arms: Sequence[str]) -> list[tuple[str, str]]:
         # In the arms' order, whatever the spec's: an arena that compares the two has the same stage.
-        return [] if self.between is None else list(combinations(self.arms_of(arms), 2))
+        return [] if self.between is None else list(combinations((arm for arm in arms if arm in self.between), 2))
 
     def plan(self, build: Builder, arm: TrainedArm, temperature: float | None) -> str:
         assert temperature is not None and self.reference is not None

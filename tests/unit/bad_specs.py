@@ -240,8 +240,34 @@ BATTLES: list[Row] = [
     (evaluated(ARENA, reference="weak"), f"{EVALUATED}.reference", "is not a field"),
     (evaluated(ARENA, temperature=-1), f"{EVALUATED}.temperature", "0.0 or more"),
     (decided_by(ARENA), "primary.evaluation", "between: [ARM A, ARM B]"),
+    (evaluated(DUEL, between=["rlaif-weak", "base"]), f"{EVALUATED}.between", "Add base to also_judge"),
+    (evaluated(ARENA, arms=["sft-weak", "teacher:weak"]), f"{EVALUATED}.arms", "Add teachers to also_judge"),
+    ({**evaluated(ARENA, arms=["sft-weak", "bass"]), "also_judge": ["base"]}, f"{EVALUATED}.arms", "Did you mean base"),
+    ({**evaluated(ARENA, temperature=[1.0, 0.0], best_on_dev=True)}, f"{EVALUATED}.best_on_dev", "Remove it"),
     ({**evaluated(ARENA), "seeds": list(range(500))}, "seeds", "10,000"),
     ({**evaluated(ARENA), "arms": {"sft-weak": {"sft": {"teacher": "weak"}}}, "contrasts": {}}, EVALUATED, "two arms"),
 ]  # fmt: skip
 
-BAD: list[Row] = [*TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS, *BATTLES]
+BEST = "evaluations.win-rate.best_on_dev"
+BY_BEST = {"evaluations__win-rate__best_on_dev": True}
+JUDGED: list[Row] = [
+    ({"arms__base": {"sft": {"teacher": "weak"}}}, "arms.base", "Give it another name"),
+    ({"also_judge": ["base", "judges"]}, "also_judge.1", "'base' or 'teachers'"),
+    ({"also_judge": "base"}, "also_judge", "Write a list"),
+    ({"null_completions": "some"}, "null_completions", "true or false"),
+    ({"contrasts": {"x": ["sft-weak", "base"]}, "primary__contrast": "x"}, "contrasts.x", "Add base to also_judge"),
+    ({"contrasts": {"headline": ["sft-weak", "teacher:strong"]}}, "contrasts.headline", "Add teachers to also_judge"),
+    (
+        {"also_judge": ["base"], "contrasts": {"headline": ["sft-weak", "bass"]}},
+        "contrasts.headline", "Did you mean base",
+    ),
+    (
+        {"also_judge": ["teachers"], "contrasts": {"headline": ["sft-weak", "teacher:weak"]}},
+        "contrasts.headline", "another reference",
+    ),
+    ({**BY_BEST, "evaluations__win-rate__temperature": 0.7}, BEST, "two temperatures or more"),
+    ({**BY_BEST, "prompts__dev": 0}, BEST, "Raise prompts.dev"),
+    ({"primary__evaluation": "win-rate@best_on_dev"}, "primary.evaluation", "is not under evaluations"),
+]  # fmt: skip
+
+BAD: list[Row] = [*TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS, *BATTLES, *JUDGED]

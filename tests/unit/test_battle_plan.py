@@ -187,3 +187,28 @@ def test_in_a_matrix_every_cell_has_its_own_battles_and_cells_share_those_that_a
     assert all(len(cell["battles"]) == 15 for cell in cells.values())
     keys = [{of.stages[of.report].inputs[row["input"]] for row in cell["battles"]} for cell in cells.values()]
     assert len(keys[0] & keys[1]) == 1, "the two SFT arms are the same in both"
+
+
+def test_the_base_model_and_teachers_play_and_answers_that_say_nothing_do_not() -> None:
+    spec = spec_with(evaluations__arena=ARENA, also_judge=["base", "teachers"], null_completions=True)
+    of = plan(resolved(spec))
+    players = [*ARMS, "base", "teacher:weak", "teacher:strong"]
+    assert params(of)["evaluations"]["arena@0.7"]["arms"] == players
+    battles = [row for row in params(of)["battles"] if row["evaluation"] == "arena@0.7"]
+    assert [(row["a"], row["b"]) for row in battles] == list(combinations(players, 2))
+    last = of.stages[of.stages[of.report].inputs[battles[-1]["input"]]]
+    assert {of.stages[key].kind for key in last.inputs.values()} == {"teach"}
+
+
+def test_a_duel_with_a_teacher_is_judged_though_the_reference_evaluation_judges_it_not() -> None:
+    duel = {**DUEL, "between": ["teacher:weak", "rlaif-weak"]}
+    spec = spec_with(
+        evaluations={"duel": duel},
+        also_judge=["teachers"],
+        contrasts={"apart": ["rlaif-weak", "teacher:weak"]},
+        primary={"contrast": "apart", "evaluation": "duel@0.7"},
+    )
+    found = params(plan(resolved(spec)))
+    assert {row["arm"] for row in found["scores"]} == {"rlaif-weak", "teacher:weak"}
+    assert "teacher:weak" in found["arms"] and "teacher:strong" not in found["arms"]
+    assert [kind for kind, _ in found["stages"]["teacher:weak"]] == ["prompts", "teach", "judge"]

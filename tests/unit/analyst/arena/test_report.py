@@ -150,7 +150,7 @@ def test_the_pages_blocks_have_the_matrix_and_dashes_for_who_was_not_judged(made
     assert matrix.arms == tuple(made["win_rates"][0]["arms"]) and len(matrix.rows) == 6
     assert matrix.rows[0][1][0] is None and re.fullmatch(r"\d\d\.\d", (matrix.rows[0][1][1] or ("",))[0])
     by_name = {arm.name: dict(zip(block.evaluations, arm.cells, strict=True)) for arm in block.arms}
-    assert by_name["sft-weak"]["duel@0.7"] == ("–", "not judged by it", None)
+    assert by_name["sft-weak"]["duel@0.7"] == ("–", "", None)
     assert re.fullmatch(r"1?\d{3}", by_name["sft-weak"]["arena@0.7"][0]), "ratings are whole numbers"
 
 
