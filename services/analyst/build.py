@@ -8,6 +8,9 @@ from types import MappingProxyType
 from services.analyst import bootstrap
 from services.analyst import verdict as verdicts
 from services.analyst.answer_notes import answer_notes
+from services.analyst.arena.joining import complete_pairs, missing_pairs, rated, rating, rating_difference
+from services.analyst.arena.ratings import Ratings
+from services.analyst.arena.win_rates import win_rates
 from services.analyst.contrasts import Contrast, ContrastResult, compare, parse_contrasts, weigh
 from services.analyst.frontier import Frontier, frontier, prices
 from services.analyst.intervals import Method, crossed
@@ -39,16 +42,23 @@ def build_report(
     """
     params = inputs.params
     scores = complete_scores(inputs)
+    pairs = complete_pairs(params, inputs.battles)
     if not partial and (missing := sorted(params.expected - set(scores))):
         raise ValueError(f"no judgements of {missing[0][0]} under {missing[0][1]}")
+    if not partial and (unfought := missing_pairs(params, pairs)):
+        name, (a, b) = unfought[0]
+        raise ValueError(f"no judgements of {a} against {b} under {name}")
+    ratings = rated(params, pairs)
     alpha = verdicts.decision_alpha(params.looks, params.cells)
     contrasts = tuple(
-        _contrast(contrast, params, scores, alpha, method) for contrast in parse_contrasts(params.contrasts).values()
+        _contrast(contrast, params, scores, ratings, alpha, method)
+        for contrast in parse_contrasts(params.contrasts).values()
     )
     there, total = sets_of_judgements(inputs)
     costs = {arm: cost_of((key for _, key in stages), inputs.stages) for arm, stages in params.stages.items()}
     found = _verdict(params, contrasts, scores, costs, alpha, (there, total), partial, elsewhere)
-    arms = _arms(params, scores, costs, inputs.stages, method)
+    arms = _arms(params, scores, ratings, costs, inputs.stages, method)
+    arenas = {name: one for name, one in ratings.items() if one is not None}
     return Report(
         name=params.name,
         partial=partial,
@@ -56,7 +66,7 @@ def build_report(
         arms=arms,
         contrasts=contrasts,
         evaluations=params.evaluations,
-        notes=(*notes_for(params, contrasts, scores, partial), *answer_notes(inputs.stages.values())),
+        notes=(*notes_for(params, contrasts, scores, partial, arenas), *answer_notes(inputs.stages.values())),
         total=cost_of((key for stages in params.stages.values() for _, key in stages), inputs.stages),
         stages=stages_with_arms({arm: [key for _, key in keys] for arm, keys in params.stages.items()}, inputs.stages),
         curves=inputs.curves,
@@ -80,15 +90,23 @@ def build_report(
         choices=inputs.choices,
         judges=_judges(found, contrasts, params, elsewhere),
         another_family=params.another_family,
+        arenas=arenas,
+        win_rates=win_rates(params.evaluations, pairs, method),
     )
 
 
 def sets_of_judgements(inputs: ReportInputs) -> tuple[int, int]:
-    """How many are there, and how many there will be; those under a choice among temperatures are no others."""
+    """How many are there, and how many there will be.
+
+    Those under a choice among temperatures are no others; head to head one set scores both arms.
+    """
     params = inputs.params
-    there = {row.input for row in params.scores if row.seed in inputs.scores.get((row.arm, row.evaluation), {})}
-    own = {row.input for row in params.scores if not params.evaluations[row.evaluation].best_of}
-    return len(there & own) + inputs.dev_there, len(own) + len(params.dev_scores)
+    scores = [row for row in params.scores if not row.mirrored]
+    there = {row.input for row in scores if row.seed in inputs.scores.get((row.arm, row.evaluation), {})}
+    own = {row.input for row in scores if not params.evaluations[row.evaluation].best_of}
+    battles = [row for row in params.battles if params.evaluations[row.evaluation].pooled]
+    fought = sum(row.seed in inputs.battles.get(row.evaluation, {}).get((row.a, row.b), {}) for row in battles)
+    return len(there & own) + inputs.dev_there + fought, len(own) + len(params.dev_scores) + len(battles)
 
 
 def complete_scores(inputs: ReportInputs) -> dict[tuple[str, str], ArmScores]:
@@ -126,7 +144,8 @@ def _orders(
     primary = next(one for one in contrasts if one.contrast.name == verdict.contrast)
     if verdict.evaluation not in primary.results:
         return {}
-    return under_each_order(primary.contrast, verdict.evaluation, inputs.orders, alpha, method)
+    together = inputs.params.evaluations[verdict.evaluation].head_to_head
+    return under_each_order(primary.contrast, verdict.evaluation, inputs.orders, alpha, method, together)
 
 
 def _frontier(
@@ -164,18 +183,29 @@ def delta_of(params: ReportParams, costs: Mapping[str, Cost], pair: tuple[str, s
     return (a - b) / params.delta.usd_per_point
 
 
-def _contrast(contrast: Contrast, params: ReportParams, scores: Scores, alpha: float, method: Method) -> ContrastReport:
+def _contrast(
+    contrast: Contrast,
+    params: ReportParams,
+    scores: Scores,
+    ratings: Mapping[str, Ratings | None],
+    alpha: float,
+    method: Method,
+) -> ContrastReport:
     results: dict[str, ContrastResult] = {}
     pending, absent = [], []
-    expected = params.expected
+    figures = params.figures
     for name, evaluation in params.evaluations.items():
-        if any((arm, name) not in expected for arm in contrast.arms):
+        if any((arm, name) not in figures for arm in contrast.arms):
             continue
-        if any((arm, name) not in scores for arm in contrast.arms):
+        if name not in ratings if evaluation.pooled else any((arm, name) not in scores for arm in contrast.arms):
             pending.append(name)
             continue
-        by_arm = {arm: scores[arm, name] for arm in contrast.arms}
-        result = compare(contrast, by_arm, alpha, method, bounded=evaluation.in_points)
+        if evaluation.pooled:
+            found = ratings[name]
+            result = None if found is None else rating_difference(contrast, name, found, alpha)
+        else:
+            by_arm = {arm: scores[arm, name] for arm in contrast.arms}
+            result = compare(contrast, by_arm, alpha, method, evaluation.in_points, evaluation.head_to_head)
         if result is None:
             absent.append(name)
         else:
@@ -186,11 +216,12 @@ def _contrast(contrast: Contrast, params: ReportParams, scores: Scores, alpha: f
 def _arms(
     params: ReportParams,
     scores: Scores,
+    ratings: Mapping[str, Ratings | None],
     costs: Mapping[str, Cost],
     stages: Mapping[str, StageFacts],
     method: Method,
 ) -> tuple[ArmReport, ...]:
-    expected = params.expected
+    figures = params.figures
     return tuple(
         ArmReport(
             name,
@@ -198,15 +229,29 @@ def _arms(
             {
                 evaluation: found
                 for evaluation in params.evaluations
-                if (name, evaluation) in scores
-                and (found := arm_estimate(scores[name, evaluation], method)) is not None
+                if (found := _estimate(name, evaluation, scores, ratings, method)) is not None
             },
             costs.get(name, Cost()),
             used(params.recipes[name], stages) if name in params.recipes else None,
-            tuple(one for one in params.evaluations if (name, one) not in expected),
+            tuple(one for one in params.evaluations if (name, one) not in figures),
         )
         for name, arm in params.arms.items()
     )
+
+
+def _estimate(
+    arm: str, evaluation: str, scores: Scores, ratings: Mapping[str, Ratings | None], method: Method
+) -> ArmEstimate | None:
+    """An arm's mean score or rating; None where it has none, or not yet."""
+    if (arm, evaluation) in scores:
+        return arm_estimate(scores[arm, evaluation], method)
+    found = ratings.get(evaluation)
+    if found is None or arm not in found.battles.arms:
+        return None
+    error, prompts, dropped = rating(found, arm)
+    low, high = error.bounds()
+    ends = (float(low), float(high))
+    return ArmEstimate(float(error.mean), float(error.standard_error), ends, prompts, error.seeds, dropped)
 
 
 def arm_estimate(scores: ArmScores, method: Method = crossed) -> ArmEstimate | None:

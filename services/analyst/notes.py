@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from services.analyst.arena.notes import battle_notes
+from services.analyst.arena.ratings import Ratings
 from services.analyst.model import ContrastReport, Note
 from services.analyst.params import EvaluationParams, ReportParams
 from services.analyst.scores import ArmScores
@@ -21,6 +23,7 @@ def notes_for(
     contrasts: tuple[ContrastReport, ...],
     scores: Mapping[tuple[str, str], ArmScores],
     partial: bool,
+    arenas: Mapping[str, Ratings],
 ) -> tuple[Note, ...]:
     """All notes, the weightiest first."""
     spec = cells(parse_spec(params.spec))[params.cell]
@@ -29,6 +32,7 @@ def notes_for(
         *_critics(spec),
         *_nulls(params, scores, partial),
         *_limits(params, contrasts),
+        *(Note("limit", text, path) for text, path in battle_notes(params.evaluations, arenas)),
         *_data(params, contrasts, scores),
         *(
             [Note("limit", "This report is partial: numbers will change, and no verdict is drawn yet.")]
@@ -158,11 +162,11 @@ def _data(
             yield Note("data", f"{evaluation}: {which} prompts lack a valid judgement in some seed and do not count.")
     for report in contrasts:
         for evaluation in report.absent:
-            yield Note(
-                "data",
-                f"{report.contrast.name} under {evaluation} cannot be estimated: fewer than two prompts are valid for "
-                "all of its arms.",
-            )
+            pooled = params.evaluations[evaluation].pooled
+            why = "fewer than two prompts are valid for all of its arms"
+            if pooled:
+                why = "its arms were not compared, nor through others, or on fewer than two prompts"
+            yield Note("data", f"{report.contrast.name} under {evaluation} cannot be estimated: {why}.")
         for evaluation, result in report.results.items():
             points = params.evaluations[evaluation].in_points
             if points and report.contrast.pair is None and result.log_odds is None:

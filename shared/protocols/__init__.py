@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.protocols.arena import Arena
 from shared.protocols.base import Builder, Evaluation, TrainedArm
 from shared.protocols.nll import Nll
 from shared.protocols.pairwise import Pairwise
@@ -9,6 +10,7 @@ from shared.protocols.preference_accuracy import PreferenceAccuracy
 
 PROTOCOLS: dict[str, type[Evaluation]] = {
     "pairwise": Pairwise,
+    "arena": Arena,
     "preference_accuracy": PreferenceAccuracy,
     "nll": Nll,
 }

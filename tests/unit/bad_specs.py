@@ -204,6 +204,50 @@ CELLS: list[Row] = [
     ({"seeds": [0, True]}, "seeds", "Write the number"),
 ]
 
+DUEL = {"protocol": "pairwise", "judge": "critic", "between": ["rlaif-weak", "sft-strong"]}
+ARENA = {"protocol": "arena", "judge": "critic"}
+EVALUATED = "evaluations.x"
+
+
+def evaluated(given: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"evaluations__x": {**given, **more}}
+
+
+def decided_by(given: dict[str, Any], contrast: str = "headline") -> dict[str, Any]:
+    return {**evaluated(given), "primary": {"contrast": contrast, "evaluation": "x@0.7"}}
+
+
+BATTLES: list[Row] = [
+    (evaluated(DUEL, between=["rlaif-weak", "sft-string"]), f"{EVALUATED}.between", "Did you mean sft-strong"),
+    (evaluated(DUEL, between=["rlaif-weak", "rlaif-weak"]), f"{EVALUATED}.between", "Name two arms"),
+    (evaluated(DUEL, between=["rlaif-weak"]), f"{EVALUATED}.between", "Give 2"),
+    (evaluated(DUEL, between=["rlaif-weak", "sft-weak", "sft-strong"]), f"{EVALUATED}.between", "2"),
+    (evaluated(DUEL, between="rlaif-weak"), f"{EVALUATED}.between", "Write a list"),
+    (evaluated(DUEL, between=["rlaif-weak", 7]), f"{EVALUATED}.between.1", "Write a text"),
+    (evaluated(DUEL, between=None), f"{EVALUATED}.reference", "Add reference"),
+    (evaluated(DUEL, reference="weak"), f"{EVALUATED}.between", "Remove one of the two"),
+    (evaluated(DUEL, judge="weak"), f"{EVALUATED}.judge", "cannot compare"),
+    (decided_by(DUEL, "added"), "primary.evaluation", "between: [rlaif-strong, sft-strong]"),
+    (evaluated(ARENA, judge="nobody"), f"{EVALUATED}.judge", "is not under models"),
+    (evaluated(ARENA, arms=["sft-weak"]), f"{EVALUATED}.arms", "at least 2"),
+    (evaluated(ARENA, arms=["sft-weak", "sft-weak"]), f"{EVALUATED}.arms", "twice"),
+    (evaluated(ARENA, arms=["sft-weak", "start-wek"]), f"{EVALUATED}.arms", "Did you mean start-weak"),
+    (evaluated(ARENA, arms="all"), f"{EVALUATED}.arms", "Write a list"),
+    (evaluated(ARENA, pairs_per_prompt=0), f"{EVALUATED}.pairs_per_prompt", "1 or more"),
+    (evaluated(ARENA, pairs_per_prompt=16), f"{EVALUATED}.pairs_per_prompt", "6 arms make 15 pairs"),
+    (evaluated(ARENA, pairs_per_prompt=1.5), f"{EVALUATED}.pairs_per_prompt", "whole number"),
+    (evaluated(ARENA, pairs_per_prompt=True), f"{EVALUATED}.pairs_per_prompt", "Write the number"),
+    (evaluated(ARENA, reference="weak"), f"{EVALUATED}.reference", "is not a field"),
+    (evaluated(ARENA, temperature=-1), f"{EVALUATED}.temperature", "0.0 or more"),
+    (decided_by(ARENA), "primary.evaluation", "between: [ARM A, ARM B]"),
+    (evaluated(DUEL, between=["rlaif-weak", "base"]), f"{EVALUATED}.between", "Add base to also_judge"),
+    (evaluated(ARENA, arms=["sft-weak", "teacher:weak"]), f"{EVALUATED}.arms", "Add teachers to also_judge"),
+    ({**evaluated(ARENA, arms=["sft-weak", "bass"]), "also_judge": ["base"]}, f"{EVALUATED}.arms", "Did you mean base"),
+    ({**evaluated(ARENA, temperature=[1.0, 0.0], best_on_dev=True)}, f"{EVALUATED}.best_on_dev", "Remove it"),
+    ({**evaluated(ARENA), "seeds": list(range(500))}, "seeds", "10,000"),
+    ({**evaluated(ARENA), "arms": {"sft-weak": {"sft": {"teacher": "weak"}}}, "contrasts": {}}, EVALUATED, "two arms"),
+]  # fmt: skip
+
 BEST = "evaluations.win-rate.best_on_dev"
 BY_BEST = {"evaluations__win-rate__best_on_dev": True}
 JUDGED: list[Row] = [
@@ -226,4 +270,4 @@ JUDGED: list[Row] = [
     ({"primary__evaluation": "win-rate@best_on_dev"}, "primary.evaluation", "is not under evaluations"),
 ]  # fmt: skip
 
-BAD: list[Row] = [*TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS, *JUDGED]
+BAD: list[Row] = [*TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS, *BATTLES, *JUDGED]
