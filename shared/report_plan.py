@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from shared.declared_prices import declared_prices
 from shared.spec import Spec
 from shared.specparse import contrasts, evaluation_names
 from shared.splits import rows_between
@@ -35,6 +36,8 @@ def report_params(
     pairs: dict[str, Any] = {name: list(pair) for name, pair in contrasts(spec).items()}
     if {"gain-weak", "gain-strong"} <= set(pairs) and not spec.contrasts:
         pairs["vanishing"] = [pairs["gain-weak"], pairs["gain-strong"]]
+    needed = dict.fromkeys(key for keys in stages_of.values() for key in keys)
+    declared = declared_prices(spec, needed, stages)
     return {
         "seeds": spec.seeds,
         "arms": {arm: _arm(arm, starts) for arm in stages_of},
@@ -56,6 +59,8 @@ def report_params(
             for arm, of in recipes.items()
         },
         "near_duplicates": resolved.counts.get("near_duplicates", 0),
+        # Only where there are any, so that other reports keep their keys.
+        **({"declared": declared} if declared else {}),
     }
 
 

@@ -293,7 +293,8 @@ def _orders(judged: Judged) -> str:
 
 def cost_cells(cost: Cost) -> tuple[str, str, str]:
     """Dollars, device hours, stages."""
-    usd = f"{cost.usd:,.2f}" if cost.usd == 0 or cost.usd >= 0.01 else f"{cost.usd:.4f}"
+    usd, declared = (f"{one:,.2f}" if one == 0 or one >= 0.01 else f"{one:.4f}" for one in (cost.usd, cost.declared))
+    usd += f" and {declared} declared" if cost.declared else ""
     stages = str(cost.stages) if not cost.missing else f"{cost.stages}, {cost.missing} pending"
     return usd, f"{cost.device_hours:.2f}" if cost.device_hours >= 0.1 else f"{cost.device_hours:.4f}", stages
 

@@ -81,12 +81,20 @@ class RecipeParams(Params):
     stages: list[list[str]]
 
 
+class DeclaredParams(Params):
+    """A stage that read recorded data: the model's name in the spec, and what it would have cost (DeclaredPrice)."""
+
+    model: str
+    price: dict[str, float]
+
+
 class ReportParams(Params):
     """All that the report must know of the experiment besides its artifacts.
 
     `stages` has, for every arm, the (kind, key) of each stage it would need if it were run alone. `null_completions`
-    names entries of `scores` that are no arms: completions that carry no answer, judged like an arm's. `cell` names the
-    cell of a matrix that this is, and `cells` is how many it has.
+    names entries of `scores` that are no arms: completions that carry no answer, judged like an arm's. `declared` has
+    the stages whose recorded data have a declared price, by key. `cell` names the cell of a matrix that this is, and
+    `cells` is how many it has.
     """
 
     spec: dict[str, Any]
@@ -105,6 +113,7 @@ class ReportParams(Params):
     recipes: dict[str, RecipeParams] = {}
     near_duplicates: int = 0
     null_completions: list[str] = []
+    declared: dict[str, DeclaredParams] = {}
     cell: str = ""
     cells: int = 1
 

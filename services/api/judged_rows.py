@@ -12,8 +12,10 @@ from services.api.problems import not_found
 from services.api.reportfiles import Kept
 from shared import records
 from shared.artifacts import Manifest
+from shared.datasets import read_dataset
 from shared.errors import BadInput
 from shared.store import ObjectStore
+from shared.world import tasks as world
 
 SEPARATOR = " ["
 
@@ -99,7 +101,7 @@ class JudgedRows:
 
         def make() -> pa.Table:
             tables = [(self._table(one), self._table(two)) for one, two in ready]
-            return side_by_side.pair(prompts, self._table(a), self._table(b), tables)
+            return side_by_side.pair(prompts, self._table(a), self._table(b), tables, self._categories(id, prompts))
 
         return self._pairs.get(f"{id}|{name}", make)
 
@@ -126,9 +128,21 @@ class JudgedRows:
     def _prompts(self, id: str) -> pa.Table | None:
         planned = self._plans.of(id)
         assert planned is not None
-        key = next((key for key, stage in planned.plan.stages.items() if stage.kind == "prompts"), None)
-        manifest = None if key is None else self._plans.manifest(key)
+        manifest = self._plans.manifest(planned.prompts)
         return None if manifest is None else self._table(manifest)
+
+    def _categories(self, id: str, prompts: pa.Table | None) -> dict[str, str]:
+        """Categories of prompts by their ids: those of the dataset's rows, or the tasks of the simulated world."""
+        planned = self._plans.of(id)
+        assert planned is not None
+        source = planned.plan.stages[planned.prompts].params["source"]
+        if "world" in source:
+            found = [] if prompts is None else prompts.select(["prompt_id", "prompt"]).to_pylist()
+            return {row["prompt_id"]: world.parse(row["prompt"]).name for row in found}
+        table = read_dataset(self._store, source["dataset"])
+        if "category" not in table.column_names:
+            return {}
+        return dict(zip(table["prompt_id"].to_pylist(), table["category"].to_pylist(), strict=True))
 
     def _table(self, manifest: Manifest) -> pa.Table:
         (file,) = [ref for name, ref in manifest.files.items() if name.endswith(".parquet")]

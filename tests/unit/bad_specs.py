@@ -204,4 +204,22 @@ CELLS: list[Row] = [
     ({"seeds": [0, True]}, "seeds", "Write the number"),
 ]
 
-BAD: list[Row] = [*TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS]
+PRICED = {"provider": "recorded", "completions": "dataset:none"}
+
+
+def recorded(**fields: Any) -> dict[str, Any]:
+    return {"models__old": {**PRICED, **fields}}
+
+
+DECLARED: list[Row] = [
+    (recorded(price={}), "models.old.price", "usd_per_row"),
+    (recorded(price={"input": 1}), "models.old.price", "usd_per_row"),
+    (recorded(price={"input": 1, "output": 2, "usd_per_row": 1}), "models.old.price", "usd_per_row"),
+    (recorded(price={"usd_per_row": -1}), "models.old.price.usd_per_row", "0.0 or more"),
+    (recorded(price={"usd_per_row": True}), "models.old.price.usd_per_row", "Write the number"),
+    (recorded(price={"usd_per_rows": 1}), "models.old.price.usd_per_rows", "Did you mean usd_per_row"),
+    (recorded(price="unknown"), "models.old.price", "Write names and values"),
+    ({"models__old": {**RECORDED, "price": {"input": 1, "output": 2}}}, "models.old", "usd_per_row"),
+]
+
+BAD: list[Row] = [*DECLARED, *TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS]

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.api.pages import interval
-from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, SCOPES, Level, money, number
+from services.api.pages import interval, tables
+from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, MECHANISM, SCOPES, Level, money, number
 from services.api.planned import Planned
+from shared.bandit import is_bandit
+from shared.matrix import in_cell
 
 Data = Mapping[str, Any]
 POINTS = 1
@@ -63,6 +65,8 @@ class ArmRow:
     usd: str
     device_hours: str
     pending: int
+    model: str
+    """the key of the stage that left its model; empty where that is not known"""
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,8 @@ class Block:
     evaluations: tuple[str, ...]
     arms: tuple[ArmRow, ...]
     contrasts: tuple[ContrastRow, ...]
+    matches: tuple[tables.Match, ...]
+    frontier: tables.Frontier | None
 
 
 def blocks(report: Data, planned: Planned | None) -> list[Block]:
@@ -106,8 +112,13 @@ def block(report: Data, planned: Planned | None, cell: str) -> Block:
         name=cell,
         verdict=verdict(report, pairs),
         evaluations=evaluations,
-        arms=tuple(arm_row(name, arm, evaluations, report) for name, arm in report["arms"].items()),
+        arms=tuple(
+            arm_row(name, arm, evaluations, report, model_of(planned, cell, name))
+            for name, arm in report["arms"].items()
+        ),
         contrasts=tuple(contrast_rows(report, pairs)),
+        matches=tuple(tables.matches(report, pairs)),
+        frontier=tables.frontier(report),
     )
 
 
@@ -123,6 +134,11 @@ def pairs_of(planned: Planned | None, cell: str) -> dict[str, tuple[str, str]]:
     }
 
 
+def model_of(planned: Planned | None, cell: str, arm: str) -> str:
+    """The key of the stage that left an arm's model, where the plan knows one."""
+    return "" if planned is None else planned.models.get(in_cell(cell, arm), "")
+
+
 def first_evaluations(report: Data) -> list[str]:
     return list(dict.fromkeys(name for arm in report["arms"].values() for name in arm["evaluations"]))
 
@@ -132,11 +148,12 @@ def verdict(report: Data, pairs: Mapping[str, tuple[str, str]]) -> Verdict:
     told = report["verdict"]
     contrast, evaluation = told["primary"]["contrast"], told["primary"]["evaluation"]
     found = report["contrasts"].get(contrast, {}).get(evaluation)
+    shows = is_bandit(report)
     return Verdict(
-        level=told["level"],
-        words=LEVELS.get(told["level"], LEVELS["inconclusive"]),
+        level="mechanism" if shows else told["level"],
+        words=MECHANISM if shows else LEVELS.get(told["level"], LEVELS["inconclusive"]),
         sentence=told["sentence"],
-        scope="" if told["level"] == "pending" else SCOPES.get(told["scope"], ""),
+        scope="" if shows or told["level"] == "pending" else SCOPES.get(told["scope"], ""),
         question=CONTRASTS.get(contrast, ""),
         contrast=contrast,
         evaluation=evaluation,
@@ -148,8 +165,14 @@ def verdict(report: Data, pairs: Mapping[str, tuple[str, str]]) -> Verdict:
 
 def side(name: str, report: Data) -> Side:
     cost = report["arms"].get(name, {}).get("cost")
-    usd, hours = (None, None) if cost is None else (cost["usd"], cost["device_hours"])
-    return Side(name, ARMS.get(name, ""), money(usd), number(hours, 2))
+    usd, hours = ("–", None) if cost is None else (priced(cost), cost["device_hours"])
+    return Side(name, ARMS.get(name, ""), usd, number(hours, 2))
+
+
+def priced(cost: Data) -> str:
+    """Dollars that were paid, and those that recorded data would have cost, where the spec declares it."""
+    declared = cost.get("declared_usd")
+    return money(cost["usd"]) + (f" and {money(declared)} declared" if declared else "")
 
 
 def primary(found: Data, delta: float | None) -> Primary:
@@ -174,15 +197,16 @@ def signed(value: float | None) -> str:
 
 def size(found: Data) -> str:
     runs = "1 run" if found["n_seeds"] == 1 else f"{found['n_seeds']} runs"
+    if found["n_prompts"] == 1:
+        return runs
     return f"{found['n_prompts']:,} prompts × {runs}"
 
 
-def arm_row(name: str, arm: Data, evaluations: tuple[str, ...], report: Data) -> ArmRow:
+def arm_row(name: str, arm: Data, evaluations: tuple[str, ...], report: Data, model: str) -> ArmRow:
     cost = arm["cost"]
     cells = tuple(arm_cell(arm["evaluations"].get(evaluation), report, evaluation) for evaluation in evaluations)
-    return ArmRow(
-        name, ARMS.get(name, ""), cells, money(cost["usd"]), number(cost["device_hours"], 2), cost.get("missing", 0)
-    )
+    usd, hours, missing = priced(cost), number(cost["device_hours"], 2), cost.get("missing", 0)
+    return ArmRow(name, arm.get("meaning") or ARMS.get(name, ""), cells, usd, hours, missing, model)
 
 
 def arm_cell(found: Data | None, report: Data, evaluation: str) -> tuple[str, str, float | None]:

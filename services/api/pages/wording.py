@@ -45,6 +45,13 @@ LEVELS = {
         "Nothing to do: this page follows the experiment.",
     ),
 }
+MECHANISM = Level(
+    "A mechanism",
+    "A simulation of policies over numbered actions: nothing is trained and nobody asked. It shows how RL from a weak "
+    "start can stay behind, and says nothing of how often it does.",
+    "An experiment that trains a model: this one cannot decide anything.",
+)
+"""In the place of a level, where the experiment is a bandit."""
 SCOPES = {
     "recipe": "It speaks of the recipe: each arm was trained three times or more, so another run is expected to agree.",
     "checkpoints": "It speaks of these trained models only: with fewer than three runs of an arm, another may differ.",
@@ -79,8 +86,24 @@ KINDS = {
     "label": "Critic labels pairs",
     "rl": "RL step",
     "judge": "Judge compares",
+    "bandit": "Simulate the bandit",
     "report": "Write the report",
 }
+SHORT = {
+    "prompts": "Prompts",
+    "teach": "Teacher",
+    "pretrain": "Base model",
+    "sft": "SFT",
+    "sample": "Answers",
+    "score": "Likelihoods",
+    "reward": "Rewards",
+    "label": "Critic",
+    "rl": "RL step",
+    "judge": "Judge",
+    "bandit": "Bandit",
+    "report": "Report",
+}
+"""Kinds of stages in a word, for drawings."""
 STATES = {
     "running": "Running",
     "paused": "Paused: the budget is spent",
@@ -102,4 +125,12 @@ def money(usd: float | None) -> str:
     """US dollars: `$1,204.50`, `$0.0042`; `–` where it is not known."""
     if usd is None:
         return "–"
-    return f"${usd:,.2f}" if usd == 0 or usd >= 0.1 else f"${usd:.4f}"
+    sign, size = ("−" if usd < 0 else ""), abs(usd)
+    return f"{sign}${size:,.2f}" if size == 0 or size >= 0.1 else f"{sign}${size:.4f}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time as it is read: `0.4 s`, `12 s`, `7 min`, `2.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

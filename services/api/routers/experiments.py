@@ -29,12 +29,10 @@ from services.api.problems import Problem, responses
 from services.api.schemas import Created, Experiment, ExperimentList, ExperimentState, Plan, Resume
 from shared import experiments as stored
 from shared.budget import NANO, counted, dollars, grants_folder, nano, read_accounts
-from shared.declared import declared_fields
-from shared.errors import BadInput, BadInputs
+from shared.errors import BadInput
 from shared.plan import plan
-from shared.resolve import Resolved, resolve
+from shared.resolve import Resolved, resolve_any
 from shared.settings import Settings
-from shared.specparse import parse_spec
 from shared.store import ObjectStore
 
 router = APIRouter(
@@ -86,7 +84,7 @@ def list_experiments(
 @router.post("/plan", openapi_extra=SPEC_BODY, responses=responses(413, 422))
 def plan_experiment(body: SpecBodyDep, store: Store, settings: SettingsDep) -> Plan:
     """What an experiment would do, without doing it: stages, those committed already, requests, tokens, dollars."""
-    return Plan.model_validate(estimate(resolve(parse_spec(body.data), store, settings), store, settings))
+    return Plan.model_validate(estimate(resolve_any(body.data, store, settings), store, settings))
 
 
 @router.get("/{id}", response_model=Experiment, responses=responses(404))
@@ -131,7 +129,8 @@ def resume_experiment(summary: Summary, store: Store, client: Redis, more: Resum
 def _raised(id: str, more: Resume, control: stored.Control, store: ObjectStore) -> dict[str, Any]:
     """What a resume adds to the budget, as its record keeps it. A budget never falls: what is promised may be spent."""
     resolved = stored.read_resolved(store, id)
-    now = None if resolved is None else control.raised(resolved.parsed)
+    spec = None if resolved is None else resolved.bounded
+    now = None if spec is None else control.raised(spec)
     if now is None:
         raise BadInput("budget_usd", "this experiment has no budget to raise", "Leave it out.")
     accounts = read_accounts(info.name for info in store.list(grants_folder(id)))
@@ -165,9 +164,6 @@ def resolved_spec(data: Any, store: ObjectStore, settings: Settings) -> Resolved
     Raises:
         BadInput: the spec is wrong, or something in it is only declared.
     """
-    spec = parse_spec(data)
-    if declared := list(declared_fields(spec)):
-        raise BadInputs(declared)
-    resolved = resolve(spec, store, settings)
+    resolved = resolve_any(data, store, settings, whole=True)
     plan(resolved)
     return resolved
