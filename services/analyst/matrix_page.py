@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from services.analyst.disagreement_page import disagreement_view, heat_map
+from services.analyst.heat_figure import heat_figures
 from services.analyst.model import MatrixReport, Report
 from services.analyst.page import LEVELS, SCOPES, Numbers, context, cost_cells, numbers, relation, render, whole
 from services.analyst.spectext import spec_yaml
@@ -29,6 +30,7 @@ class CellRow:
 def matrix_to_html(report: MatrixReport) -> bytes:
     """UTF-8 HTML."""
     rows = [_row(f"c{place}-", name, cell) for place, (name, cell) in enumerate(report.cells.items(), start=1)]
+    heat = heat_map(report)
     return render(
         "matrix.html.jinja",
         **whole(report, spec_yaml(report.spec)),
@@ -40,7 +42,9 @@ def matrix_to_html(report: MatrixReport) -> bytes:
         level=LEVELS[report.verdict.level] if len(report.levels) == 1 or report.partial else "Cells differ",
         facts=_facts(report),
         rows=rows,
-        heat=heat_map(report),
+        heat=heat,
+        heats=[Markup(svg) for svg in heat_figures(heat)],
+        intervals=[],
         disagreement=disagreement_view(report.disagreement),
         since=decisions(report.first.looks, report.first.cells),
         costs=[(name, relation(arm), *cost_cells(arm.cost)) for name, arm in report.arms.items()],

@@ -29,6 +29,7 @@ from services.analyst.model import (
 )
 from services.analyst.params import EvaluationParams
 from services.analyst.spectext import line_of, spec_yaml
+from services.analyst.verdict_figure import verdict_figures
 from services.analyst.wording import bootstrapped, decisions, in_each_order, number
 
 LEVELS = {
@@ -121,6 +122,8 @@ def context(report: Report, at: str = "", top: int = 1) -> dict[str, Any]:
         "columns": columns(report),
         "arm_rows": [(arm, relation(arm), cells(arm, report)) for arm in report.arms],
         "contrast_rows": [row for one in report.contrasts for row in contrast_rows(one, report)],
+        # Of a matrix the map of its cells says as much; a drawing of each would be a hundred.
+        "intervals": [Markup(svg) for svg in (verdict_figures(report) if not at else ())],
         "forests": [Markup(svg) for svg in forests if svg],
         "curves": [(title, Markup(svg)) for title, svg in curves.figures(report.curves, 348, 236, at)],
         "legend": curves.styles(report.curves),

@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 
 MOST = 60
 """Nodes that can still be read."""
-NODE_WIDTH, NODE_HEIGHT, GAP_X, GAP_Y, MARGIN = 116.0, 42.0, 22.0, 12.0, 6.0
+NODE_WIDTH, NODE_HEIGHT, GAP_X, GAP_Y, MARGIN = 116.0, 42.0, 18.0, 12.0, 6.0
 LETTERS = 17
 """Letters that fit into a node."""
 TELLING = ("failed", "waiting", "running", "ready", "cancelled", "pending", "committed")
@@ -84,7 +84,7 @@ def graph(rows: Sequence[Row], planned: Planned | None, focus: str = "", single:
     needed = reduced(links)
     at = placed([column[group[0]["key"]] for group in groups], needed)
     every = {arm for row in rows for arm in row["arms"]}
-    nodes = tuple(_node(group, *at[number], planned, len(every), focus) for number, group in enumerate(groups))
+    nodes = tuple(_node(group, *at[number], planned, len(every), focus, single) for number, group in enumerate(groups))
     width = max(node.x for node in nodes) + NODE_WIDTH + MARGIN
     height = max(node.y for node in nodes) + NODE_HEIGHT + MARGIN
     return Graph(nodes, tuple(_edge(nodes[a], nodes[b]) for a, b in sorted(needed)), width, height)
@@ -149,17 +149,20 @@ def placed(column: Sequence[int], links: Iterable[tuple[int, int]]) -> list[tupl
     return [(MARGIN + of * (NODE_WIDTH + GAP_X), y[number]) for number, of in enumerate(column)]
 
 
-def _node(group: Sequence[Row], x: float, y: float, planned: Planned | None, every: int, focus: str) -> Node:
+def _node(
+    group: Sequence[Row], x: float, y: float, planned: Planned | None, every: int, focus: str, single: bool
+) -> Node:
     keys = tuple(str(row["key"]) for row in group)
     arms = list(dict.fromkeys(arm for row in group for arm in row["arms"]))
     of_arms = "all arms" if len(arms) == every > 1 else arms[0] if len(arms) == 1 else f"{len(arms)} arms"
     detail = planned.about(keys[0]) if planned is not None and len(keys) == 1 else ""
-    about = detail if len(keys) == 1 and detail else of_arms
+    # Among few stages their settings tell them apart, among many the arms that they belong to.
+    about = detail if detail and (single or len(arms) > 1) else of_arms
     states = {str(row["state"]) for row in group}
     return Node(
         keys,
         SHORT.get(group[0]["kind"], str(group[0]["kind"])),
-        about if len(about) <= LETTERS else f"{about[: LETTERS - 1]}…",
+        short(about),
         ", ".join(dict.fromkeys(part for part in (detail, of_arms) if part)),
         next((state for state in TELLING if state in states), "pending"),
         sum(row["state"] == "committed" for row in group),
@@ -167,6 +170,12 @@ def _node(group: Sequence[Row], x: float, y: float, planned: Planned | None, eve
         y,
         focus in keys,
     )
+
+
+def short(about: str) -> str:
+    """What fits into a node: of several words the last, which tell most."""
+    last = about.rsplit(", ", 1)[-1] if len(about) > LETTERS else about
+    return last if len(last) <= LETTERS else f"{last[: LETTERS - 1]}…"
 
 
 def _edge(a: Node, b: Node) -> str:

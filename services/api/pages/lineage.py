@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.api.lineage import Step
+from services.api.pages.stages import NAMED
 from services.api.pages.wording import KINDS, duration, money
 
 
@@ -49,11 +50,12 @@ def view(step: Step) -> StepView:
         "kind": str(row["kind"]),
         "name": KINDS.get(row["kind"], str(row["kind"])),
         "about": step.about,
-        "arms": ", ".join(row["arms"]),
+        "arms": ", ".join(row["arms"]) if len(row["arms"]) <= NAMED else f"{len(row['arms'])} arms",
         "state": str(row["state"]),
     }
     if commit is None:
-        told = {"finished": row.get("finished") or "", "usd": money(row.get("standalone_usd"))}
+        usd = money(row.get("standalone_usd")) if row["state"] == "committed" else ""
+        told = {"finished": row.get("finished") or "", "usd": usd}
         blank = dict.fromkeys(("host", "took", "device", "attempt", "commit"), "")
         return StepView(**known, **told, **blank, files=(), versions=(), inputs=())
     ref, manifest = commit

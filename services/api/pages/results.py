@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.api.pages import interval, tables
+from services.api.pages import tables
 from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, MECHANISM, SCOPES, Level, money, number
 from services.api.planned import Planned
+from shared import interval_drawing
 from shared.bandit import is_bandit
 from shared.matrix import in_cell
 
@@ -30,7 +31,7 @@ class Side:
 class Primary:
     """The difference that decides."""
 
-    drawing: interval.Drawing | None
+    drawing: interval_drawing.Drawing | None
     estimate: str
     low: str
     high: str
@@ -177,7 +178,7 @@ def priced(cost: Data) -> str:
 
 def primary(found: Data, delta: float | None) -> Primary:
     low, high = found["decision_interval"]
-    drawing = None if delta is None else interval.place(found["estimate"], low, high, delta)
+    drawing = None if delta is None else interval_drawing.place(found["estimate"], low, high, delta)
     widened = found["decision_interval"] != found["interval"]
     return Primary(
         drawing,
@@ -242,7 +243,7 @@ def contrast_rows(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[Co
                     interval=f"{number(low, digits)} to {number(high, digits)}",
                     p=p_value(found["p_value"]),
                     size=size(found),
-                    primary=(name, evaluation) == (told["contrast"], told["evaluation"]),
+                    primary=not is_bandit(report) and (name, evaluation) == (told["contrast"], told["evaluation"]),
                 )
             )
     return sorted(rows, key=lambda row: not row.primary)
