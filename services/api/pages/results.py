@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.api.pages import tables
-from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, MECHANISM, SCOPES, Level, money, number
+from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, MECHANISM, SCOPES, TERMS, Level, money, number
 from services.api.planned import Planned
 from shared import interval_drawing
 from shared.bandit import is_bandit
@@ -54,6 +54,7 @@ class Verdict:
     sides: tuple[Side, ...]
     primary: Primary | None
     reasons: tuple[str, ...]
+    terms: str
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,7 @@ def verdict(report: Data, pairs: Mapping[str, tuple[str, str]]) -> Verdict:
         sides=tuple(side(name, report) for name in pairs.get(contrast, ())),
         primary=None if found is None else primary(found, told["delta"]),
         reasons=tuple(told["reasons"]),
+        terms="" if shows else TERMS,
     )
 
 

@@ -22,6 +22,7 @@ QUANTITIES = {
     "usd": "US dollars",
     "device_hours": "Device hours",
 }
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 ALIKE = 0.05
 """Two sides that differ by less than such a share of the larger count as the same."""
 
@@ -104,7 +105,7 @@ def _amount(quantity: str, value: float | None) -> str:
     if value < 1e6:
         return f"{value:,.0f}"
     digits, power = f"{value:.2e}".split("e")
-    return f"{digits} × 10^{int(power)}"
+    return f"{digits} × 10{str(int(power)).translate(RAISED)}"
 
 
 def frontier(report: Data) -> Frontier | None:

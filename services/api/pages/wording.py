@@ -17,20 +17,20 @@ class Level:
 LEVELS = {
     "rl_adds_value": Level(
         "RL adds value",
-        "The RL step gains more than it would have to in order to be worth its cost: even the low end of what the "
-        "data allow lies above that threshold.",
+        "The RL step was worth its cost here: even the low end of what the data allow lies above the gain that would "
+        "justify it.",
         "A higher threshold, or another base model, critic, judge or set of prompts: the effect differs between them.",
     ),
     "sft_suffices": Level(
         "SFT suffices",
-        "Supervised fine-tuning alone does: even the high end of what the data allow for the RL recipe stays below "
-        "the gain that would make it worth its cost.",
+        "The RL step was not worth its cost here: even the high end of what the data allow stays below the gain that "
+        "would justify it, and fine-tuning on written answers does without it.",
         "A lower threshold, or another base model, critic, judge or set of prompts: the effect differs between them.",
     ),
     "inconclusive": Level(
         "Inconclusive",
-        "These data cannot tell: the true difference may lie on either side of the threshold, or two judges "
-        "contradict each other.",
+        "Whether the RL step was worth its cost these data cannot tell: the true difference may lie on either side of "
+        "the gain that would justify it, or two judges contradict each other.",
         "More prompts or more training runs, or a threshold further from the measured difference.",
     ),
     "invalid": Level(
@@ -52,6 +52,10 @@ MECHANISM = Level(
     "An experiment that trains a model: this one cannot decide anything.",
 )
 """In the place of a level, where the experiment is a bandit."""
+TERMS = (
+    "SFT, supervised fine-tuning, trains a model on answers that a teacher wrote. RL, reinforcement learning, then "
+    "goes on with a critic's preferences between two answers of the model's own. A point is one percent of a win rate."
+)
 SCOPES = {
     "recipe": "It speaks of the recipe: each arm was trained three times or more, so another run is expected to agree.",
     "checkpoints": "It speaks of these trained models only: with fewer than three runs of an arm, another may differ.",
