@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.api.pages import tables
+from services.api.pages.beside import JudgeRow, NullRow, judge_rows, null_rows, what_it_is
+from services.api.pages.temperatures import TemperatureTable, temperature_tables
 from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, MECHANISM, SCOPES, TERMS, Level, money, number
 from services.api.planned import Planned
 from shared import interval_drawing
@@ -42,7 +44,8 @@ class Primary:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The first screen of a report, or of one cell of it."""
+    """The first screen of a report, or of one cell of it. `judges` are each judge's answers, where there are several;
+    `family_note` says where they are all of one family."""
 
     level: str
     words: Level
@@ -55,6 +58,8 @@ class Verdict:
     primary: Primary | None
     reasons: tuple[str, ...]
     terms: str
+    judges: tuple[JudgeRow, ...] = ()
+    family_note: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,8 @@ class ContrastRow:
 
 @dataclass(frozen=True)
 class Block:
-    """One cell's results; `name` is empty where there is no matrix."""
+    """One cell's results; `name` is empty where there is no matrix. Beside the recipes (`arms`) stand untrained
+    policies, teachers and null completions."""
 
     name: str
     verdict: Verdict
@@ -97,6 +103,9 @@ class Block:
     contrasts: tuple[ContrastRow, ...]
     matches: tuple[tables.Match, ...]
     frontier: tables.Frontier | None
+    beside: tuple[ArmRow, ...] = ()
+    nulls: tuple[NullRow, ...] = ()
+    temperatures: tuple[TemperatureTable, ...] = ()
 
 
 def blocks(report: Data, planned: Planned | None) -> list[Block]:
@@ -110,17 +119,25 @@ def blocks(report: Data, planned: Planned | None) -> list[Block]:
 def block(report: Data, planned: Planned | None, cell: str) -> Block:
     pairs = pairs_of(planned, cell)
     evaluations = tuple(report.get("evaluations") or first_evaluations(report))
+    rows = {
+        is_beside: tuple(
+            arm_row(name, arm, evaluations, report, model_of(planned, cell, name))
+            for name, arm in report["arms"].items()
+            if (arm.get("of") is not None) == is_beside
+        )
+        for is_beside in (False, True)
+    }
     return Block(
         name=cell,
         verdict=verdict(report, pairs),
         evaluations=evaluations,
-        arms=tuple(
-            arm_row(name, arm, evaluations, report, model_of(planned, cell, name))
-            for name, arm in report["arms"].items()
-        ),
+        arms=rows[False],
         contrasts=tuple(contrast_rows(report, pairs)),
         matches=tuple(tables.matches(report, pairs)),
         frontier=tables.frontier(report),
+        beside=rows[True],
+        nulls=null_rows(report, evaluations),
+        temperatures=temperature_tables(report),
     )
 
 
@@ -163,6 +180,8 @@ def verdict(report: Data, pairs: Mapping[str, tuple[str, str]]) -> Verdict:
         primary=None if found is None else primary(found, told["delta"]),
         reasons=tuple(told["reasons"]),
         terms="" if shows else TERMS,
+        judges=judge_rows(told),
+        family_note=told.get("family_note") or "",
     )
 
 
@@ -207,9 +226,14 @@ def size(found: Data) -> str:
 
 def arm_row(name: str, arm: Data, evaluations: tuple[str, ...], report: Data, model: str) -> ArmRow:
     cost = arm["cost"]
-    cells = tuple(arm_cell(arm["evaluations"].get(evaluation), report, evaluation) for evaluation in evaluations)
-    usd, hours, missing = priced(cost), number(cost["device_hours"], 2), cost.get("missing", 0)
-    return ArmRow(name, arm.get("meaning") or ARMS.get(name, ""), cells, usd, hours, missing, model)
+    unjudged = arm.get("unjudged") or ()
+    cells = tuple(
+        ("–", "", None) if one in unjudged else arm_cell(arm["evaluations"].get(one), report, one)
+        for one in evaluations
+    )
+    meaning = arm.get("meaning") or ARMS.get(name, "") or what_it_is(arm)
+    hours = number(cost["device_hours"], 2)
+    return ArmRow(name, meaning, cells, priced(cost), hours, cost.get("missing", 0), model)
 
 
 def arm_cell(found: Data | None, report: Data, evaluation: str) -> tuple[str, str, float | None]:
