@@ -49,8 +49,8 @@ class Match:
     @property
     def apart(self) -> str:
         """The quantities that were not held equal, in words."""
-        names = [row.title[0].lower() + row.title[1:] for row in self.rows if not row.held]
-        return ", ".join(name.replace("uS d", "US d").replace("fLOP", "FLOP") for name in names)
+        titles = [row.title for row in self.rows if not row.held]
+        return ", ".join(title if title[:2].isupper() else title[0].lower() + title[1:] for title in titles)
 
 
 @dataclass(frozen=True)
