@@ -272,7 +272,8 @@ def test_a_bandit_runs_and_shows_its_mechanism(finished: tuple[Stack, str], page
         for _ in client.events(id):
             pass
         assert client.get(id)["state"] == "succeeded"
-        assert client.report(id)["verdict"]["level"] == "inconclusive"
+        report = client.report(id)
+        assert report is not None and report["verdict"]["level"] == "inconclusive"
     page.goto(f"{stack.api_url}/experiments/{id}")
     expect(page.locator(".verdict .level")).to_have_text("A mechanism")
     expect(page.locator(".figures img")).to_have_count(1)

@@ -99,6 +99,6 @@ def test_no_lineage_of_another_experiment_s_stage(made: Experiment, planned: Pla
 
 def test_ancestors_and_descendants_follow_every_edge() -> None:
     edges = {"a": [], "b": ["a"], "c": ["b"], "d": ["a"], "e": ["c", "d"]}
-    rows = [{"key": key, "inputs": inputs} for key, inputs in edges.items()]
+    rows: list[dict[str, Any]] = [{"key": key, "inputs": inputs} for key, inputs in edges.items()]
     assert ancestors({row["key"]: row for row in rows}, "e") == {"a", "b", "c", "d"}
     assert descendants(rows, "b") == {"c", "e"}
