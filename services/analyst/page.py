@@ -31,6 +31,7 @@ from services.analyst.model import (
 from services.analyst.params import EvaluationParams
 from services.analyst.spectext import line_of, spec_yaml
 from services.analyst.temperatures_page import temperature_tables
+from services.analyst.verdict_figure import verdict_figures
 from services.analyst.win_rates_page import matrix_views
 from services.analyst.wording import bootstrapped, decisions, in_each_order, number, one_family
 
@@ -136,6 +137,8 @@ def context(report: Report, at: str = "", top: int = 1) -> dict[str, Any]:
         "family_note": one_family(len(report.judges)) if report.another_family is False else "",
         "temperatures": temperature_tables(report),
         "contrast_rows": [row for one in report.contrasts for row in contrast_rows(one, report)],
+        # Of a matrix the map of its cells says as much; a drawing of each would be a hundred.
+        "intervals": [Markup(svg) for svg in (verdict_figures(report) if not at else ())],
         "forests": [Markup(svg) for svg in forests if svg],
         "curves": [(title, Markup(svg)) for title, svg in curves.figures(report.curves, 348, 236, at)],
         "legend": curves.styles(report.curves),
@@ -316,7 +319,8 @@ def _orders(judged: Judged) -> str:
 
 def cost_cells(cost: Cost) -> tuple[str, str, str]:
     """Dollars, device hours, stages."""
-    usd = f"{cost.usd:,.2f}" if cost.usd == 0 or cost.usd >= 0.01 else f"{cost.usd:.4f}"
+    usd, declared = (f"{one:,.2f}" if one == 0 or one >= 0.01 else f"{one:.4f}" for one in (cost.usd, cost.declared))
+    usd += f" and {declared} declared" if cost.declared else ""
     stages = str(cost.stages) if not cost.missing else f"{cost.stages}, {cost.missing} pending"
     return usd, f"{cost.device_hours:.2f}" if cost.device_hours >= 0.1 else f"{cost.device_hours:.4f}", stages
 
