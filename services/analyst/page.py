@@ -270,10 +270,11 @@ def contrast_rows(one: ContrastReport, report: Report) -> Iterable[ContrastRow]:
 
 
 def numbers(result: ContrastResult, report: Report) -> Numbers:
-    digits = _digits(report.evaluations[result.evaluation])
+    evaluation = report.evaluations[result.evaluation]
+    digits, unit = _digits(evaluation), " Elo" if evaluation.pooled else ""
     odds = result.log_odds
     return Numbers(
-        difference=f"{number(result.estimate, digits)} ± {number(result.standard_error, digits)}",
+        difference=f"{number(result.estimate, digits)} ± {number(result.standard_error, digits)}{unit}",
         interval=_interval(result.interval, digits),
         decision=_interval(result.decision_interval, digits),
         p="< .001" if result.p_value < 0.001 else f"{result.p_value:.3f}".removeprefix("0"),

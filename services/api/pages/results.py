@@ -297,7 +297,7 @@ def contrast_rows(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[Co
                     meaning=CONTRASTS.get(name, ""),
                     formula=" − ".join(pairs.get(name, ())),
                     evaluation=evaluation,
-                    estimate=signed(found["estimate"]) if digits == POINTS else number(found["estimate"], digits),
+                    estimate=difference(found["estimate"], digits),
                     interval=f"{number(low, digits)} to {number(high, digits)}",
                     p=p_value(found["p_value"]),
                     size=size(found),
@@ -305,6 +305,13 @@ def contrast_rows(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[Co
                 )
             )
     return sorted(rows, key=lambda row: not row.primary)
+
+
+def difference(value: float | None, digits: int) -> str:
+    """A difference as text; of ratings with its unit, since it stands among points."""
+    if digits == POINTS:
+        return signed(value)
+    return f"{number(value, digits)} Elo" if digits == ELO else number(value, digits)
 
 
 def p_value(p: float | None) -> str:
