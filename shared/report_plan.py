@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from shared.protocols.length_controlled import report_facts
 from shared.spec import Spec
 from shared.specparse import contrasts, evaluation_names
 from shared.splits import rows_between
@@ -98,6 +99,7 @@ def _evaluation(spec: Spec, entry: str, temperature: float | None) -> dict[str, 
         "offline_judge": offline,
         "imitation": copied or evaluation.imitation,
         "reason": reason,
+        **report_facts(evaluation, temperature, spec.evaluations),
     }
 
 

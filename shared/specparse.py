@@ -15,6 +15,7 @@ from shared.spec import Arm, Preset, Rl, Spec
 from shared.specerrors import PRESET_FIELDS, field_errors, kind_of
 from shared.specmodels import alike_errors, limit_errors, part_errors
 from shared.specnames import model_errors, one_of, unknown
+from shared.specorders import order_errors
 from shared.splits import rows_between
 from shared.trl import check_arguments, trl_arguments
 
@@ -53,6 +54,7 @@ def parse_spec(data: Any) -> Spec:
         limit_errors,
         _in_cells(_references),
         _in_cells(_training),
+        _in_cells(order_errors),
         _in_cells(_judgement),
     )
     for check in checks:
@@ -262,6 +264,10 @@ def _judgement(spec: Spec) -> Iterator[FieldError]:
         yield FieldError("primary.contrast", f"{spec.primary.contrast!r} is no contrast of these arms", fix)
     if spec.primary.evaluation not in (names := evaluation_names(spec)):
         yield unknown("primary.evaluation", spec.primary.evaluation, names, "evaluations")
+    else:
+        entry, temperature = names[spec.primary.evaluation]
+        if refused := spec.evaluations[entry].not_primary(temperature, spec.evaluations):
+            yield FieldError("primary.evaluation", f"{spec.primary.evaluation!r} {refused[0]}", refused[1])
     for name, evaluation in spec.evaluations.items():
         judge = evaluation.models().get("judge")
         if judge is not None and spec.models[judge].records_preferences:

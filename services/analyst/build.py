@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from services.analyst import bootstrap
 from services.analyst import verdict as verdicts
@@ -10,11 +11,14 @@ from services.analyst.answer_notes import answer_notes
 from services.analyst.contrasts import Contrast, ContrastResult, compare, parse_contrasts, weigh
 from services.analyst.frontier import Frontier, frontier, prices
 from services.analyst.intervals import Method, crossed
+from services.analyst.lengths.notes import length_notes
+from services.analyst.lengths.study import LengthStudy
 from services.analyst.match import used
 from services.analyst.model import ArmEstimate, ArmReport, ContrastReport, Cost, Report, ReportInputs, StageFacts
 from services.analyst.notes import notes_for
 from services.analyst.orders import under_each_order
 from services.analyst.params import ReportParams
+from services.analyst.preferences import WinRate, win_rate
 from services.analyst.scores import ArmScores, align, assemble
 
 Scores = Mapping[tuple[str, str], ArmScores]
@@ -22,11 +26,16 @@ Scores = Mapping[tuple[str, str], ArmScores]
 
 
 def build_report(
-    inputs: ReportInputs, partial: bool = False, method: Method = crossed, elsewhere: Sequence[ContrastResult] = ()
+    inputs: ReportInputs,
+    partial: bool = False,
+    method: Method = crossed,
+    elsewhere: Sequence[ContrastResult] = (),
+    study: LengthStudy | None = None,
 ) -> Report:
     """The report of an experiment; `partial` lets scores be missing, and then says no verdict.
 
-    `elsewhere` is the primary contrast as other judges saw it who are not among this report's evaluations.
+    `elsewhere` is the primary contrast as other judges saw it who are not among this report's evaluations. `study` is
+    what the inputs say of length, where that is known already.
 
     Raises:
         ValueError: scores are missing in a report that is not partial, or judgements or contrasts are not well formed.
@@ -37,13 +46,18 @@ def build_report(
     if not partial and (missing := sorted(expected - set(scores))):
         raise ValueError(f"no judgements of {missing[0][0]} under {missing[0][1]}")
     alpha = verdicts.decision_alpha(params.looks, params.cells)
+    study = study or LengthStudy.of(inputs, scores)
     contrasts = tuple(
-        _contrast(contrast, params, scores, alpha, method) for contrast in parse_contrasts(params.contrasts).values()
+        _contrast(contrast, params, scores, study, alpha, method)
+        for contrast in parse_contrasts(params.contrasts).values()
     )
     there = sum(row.seed in inputs.scores.get((row.arm, row.evaluation), {}) for row in params.scores)
     costs = {arm: cost_of((key for _, key in stages), inputs.stages) for arm, stages in params.stages.items()}
     found = _verdict(params, contrasts, scores, costs, alpha, there, partial, elsewhere)
-    arms = _arms(params, scores, costs, inputs.stages, method)
+    arms = _arms(params, scores, study, costs, inputs.stages, method)
+    lengths = study.lengths_of(
+        inputs.examples_of, [one.contrast for one in contrasts], _deltas(params, contrasts, costs, partial), alpha
+    )
     return Report(
         name=params.name,
         partial=partial,
@@ -51,7 +65,11 @@ def build_report(
         arms=arms,
         contrasts=contrasts,
         evaluations=params.evaluations,
-        notes=(*notes_for(params, contrasts, scores, partial), *answer_notes(inputs.stages.values())),
+        notes=(
+            *notes_for(params, contrasts, scores, partial),
+            *length_notes(params, contrasts, lengths),
+            *answer_notes(inputs.stages.values()),
+        ),
         total=cost_of((key for stages in params.stages.values() for _, key in stages), inputs.stages),
         stages=stages_with_arms({arm: [key for _, key in keys] for arm, keys in params.stages.items()}, inputs.stages),
         curves=inputs.curves,
@@ -67,6 +85,7 @@ def build_report(
         bootstrap=_bootstrap(found, contrasts, scores, alpha),
         frontier=_frontier(params, arms, contrasts, inputs.stages),
         orders=_orders(found, contrasts, inputs, alpha, method),
+        lengths=lengths,
     )
 
 
@@ -143,25 +162,41 @@ def delta_of(params: ReportParams, costs: Mapping[str, Cost], pair: tuple[str, s
     return (a - b) / params.delta.usd_per_point
 
 
-def _contrast(contrast: Contrast, params: ReportParams, scores: Scores, alpha: float, method: Method) -> ContrastReport:
+def _deltas(
+    params: ReportParams, contrasts: Iterable[ContrastReport], costs: Mapping[str, Cost], partial: bool
+) -> dict[str, float]:
+    """Delta in points for every difference of two arms; none yet where it comes from costs that are not all known."""
+    if partial and params.delta.usd_per_point is not None:
+        return {}
+    pairs = {one.contrast.name: one.contrast.pair for one in contrasts}
+    return {name: delta_of(params, costs, pair) for name, pair in pairs.items() if pair is not None}
+
+
+def _contrast(
+    contrast: Contrast, params: ReportParams, scores: Scores, study: LengthStudy, alpha: float, method: Method
+) -> ContrastReport:
     results: dict[str, ContrastResult] = {}
     pending, absent = [], []
     for name, evaluation in params.evaluations.items():
         if any((arm, name) not in scores for arm in contrast.arms):
             pending.append(name)
             continue
-        by_arm = {arm: scores[arm, name] for arm in contrast.arms}
-        result = compare(contrast, by_arm, alpha, method, bounded=evaluation.in_points)
+        if evaluation.length_controlled is not None:
+            result = study.compare(contrast, name, alpha)
+        else:
+            by_arm = {arm: scores[arm, name] for arm in contrast.arms}
+            result = compare(contrast, by_arm, alpha, method, bounded=evaluation.in_points)
         if result is None:
             absent.append(name)
         else:
-            results[name] = result
+            results[name] = replace(result, length_ratio=study.ratio(contrast, name))
     return ContrastReport(contrast, results, tuple(pending), tuple(absent))
 
 
 def _arms(
     params: ReportParams,
     scores: Scores,
+    study: LengthStudy,
     costs: Mapping[str, Cost],
     stages: Mapping[str, StageFacts],
     method: Method,
@@ -170,17 +205,34 @@ def _arms(
         ArmReport(
             name,
             arm,
-            {
-                evaluation: found
-                for evaluation in params.evaluations
-                if (name, evaluation) in scores
-                and (found := arm_estimate(scores[name, evaluation], method)) is not None
-            },
+            _estimates(name, params, scores, study, method),
             costs.get(name, Cost()),
             used(params.recipes[name], stages) if name in params.recipes else None,
         )
         for name, arm in params.arms.items()
     )
+
+
+def _estimates(
+    arm: str, params: ReportParams, scores: Scores, study: LengthStudy, method: Method
+) -> dict[str, ArmEstimate]:
+    """An arm's figures by evaluation, of those that are there."""
+    found: dict[str, ArmEstimate] = {}
+    for name, evaluation in params.evaluations.items():
+        if (arm, name) not in scores:
+            continue
+        if evaluation.length_controlled is not None:
+            one = study.estimate(arm, name)
+        else:
+            one = arm_estimate(scores[arm, name], method)
+        if one is not None:
+            found[name] = replace(one, alpaca_eval=win_rates(scores[arm, name]) if evaluation.alpaca_eval else {})
+    return found
+
+
+def win_rates(scores: ArmScores) -> dict[int, WinRate]:
+    """What AlpacaEval would say of each seed's model: over all of its usable answers, whatever other seeds have."""
+    return {seed: win_rate(1 + row / 100) for seed, row in zip(scores.seeds, scores.values, strict=True)}
 
 
 def arm_estimate(scores: ArmScores, method: Method = crossed) -> ArmEstimate | None:

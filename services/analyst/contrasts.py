@@ -52,7 +52,10 @@ class LogOdds:
 
 @dataclass(frozen=True)
 class ContrastResult:
-    """A contrast under one evaluation. `decision_interval` decides where several looks or cells were declared."""
+    """A contrast under one evaluation. `decision_interval` decides where several looks or cells were declared.
+
+    `length_ratio` is how many times as long the first arm's completions are as the second's; None without completions.
+    """
 
     contrast: Contrast
     evaluation: str
@@ -67,6 +70,7 @@ class ContrastResult:
     total: int
     error: Interval
     log_odds: LogOdds | None = None
+    length_ratio: float | None = None
 
     def dropped_share(self, arm: str) -> float:
         """Percent of the prompts that this arm has no valid judgement for."""

@@ -11,9 +11,12 @@ from services.analyst.contrasts import Contrast, ContrastResult
 from services.analyst.critics.card import CriticCard
 from services.analyst.disagreement import Disagreement
 from services.analyst.frontier import Frontier
+from services.analyst.lengths.found import Lengths
+from services.analyst.lengths.measure import SeedLengths
 from services.analyst.match import Sides, Used, sides
 from services.analyst.orders import ByOrder
 from services.analyst.params import ArmParams, EvaluationParams, ReportParams
+from services.analyst.preferences import WinRate
 from services.analyst.scores import SeedScores
 from services.analyst.verdict import Level, Verdict
 from shared.matrix import in_cell
@@ -81,7 +84,7 @@ class ReportInputs:
     """Everything that was read: scores by (arm, evaluation) and seed, and whatever else is there already.
 
     `examples` are of the evaluation `examples_of`, first seed; `orders` has the primary evaluation's scores in each
-    order alone, by arm and seed.
+    order alone, by arm and seed. `lengths` has those of completions, as `scores` has theirs.
     """
 
     params: ReportParams
@@ -91,11 +94,15 @@ class ReportInputs:
     examples: tuple[Example, ...] = ()
     examples_of: str | None = None
     orders: Mapping[str, Mapping[int, ByOrder]] = field(default_factory=dict)
+    lengths: Mapping[tuple[str, str], Mapping[int, SeedLengths]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ArmEstimate:
-    """An arm's mean score under one evaluation, over its own validly judged prompts."""
+    """An arm's mean score under one evaluation, over its own validly judged prompts.
+
+    `alpaca_eval` has AlpacaEval's own figures by seed, where its protocol judged.
+    """
 
     estimate: float
     standard_error: float
@@ -103,6 +110,7 @@ class ArmEstimate:
     prompts: int
     seeds: int
     dropped: int
+    alpaca_eval: Mapping[int, WinRate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -150,7 +158,8 @@ class Report:
     """The whole report. `alpha` is the share of misses allowed to the deciding interval.
 
     `bootstrap` checks that interval's part over prompts; None where the primary contrast is not there. `orders` has
-    the primary contrast as judged in each order alone; empty where not both were asked.
+    the primary contrast as judged in each order alone; empty where not both were asked. `lengths` is None where no
+    completions are there.
     """
 
     name: str
@@ -176,6 +185,7 @@ class Report:
     bootstrap: Checked | None = None
     frontier: Frontier | None = None
     orders: Mapping[str, ContrastResult] = field(default_factory=dict)
+    lengths: Lengths | None = None
 
     @property
     def matches(self) -> dict[str, Sides]:

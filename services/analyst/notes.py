@@ -147,7 +147,8 @@ def _data(
             )
         for evaluation, result in report.results.items():
             points = params.evaluations[evaluation].in_points
-            if points and report.contrast.pair is None and result.log_odds is None:
+            raw = params.evaluations[evaluation].length_controlled is None
+            if points and raw and report.contrast.pair is None and result.log_odds is None:
                 name = report.contrast.name
                 yield Note("data", f"{name} under {evaluation} has no log-odds: an arm won or lost everything.")
 

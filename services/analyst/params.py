@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,7 +21,10 @@ class ArmParams(Params):
 
 
 class EvaluationParams(Params):
-    """One evaluation: how it was made, the unit of its scores, and why it may say less than it seems to."""
+    """One evaluation: how it was made, the unit of its scores, and why it may say less than it seems to.
+
+    `raw` names the evaluation whose judgements a length-controlled one takes, where the spec has it.
+    """
 
     protocol: str
     judge: str | None = None
@@ -32,6 +35,13 @@ class EvaluationParams(Params):
     offline_judge: bool = False
     imitation: bool = False
     reason: str = ""
+    length_controlled: Literal["joint", "alpaca_eval_minimal"] | None = None
+    raw: str | None = None
+
+    @property
+    def alpaca_eval(self) -> bool:
+        """Whether its scores are AlpacaEval's preferences."""
+        return self.protocol == "alpaca_eval"
 
     @property
     def in_points(self) -> bool:

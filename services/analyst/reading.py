@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from services.analyst.lengths.measure import SeedLengths, seed_lengths
 from services.analyst.model import Curve, Example, Judged, ReportInputs, StageFacts
 from services.analyst.orders import ByOrder, by_order
 from services.analyst.params import ReportParams
@@ -29,11 +30,14 @@ def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> Repo
     examples_of = _shown(params, artifacts)
     shown: dict[str, pa.Table] = {}
     orders: dict[str, dict[int, ByOrder]] = {}
+    lengths: dict[tuple[str, str], dict[int, SeedLengths]] = {}
     for row in params.scores:
         if row.input not in artifacts:
             continue
         table = artifacts[row.input].table(JUDGEMENTS)
         scores.setdefault((row.arm, row.evaluation), {})[row.seed] = seed_scores(table)
+        if (characters := seed_lengths(table)) is not None:
+            lengths.setdefault((row.arm, row.evaluation), {})[row.seed] = characters
         if row.evaluation == params.primary.evaluation:
             orders.setdefault(row.arm, {})[row.seed] = by_order(table)
         if row.evaluation == examples_of and row.seed == params.seeds[0] and row.arm in params.arms:
@@ -52,6 +56,7 @@ def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> Repo
         ),
         examples_of=examples_of,
         orders=orders,
+        lengths=lengths,
     )
 
 

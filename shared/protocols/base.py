@@ -37,8 +37,18 @@ class Builder(Protocol):
     def likelihoods(self, arm: TrainedArm, checkpoint: str, completions: str, kind: str) -> str:
         """Log-likelihoods of given completions (kind demonstrations) or pairs (kind preferences)."""
 
-    def judge(self, protocol: str, params: Mapping[str, Any], inputs: Mapping[str, str], judge: str | None) -> str:
-        """The stage that makes the evaluation's rows; `judge` names the model that is asked, if any."""
+    def judge(
+        self,
+        protocol: str,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        judge: str | None,
+        order: str | None = None,
+    ) -> str:
+        """The stage that makes the evaluation's rows; `judge` names the model that is asked, if any.
+
+        `order` is the one in which it is shown the pairs, where the protocol says (as `ask.order`); None: the judge's.
+        """
 
 
 class Evaluation(SpecModel):
@@ -56,6 +66,14 @@ class Evaluation(SpecModel):
     def models(self) -> Mapping[str, str]:
         """The names of models it uses, by the spec field that names them."""
         return {}
+
+    def not_primary(self, temperature: float | None, others: Mapping[str, Evaluation]) -> tuple[str, str] | None:
+        """Why the verdict cannot be made from it, and what to write instead; None where it can.
+
+        It can where its score is a mean over prompts, which the verdict's interval is made for. `others` are all of the
+        spec's evaluations by name.
+        """
+        return None
 
     def plan(self, build: Builder, arm: TrainedArm, temperature: float | None) -> str:
         """The key of the judge stage for one arm, seed and temperature."""

@@ -24,10 +24,9 @@ Temperature = Annotated[float, Field(ge=0, le=100)]
 Temperatures = Annotated[list[Temperature], Field(min_length=1), AfterValidator(_each_once)]
 
 
-class Pairwise(Evaluation):
-    """`protocol: pairwise`."""
+class AgainstReference(Evaluation):
+    """What protocols share in which a judge compares an arm's samples with a reference's completions."""
 
-    protocol: Literal["pairwise"]
     judge: str = Field(description="a name under `models` that can compare")
     reference: str = Field(description="a name under `models` whose completions the arms are judged against")
     temperature: Annotated[Annotated[Temperature, Tag(PLAIN)] | Annotated[Temperatures, Tag(LIST)], BY_SHAPE] = Field(
@@ -41,10 +40,20 @@ class Pairwise(Evaluation):
     def models(self) -> Mapping[str, str]:
         return {"judge": self.judge, "reference": self.reference}
 
-    def plan(self, build: Builder, arm: TrainedArm, temperature: float | None) -> str:
+    def judged(self, build: Builder, arm: TrainedArm, temperature: float | None, order: str | None = None) -> str:
+        """The judge stage, the same one for every protocol that asks the same; `order` as `Builder.judge` has it."""
         assert temperature is not None
         inputs = {"samples": build.samples(arm, temperature), "reference": build.completions(self.reference)}
-        return build.judge("pairwise", {"order": "both"}, inputs, self.judge)
+        return build.judge("pairwise", {"order": "both"}, inputs, self.judge, order)
+
+
+class Pairwise(AgainstReference):
+    """`protocol: pairwise`."""
+
+    protocol: Literal["pairwise"]
+
+    def plan(self, build: Builder, arm: TrainedArm, temperature: float | None) -> str:
+        return self.judged(build, arm, temperature)
 
     @classmethod
     def comparisons(cls, tables: Mapping[str, pa.Table], params: Mapping[str, Any]) -> list[Comparison]:

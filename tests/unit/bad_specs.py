@@ -142,8 +142,8 @@ ORDERS: list[Row] = [
     (asked(kind="score", flip="tie"), ASK, "no flip"),
     (asked(kind="score", verdict="logprobs"), ASK, "no verdict"),
     (asked(kind="pairwise", order="random", flip="tie"), ASK, "write `order: both`"),
-    (asked(kind="pairwise", order="sometimes"), f"{ASK}.order", "'both', 'random' or 'fixed'"),
-    (asked(kind="pairwise", order=True), f"{ASK}.order", "'both', 'random' or 'fixed'"),
+    (asked(kind="pairwise", order="sometimes"), f"{ASK}.order", "'both', 'random', 'fixed' or 'reversed'"),
+    (asked(kind="pairwise", order=True), f"{ASK}.order", "'both', 'random', 'fixed' or 'reversed'"),
     (asked(order="both"), f"{ASK}.kind", "Use one of: pairwise"),
     ({"models__critic": {"provider": "similarity", "towards": "strong", "ask": {"kind": "pairwise", "order": "both"}}},
      ASK, "Remove it"),
@@ -204,4 +204,36 @@ CELLS: list[Row] = [
     ({"seeds": [0, True]}, "seeds", "Write the number"),
 ]
 
-BAD: list[Row] = [*TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS]
+JUDGED = {"judge": "critic", "reference": "weak", "temperature": [0.7, 0.0]}
+ALPACA = {"protocol": "alpaca_eval", **JUDGED}
+CONTROLLED = {"protocol": "length_controlled", **JUDGED}
+
+
+def evaluated(**more: Any) -> dict[str, Any]:
+    return {f"evaluations__{name}": entry for name, entry in more.items()}
+
+
+LENGTHS: list[Row] = [
+    ({**evaluated(lc=CONTROLLED), "primary__evaluation": "lc@0.7"}, "primary.evaluation", "Write 'win-rate@0.7'"),
+    ({**evaluated(lc=CONTROLLED), "primary__evaluation": "lc@0.0"}, "primary.evaluation", "no means of scores"),
+    ({**evaluated(lc={**CONTROLLED, "order": "random"}), "primary__evaluation": "lc@0.7"}, "primary.evaluation",
+     "`protocol: alpaca_eval` with the same judge"),
+    ({**evaluated(lc={**CONTROLLED, "order": "random"}, alpaca=ALPACA), "primary__evaluation": "lc@0.0"},
+     "primary.evaluation", "Write 'alpaca@0.0'"),
+    (evaluated(lc={**CONTROLLED, "length_controlled": "glm"}), "evaluations.lc.length_controlled",
+     "'joint' or 'alpaca_eval_minimal'"),
+    (evaluated(lc={**CONTROLLED, "length_controlled": True}), "evaluations.lc.length_controlled", "'joint'"),
+    (evaluated(lc={**CONTROLLED, "length_control": "joint"}), "evaluations.lc.length_control", "length_controlled"),
+    (evaluated(lc={**CONTROLLED, "judge": "nobody"}), "evaluations.lc.judge", "is not under models"),
+    (evaluated(lc={**CONTROLLED, "reference": "critic"}), "evaluations.lc.reference", "cannot write"),
+    (evaluated(lc={**CONTROLLED, "temperature": [0.7, 0.7]}), "evaluations.lc.temperature", "twice"),
+    (evaluated(lc={**CONTROLLED, "temperature": NAN}), "evaluations.lc.temperature", "finite"),
+    (evaluated(alpaca={**ALPACA, "order": "reversed"}), "evaluations.alpaca.order", "'random', 'fixed' or 'both'"),
+    (evaluated(alpaca={"protocol": "alpaca_eval", "judge": "critic"}), "evaluations.alpaca.reference", "Add reference"),
+    ({**asked(kind="pairwise", flip="tie"), **evaluated(alpaca=ALPACA)}, "evaluations.alpaca.order", "`order: both`"),
+    ({**asked(kind="score"), **evaluated(alpaca={**ALPACA, "order": "both"})}, "evaluations.alpaca.order", "Remove it"),
+    ({"models__two": {"provider": "similarity", "towards": "strong"},
+      **evaluated(lc={**CONTROLLED, "judge": "two", "order": "random"})}, "evaluations.lc.order", "Remove it"),
+]  # fmt: skip
+
+BAD: list[Row] = [*TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS, *LENGTHS]

@@ -52,7 +52,8 @@ class ArmFigures(Beside):
 class Controlled:
     """What `length_controlled` found; draws are [resamples, arms, seeds], `estimates` [arms, seeds], in percent.
 
-    `sigma` and `tau` are the joint fit's spreads of difficulty and slopes in log-odds (None in `alpaca_eval_minimal`).
+    `fits` is the joint fit of the whole table; `sigma` and `tau` are its spreads of difficulty and slopes in log-odds
+    (None in `alpaca_eval_minimal`).
     """
 
     table: LengthTable
@@ -64,6 +65,7 @@ class Controlled:
     concerns: tuple[Concern, ...]
     sigma: float | None = None
     tau: float | None = None
+    fits: joint.Fits | None = None
 
     @property
     def trusted(self) -> bool:
@@ -119,7 +121,7 @@ def length_controlled(
     weights = bootstrap.draws(table.prompts, resamples, seed)
     one = np.ones((1, table.prompts))
     concerns = trust.of_data(table)
-    sigma = tau = None
+    sigma = tau = fits = None
     if method == "joint":
         fits = joint.fit(table, one, joint.start(table))
         estimates, slopes = joint.figures(table, one, fits)[0], fits.slopes[0]
@@ -132,7 +134,7 @@ def length_controlled(
     concerns += trust.of_resamples(converged)
     arms = _arms(table, estimates, resampled, weights, slopes, concerns)
     concerns += [one for arm in arms for one in arm.concerns if one.code == "large_change"]
-    return Controlled(table, method, estimates, resampled, weights, arms, tuple(concerns), sigma, tau)
+    return Controlled(table, method, estimates, resampled, weights, arms, tuple(concerns), sigma, tau, fits)
 
 
 def _minimal(table: LengthTable) -> tuple[Floats, Floats, Floats]:

@@ -77,6 +77,7 @@ class ContrastRow:
     interval: str
     p: str
     size: str
+    length: str
     primary: bool
 
 
@@ -218,10 +219,16 @@ def contrast_rows(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[Co
                     interval=f"{number(low, digits)} to {number(high, digits)}",
                     p=p_value(found["p_value"]),
                     size=size(found),
+                    length=times(found.get("length_ratio")),
                     primary=(name, evaluation) == (told["contrast"], told["evaluation"]),
                 )
             )
     return sorted(rows, key=lambda row: not row.primary)
+
+
+def times(ratio: float | None) -> str:
+    """How many times as long the first arm's completions are as the second's: `× 1.08`; empty where there are none."""
+    return "" if ratio is None else f"× {ratio:.2f}"
 
 
 def p_value(p: float | None) -> str:
