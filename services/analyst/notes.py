@@ -129,7 +129,10 @@ def _data(
             f"{params.near_duplicates} prompts are near-duplicates of another; each went to the split of the first of "
             "its cluster, so no cluster is on both sides of training and evaluation.",
         )
-    for evaluation in params.evaluations:
+    for evaluation, of in params.evaluations.items():
+        if of.raw is not None:
+            # It has the judgements of another, which says it.
+            continue
         dropped = {
             arm: int((~scores[arm, evaluation].valid).sum()) for arm in params.arms if (arm, evaluation) in scores
         }

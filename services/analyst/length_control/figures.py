@@ -112,13 +112,13 @@ class Controlled:
 
 
 def length_controlled(
-    table: LengthTable, method: Method = "joint", resamples: int = bootstrap.RESAMPLES, seed: int = 0
+    table: LengthTable, method: Method = "joint", resamples: int | None = None, seed: int = 0
 ) -> Controlled:
     """Fit, refit on `resamples` bootstrap samples of the prompts, and say what is not to be trusted.
 
-    The same table and seed give the same answer.
+    None: 500, of large tables down to 200. The same table and seed give the same answer.
     """
-    weights = bootstrap.draws(table.prompts, resamples, seed)
+    weights = bootstrap.draws(table.prompts, resamples or bootstrap.resamples_for(table), seed)
     one = np.ones((1, table.prompts))
     concerns = trust.of_data(table)
     sigma = tau = fits = None

@@ -51,7 +51,8 @@ def _controlled(one: ControlledReport) -> dict[str, Any]:
             for arm in fit.arms
         },
         "contrasts": {
-            name: {**_beside(beside), "disagree": list(disagreements(beside))} for name, beside in one.contrasts.items()
+            name: {**_beside(beside), "disagree": list(disagreements(beside)), "trusted": name not in one.doubtful}
+            for name, beside in one.contrasts.items()
         },
     }
 

@@ -24,12 +24,14 @@ class ArmLength:
 class ControlledReport:
     """One length-controlled evaluation: the fit over all arms, and its contrasts beside the raw ones.
 
-    `raw` names the evaluation of the same judgements as they are, where the spec has it.
+    `raw` names the evaluation of the same judgements as they are, where the spec has it. `doubtful` are the contrasts
+    of an arm, or from a fit, that is not to be trusted.
     """
 
     raw: str | None
     fit: Controlled
     contrasts: Mapping[str, Beside]
+    doubtful: frozenset[str] = frozenset()
 
     @property
     def trusted(self) -> bool:

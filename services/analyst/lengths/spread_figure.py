@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 from services.analyst.forest import NARROW, WIDE, Layout
 from services.analyst.lengths.found import Lengths
 from services.analyst.lengths.measure import Distribution
-from services.analyst.svg import ACCENT, INK, MUTED, RULE, draw
+from services.analyst.lengths.strokes import Strokes
+from services.analyst.svg import ACCENT, BAND, INK, MUTED, RULE, draw
 from services.analyst.wording import number
 
 ROW = 34.0
 TOP, BOTTOM = 8.0, 46.0
 LETTER = 7.0
 """Pixels of a letter of a name, about."""
+MIDDLE, HALF = -0.1, 0.17
+"""Where in its row a box lies, and half its height."""
+STRIP = (0.2, 0.34)
 REFERENCE = "reference"
 
 Row = tuple[str, Distribution]
@@ -32,14 +37,15 @@ def spread_figures(found: Lengths, at: str = "") -> list[str]:
 def _figure(rows: Sequence[Row], layout: Layout, evaluation: str, name: str) -> str:
     height = TOP + ROW * len(rows) + BOTTOM
     left = min(16 + LETTER * max(len(arm) for arm, _ in rows), 0.4 * layout.width)
-    right = 96.0 if layout is WIDE else 46.0
+    right = 110.0 if layout is WIDE else 46.0
 
     def paint(figure: Figure) -> None:
         width = (layout.width - left - right) / layout.width
         axes = figure.add_axes((left / layout.width, BOTTOM / height, width, ROW * len(rows) / height))
         _frame(axes, rows)
-        for place, (arm, one) in enumerate(rows):
-            _box(axes, arm, one, place, layout)
+        _boxes(axes, [one for _, one in rows])
+        for place, (_, one) in enumerate(rows):
+            _numbers(axes, one, place, layout)
 
     medians = "; ".join(f"{arm} {number(one.median, 0)}" for arm, one in rows)
     text = f"Characters of completions under {evaluation}. Medians: {medians}."
@@ -53,8 +59,8 @@ def _frame(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_ylim(len(rows) - 0.5, -0.5)
     for side in ("left", "right", "top"):
         axes.spines[side].set_visible(False)
-    axes.set_yticks(range(len(rows)), [arm for arm, _ in rows], fontsize=12, color=INK)
-    axes.tick_params(axis="y", length=0)
+    axes.set_yticks(range(len(rows)), [arm for arm, _ in rows], fontsize=12)
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.tick_params(axis="x", length=3, labelsize=11)
     axes.locator_params(axis="x", nbins=5)
     axes.grid(axis="x", color=RULE, linewidth=0.5, alpha=0.5)
@@ -62,27 +68,33 @@ def _frame(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_xlabel("characters", fontsize=11, color=MUTED)
 
 
-def _box(axes: Axes, arm: str, one: Distribution, place: int, layout: Layout) -> None:
-    """A box of quartiles with the median, whiskers at the 5th and 95th percentile, and a strip of completions below."""
-    colour = MUTED if arm == REFERENCE else INK
-    low, lower, middle, upper, high = one.quantiles
-    y, half = place - 0.1, 0.17
-    axes.plot([low, high], [y, y], color=colour, linewidth=1, solid_capstyle="butt")
-    axes.fill_between([lower, upper], y - half, y + half, color=colour, alpha=0.22, linewidth=0)
-    axes.plot([middle, middle], [y - half, y + half], color=ACCENT, linewidth=3, solid_capstyle="butt")
-    # One path: a mark for each would make the page heavy.
-    xs = [end for tick in one.ticks for end in (tick, tick, float("nan"))]
-    ys = [place + 0.2, place + 0.34, float("nan")] * len(one.ticks)
-    axes.plot(xs, ys, color=colour, linewidth=0.7, alpha=0.55, solid_capstyle="butt")
-    words = number(middle, 0) if layout.name == "narrow" else f"{number(middle, 0)}  ({number(one.mean, 0)} mean)"
+def _boxes(axes: Axes, rows: Sequence[Distribution]) -> None:
+    """Boxes of quartiles with the median, whiskers at the 5th and 95th percentile, and a strip of completions below."""
+    whiskers, medians, strips, boxes = Strokes(), Strokes(), Strokes(), []
+    for place, one in enumerate(rows):
+        low, lower, middle, upper, high = one.quantiles
+        y = place + MIDDLE
+        whiskers.add((low, high), (y, y))
+        boxes.append([(lower, y - HALF), (upper, y - HALF), (upper, y + HALF), (lower, y + HALF)])
+        medians.add((middle, middle), (y - HALF, y + HALF))
+        for tick in one.ticks:
+            strips.add((tick, tick), (place + STRIP[0], place + STRIP[1]))
+    whiskers.draw(axes, color=INK, linewidth=1)
+    axes.add_collection(PolyCollection(boxes, facecolor=BAND, edgecolor=INK, linewidth=1, zorder=2), autolim=False)
+    medians.draw(axes, color=ACCENT, linewidth=3, zorder=3)
+    strips.draw(axes, color=INK, linewidth=0.7, alpha=0.5)
+
+
+def _numbers(axes: Axes, one: Distribution, place: int, layout: Layout) -> None:
+    mean = f", mean {number(one.mean, 0)}" if layout.name == "wide" else ""
     axes.annotate(
-        words,
-        (1, y),
+        f"{number(one.median, 0)}{mean}",
+        (1, place + MIDDLE),
         (6, 0),
         xycoords=("axes fraction", "data"),
         textcoords="offset points",
         fontsize=11,
-        color=colour,
+        color=MUTED,
         va="center",
         annotation_clip=False,
     )

@@ -154,7 +154,9 @@ class LengthStudy:
     ) -> ControlledReport:
         found = {one.name: self.beside(one, name, delta.get(one.name), alpha) for one in contrasts}
         there = {contrast: beside for contrast, beside in found.items() if beside is not None}
-        return ControlledReport(self.params.evaluations[name].raw, fit, there)
+        sure = {arm.name for arm in fit.arms if fit.trusted and arm.trusted}
+        doubtful = frozenset(one.name for one in contrasts if one.name in there and not sure.issuperset(one.arms))
+        return ControlledReport(self.params.evaluations[name].raw, fit, there, doubtful)
 
 
 def table_of(scores: Sequence[ArmScores], lengths: Sequence[ArmLengths]) -> LengthTable | None:

@@ -15,6 +15,7 @@ from services.analyst.lengths.spread_figure import spread_figures
 from services.analyst.lengths.wins_figure import wins_figures
 from services.analyst.wording import number
 
+DOUBTFUL = "not to be trusted"
 METHODS = {
     "joint": "one fit over all arms",
     "alpaca_eval_minimal": "one fit for each arm, as AlpacaEval’s length_controlled_minimal",
@@ -71,19 +72,21 @@ def lengths_view(found: Lengths | None, at: str = "") -> View | None:
 
 def _table(name: str, report: ControlledReport) -> Table:
     concerns = [
-        f"{concern.text[:1].upper()}{concern.text[1:]}{'.' if concern.serious else ' (for information).'}"
-        for concern in report.fit.concerns
+        # A sentence may begin with an arm's name, which is as it is written.
+        (one.text if one.arm else f"{one.text[:1].upper()}{one.text[1:]}")
+        + ("." if one.serious else " (for information).")
+        for one in report.fit.concerns
     ]
     contrasts = [
         Row(contrast, times(one.length_ratio), _error(one.raw), _error(one.controlled), _error(one.change),
-            _flag(disagreements(one)))
+            _flag(disagreements(one), contrast in report.doubtful))
         for contrast, one in report.contrasts.items()
     ]  # fmt: skip
     return Table(name, report.raw or "raw", _facts(report), [_arm(one) for one in report.fit.arms], contrasts, concerns)
 
 
 def _arm(arm: ArmFigures) -> Row:
-    flags = [*([] if arm.trusted else ["not to be trusted"]), *(["reads otherwise"] if arm.disagree else [])]
+    flags = [*([] if arm.trusted else [DOUBTFUL]), *(["reads otherwise"] if arm.disagree else [])]
     return Row(
         arm.name, times(arm.length_ratio), _error(arm.raw), _error(arm.controlled), _error(arm.change), ", ".join(flags)
     )
@@ -103,9 +106,9 @@ def _facts(report: ControlledReport) -> str:
     )
 
 
-def _flag(found: Iterable[str]) -> str:
+def _flag(found: Iterable[str], doubtful: bool) -> str:
     words = {"level": "other conclusion", "sign": "other sign"}
-    return ", ".join(words[one] for one in found)
+    return ", ".join([*([DOUBTFUL] if doubtful else []), *(words[one] for one in found)])
 
 
 def times(ratio: float | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,14 +14,17 @@ from services.analyst.intervals import Floats
 from services.analyst.length_control.curve import curve
 from services.analyst.lengths.found import Lengths
 from services.analyst.lengths.measure import Bin
+from services.analyst.lengths.strokes import Strokes
 from services.analyst.svg import ACCENT, INK, MUTED, RULE, draw
 from services.analyst.wording import number
 
-COLUMNS = {"wide": 3, "narrow": 1}
+COLUMNS = {"wide": 3, "narrow": 2}
 PANEL, HEAD, FOOT, TOP, BOTTOM = 118.0, 22.0, 22.0, 4.0, 18.0
 LEFT, RIGHT = 34.0, 12.0
 CURVE = 60
 Z = 1.96
+SCORES = (0, 50, 100)
+AXIS = "characters longer than the reference’s completion"
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,26 @@ class Frame:
         return np.asarray(self.y + PANEL * (1 - np.asarray(score, dtype=np.float64) / 100))
 
 
+@dataclass(frozen=True)
+class Lines:
+    """What all panels have, to be drawn together."""
+
+    ends: Strokes = field(default_factory=Strokes)
+    even: Strokes = field(default_factory=Strokes)
+    zero: Strokes = field(default_factory=Strokes)
+    curves: Strokes = field(default_factory=Strokes)
+    intervals: Strokes = field(default_factory=Strokes)
+    means: Strokes = field(default_factory=Strokes)
+
+    def draw(self, axes: Axes) -> None:
+        self.ends.draw(axes, color=RULE, linewidth=0.5)
+        self.even.draw(axes, color=RULE, linewidth=1.2)
+        self.zero.draw(axes, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
+        self.curves.draw(axes, color=ACCENT, linewidth=1.6)
+        self.intervals.draw(axes, color=INK, linewidth=1.4)
+        self.means.draw(axes, color=INK, linestyle="none", marker="o", markersize=5)
+
+
 def wins_figures(found: Lengths, at: str = "") -> list[str]:
     """The figure for wide and for narrow screens; none where nothing can be drawn."""
     if not found.bins:
@@ -64,18 +87,15 @@ def _figure(found: Lengths, layout: Layout, name: str) -> str:
         axes.set_xlim(0, layout.width)
         axes.set_ylim(height, 0)
         axes.set_axis_off()
+        lines = Lines()
         for place, (arm, bins) in enumerate(found.bins.items()):
             row, column = divmod(place, columns)
             y = TOP + row * (HEAD + PANEL + FOOT) + HEAD
-            _panel(axes, Frame(column * width + LEFT, y, width - LEFT - RIGHT, low, high), arm, bins, found)
-        axes.text(
-            layout.width / 2,
-            height - 5,
-            "characters longer than the reference’s completion",
-            fontsize=11,
-            color=MUTED,
-            ha="center",
-        )
+            frame = Frame(column * width + LEFT, y, width - LEFT - RIGHT, low, high)
+            _labels(axes, frame, arm, scores=column == 0)
+            _panel(lines, frame, arm, bins, found)
+        lines.draw(axes)
+        axes.text(layout.width / 2, height - 5, AXIS, fontsize=11, color=MUTED, ha="center")
 
     title = "Scores against length differences"
     return draw(layout.width, height, paint, name, title, _text(found))
@@ -88,27 +108,32 @@ def _limits(found: Lengths) -> tuple[float, float]:
     return min(ends) - margin, max(ends) + margin
 
 
-def _panel(axes: Axes, frame: Frame, arm: str, bins: tuple[Bin, ...], found: Lengths) -> None:
-    left, right, bottom = frame.x, frame.x + frame.width, frame.y + PANEL
-    axes.text(left, frame.y - 7, arm, fontsize=12, weight="bold")
-    for score in (0, 50, 100):
+def _labels(axes: Axes, frame: Frame, arm: str, scores: bool) -> None:
+    axes.text(frame.x, frame.y - 7, arm, fontsize=12, weight="bold")
+    for score in SCORES if scores else ():
         y = float(frame.down(score))
-        axes.plot([left, right], [y, y], color=RULE, linewidth=1 if score == 50 else 0.5)
-        axes.text(left - 5, y, str(score), fontsize=10, color=MUTED, ha="right", va="center")
-    zero = float(frame.across(0.0))
-    axes.plot([zero, zero], [frame.y, bottom], color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
+        axes.text(frame.x - 5, y, str(score), fontsize=10, color=MUTED, ha="right", va="center")
     for tick in _ticks(frame.low, frame.high):
-        axes.text(float(frame.across(tick)), bottom + 13, number(tick, 0), fontsize=10, color=MUTED, ha="center")
+        x = float(frame.across(tick))
+        axes.text(x, frame.y + PANEL + 13, number(tick, 0), fontsize=10, color=MUTED, ha="center")
+
+
+def _panel(lines: Lines, frame: Frame, arm: str, bins: tuple[Bin, ...], found: Lengths) -> None:
+    for score in SCORES:
+        y = float(frame.down(score))
+        (lines.even if score == 50 else lines.ends).add((frame.x, frame.x + frame.width), (y, y))
+    zero = float(frame.across(0.0))
+    lines.zero.add((zero, zero), (frame.y, frame.y + PANEL))
     fit = found.drawn_fit
     if fit is not None and arm in fit.table.arms:
         differences = np.linspace(bins[0].difference, bins[-1].difference, CURVE)
         if (wins := curve(fit, arm, differences)) is not None:
-            axes.plot(frame.across(differences), frame.down(wins), color=ACCENT, linewidth=1.6)
+            lines.curves.add(frame.across(differences), frame.down(wins))
     for one in bins:
         x = float(frame.across(one.difference))
         ends = np.clip([one.score - Z * one.standard_error, one.score + Z * one.standard_error], 0, 100)
-        axes.plot([x, x], frame.down(ends), color=INK, linewidth=1.4, solid_capstyle="butt")
-        axes.plot([x], frame.down([one.score]), "o", color=INK, markersize=5)  # type: ignore[arg-type]
+        lines.intervals.add((x, x), frame.down(ends))
+        lines.means.add((x,), (float(frame.down(one.score)),))
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -26,7 +26,7 @@ NAN = np.nan
 
 
 def scores(arm: str, values: list[list[float]]) -> ArmScores:
-    ids = np.array([f"p{number}" for number in range(len(values[0]))])
+    ids = np.array([f"p{number:03}" for number in range(len(values[0]))])
     return ArmScores(arm, "e", tuple(range(len(values))), ids, np.array(values, dtype=np.float64))
 
 

@@ -145,6 +145,8 @@ def test_a_fit_that_is_not_to_be_trusted_says_so(tmp_path: Path) -> None:
     details = as_dict(found)["lengths"]["controlled"]["lc@0.7"]
     assert details["trusted"] is False and details["arms"]["rlaif-weak"]["trusted"] is False
     assert details["arms"]["sft-weak"]["trusted"] is True
+    trusted = {name: one["trusted"] for name, one in details["contrasts"].items()}
+    assert trusted["headline"] is False and trusted["teacher"] is True
     (note,) = notes(found, "not all to be trusted")
     assert "rlaif-weak won every time" in note.text and note.path == ("evaluations", "lc")
 

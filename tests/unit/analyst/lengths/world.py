@@ -41,19 +41,20 @@ def lengthy(
     levels: Mapping[str, float] = LEVELS,
     longer: Mapping[str, float] = LONGER,
     prompts: int = 300,
+    size: float = 5.0,
 ) -> Experiment:
-    """The experiment with judgements from that world."""
+    """The experiment with judgements from that world; `size` is the mean logarithm of a completion's characters."""
     made = experiment(folder, spec or controlled_spec())
     report = made.plan.stages[made.plan.report]
     whole = np.random.default_rng(5)
-    reference = np.exp(whole.normal(5, 0.4, prompts)).round()
+    reference = np.exp(whole.normal(size, 0.4, prompts)).round()
     difficulty = whole.normal(0, 0.7, prompts)
     for table in report.params.get("cells", {"": report.params}).values():
         for row in table["scores"]:
             key, arm = report.inputs[row["input"]], row["arm"]
             rng = np.random.default_rng([row["seed"], *arm.encode()])
             own = (reference * np.exp(longer.get(arm, 0.0) + rng.normal(0, 0.4, prompts))).round()
-            linear = levels.get(arm, 0.0) + difficulty + SLOPE * np.tanh((own - reference) / 100)
+            linear = levels.get(arm, 0.0) + difficulty + SLOPE * np.tanh((own - reference) / (0.7 * np.exp(size)))
             made.commit(key, {"judgements.parquet": judged(own, reference, expit(linear), rng)}, {})
     return made
 
