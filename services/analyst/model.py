@@ -11,13 +11,16 @@ from services.analyst.contrasts import Contrast, ContrastResult
 from services.analyst.critics.card import CriticCard
 from services.analyst.disagreement import Disagreement
 from services.analyst.frontier import Frontier
+from services.analyst.judges import JudgeView
 from services.analyst.lengths.found import Lengths
 from services.analyst.lengths.measure import SeedLengths
 from services.analyst.match import Sides, Used, sides
+from services.analyst.nulls import NullResult
 from services.analyst.orders import ByOrder
 from services.analyst.params import ArmParams, EvaluationParams, ReportParams
 from services.analyst.preferences import WinRate
 from services.analyst.scores import SeedScores
+from services.analyst.temperatures import Choices
 from services.analyst.verdict import Level, Verdict
 from shared.matrix import in_cell
 
@@ -84,7 +87,8 @@ class ReportInputs:
     """Everything that was read: scores by (arm, evaluation) and seed, and whatever else is there already.
 
     `examples` are of the evaluation `examples_of`, first seed; `orders` has the primary evaluation's scores in each
-    order alone, by arm and seed. `lengths` has those of completions, as `scores` has theirs.
+    order alone, by arm and seed. `choices` are the arms' temperatures, from `dev_there` sets of judgements of dev
+    prompts. `lengths` has those of completions, as `scores` has theirs.
     """
 
     params: ReportParams
@@ -94,6 +98,8 @@ class ReportInputs:
     examples: tuple[Example, ...] = ()
     examples_of: str | None = None
     orders: Mapping[str, Mapping[int, ByOrder]] = field(default_factory=dict)
+    choices: Choices = field(default_factory=dict)
+    dev_there: int = 0
     lengths: Mapping[tuple[str, str], Mapping[int, SeedLengths]] = field(default_factory=dict)
 
 
@@ -125,13 +131,16 @@ class Cost:
 
 @dataclass(frozen=True)
 class ArmReport:
-    """An arm's results and its price; `used` is what makes its model, None where that is not there yet."""
+    """An arm's results and its price; `used` is what makes its model, None where that is not there yet.
+
+    `unjudged` are the evaluations that say nothing of it: completions that no policy wrote have no likelihood."""
 
     name: str
     params: ArmParams
     evaluations: Mapping[str, ArmEstimate]
     cost: Cost
     used: Used | None = None
+    unjudged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,8 +167,11 @@ class Report:
     """The whole report. `alpha` is the share of misses allowed to the deciding interval.
 
     `bootstrap` checks that interval's part over prompts; None where the primary contrast is not there. `orders` has
-    the primary contrast as judged in each order alone; empty where not both were asked. `lengths` is None where no
-    completions are there.
+    the primary contrast as judged in each order alone; empty where not both were asked. `nulls` has null completions by
+    evaluation, which were judged on `null_prompts` prompts. `choices` are the temperatures chosen on dev. `judges` has
+    what each judge says of the primary contrast; `another_family` whether one of another family is among them, None
+    where the primary evaluation has no judge. `lengths` is None
+    where no completions are there.
     """
 
     name: str
@@ -185,6 +197,12 @@ class Report:
     bootstrap: Checked | None = None
     frontier: Frontier | None = None
     orders: Mapping[str, ContrastResult] = field(default_factory=dict)
+    nulls: Mapping[str, Mapping[str, NullResult]] = field(default_factory=dict)
+    null_prompts: int = 0
+    null_cost: Cost = field(default_factory=Cost)
+    choices: Choices = field(default_factory=dict)
+    judges: tuple[JudgeView, ...] = ()
+    another_family: bool | None = None
     lengths: Lengths | None = None
 
     @property

@@ -199,7 +199,7 @@ def _scores(sides: list[dict[str, Any]]) -> list[tuple[str, str, list[Any]]]:
     for side in sides:
         found: dict[tuple[str, str], Any] = {}
         for block in side["blocks"]:
-            for arm in block.arms:
+            for arm in (*block.arms, *block.beside):
                 name = f"{arm.name} [{block.name}]" if block.name else arm.name
                 found |= {
                     (name, evaluation): cell for evaluation, cell in zip(block.evaluations, arm.cells, strict=True)

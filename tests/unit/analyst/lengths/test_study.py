@@ -205,3 +205,24 @@ def test_an_alpaca_eval_arm_has_alpaca_evals_own_figures_by_seed(tmp_path: Path)
     assert found["alpaca_eval"]["1"] == vars(win_rate(1 + scores.scores / 100))
     assert found["alpaca_eval"]["0"]["n_total"] == 296
     assert found["estimate"] == pytest.approx(np.mean([one["win_rate"] for one in found["alpaca_eval"].values()]))
+
+
+def test_who_is_judged_beside_the_recipes_is_in_the_fit_and_null_completions_are_not(tmp_path: Path) -> None:
+    spec = controlled_spec(also_judge=["base", "teachers"], null_completions=True)
+    fits = as_dict(build_report(inputs_of(lengthy(tmp_path, spec))))["lengths"]["controlled"]
+    assert {"base", "teacher:weak-teacher", "teacher:strong-teacher", "rlaif-weak", "start-weak"} <= set(
+        fits["lc@0.7"]["arms"]
+    )
+    assert not [arm for arm in fits["lc@0.7"]["arms"] if arm.startswith("null:")]
+
+
+def test_the_temperatures_that_arms_do_best_at_are_controlled_beside_the_raw_ones(tmp_path: Path) -> None:
+    best = {"temperature": [1.0, 0.7], "best_on_dev": True}
+    spec = controlled_spec(evaluations={"win-rate": {**WIN_RATE, **best}, "lc": {**CONTROLLED, **best}})
+    made = lengthy(tmp_path, spec)
+    controlled = as_dict(build_report(inputs_of(made)))["lengths"]["controlled"]
+    assert {name: one["raw"] for name, one in controlled.items()} == {
+        "lc@1.0": "win-rate@1.0",
+        "lc@0.7": "win-rate@0.7",
+        "lc@best_on_dev": "win-rate@best_on_dev",
+    }
