@@ -79,8 +79,10 @@ class Problem:
 
     @classmethod
     def of(cls, table: LengthTable, precision: Precision = np.float64) -> Problem:
-        whole = (np.nan_to_num(table.preferences), table.covariate, table.judged)
-        return cls(*(one.astype(precision) for one in whole), table.shares_prompts)
+        y: Table = np.nan_to_num(table.preferences).astype(precision)
+        x: Table = table.covariate.astype(precision)
+        judged: Table = table.judged.astype(precision)
+        return cls(y, x, judged, table.shares_prompts)
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ class Lengths:
 
 def disagreements(beside: Beside) -> tuple[Disagreement, ...]:
     """How a contrast reads otherwise with length control: its interval lies differently to zero or delta; its sign."""
-    signs = float(beside.raw.mean) * float(beside.controlled.mean) < 0
     found: list[Disagreement] = ["level"] if beside.disagree else []
-    return (*found, *(["sign"] if signs else []))
+    if float(beside.raw.mean) * float(beside.controlled.mean) < 0:
+        found.append("sign")
+    return tuple(found)
