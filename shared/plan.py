@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.asking import DEFAULT
+from shared.battle_plan import own_stages, plan_battles, with_battles
 from shared.beside import BASE, NULL, TEACHER, Beside, judged_beside, nulls_beside
 from shared.canonical import content_key
 from shared.cell_plan import CellPlan, always, plan_beside
@@ -89,7 +90,7 @@ def plan(resolved: Resolved) -> Plan:
     tables: dict[str, dict[str, Any]] = {}
     for cell in drawn:
         stages_of = _stages_of_arms(build, cell)
-        tables[cell.name] = report_params(
+        table = report_params(
             resolved,
             cell.spec,
             cell.starts,
@@ -100,6 +101,7 @@ def plan(resolved: Resolved) -> Plan:
             _recipes(build, cell),
             build.stages,
         )
+        tables[cell.name] = with_battles(table, cell)
     if spec.critic_check is not None:
         for name in critics_of(spec):
             build.check(name, spec.critic_check.labels, spec.critic_check.split)
@@ -127,7 +129,8 @@ def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> CellPlan:
     beside = {arm: who for arm, who in judged_beside(spec).items() if who not in unjudged}
     for one, who in {**beside, **nulls_beside(spec)}.items():
         plan_beside(build, cell, one, who)
-    judged = {row["arm"] for row in cell.scores}
+    plan_battles(build, cell, [*cell.order, *beside])
+    judged = {row["arm"] for row in cell.scores} | {arm for row in cell.battles for arm in (row["a"], row["b"])}
     cell.order.extend(arm for arm in beside if arm in judged)
     return cell
 
@@ -151,9 +154,14 @@ def _stages_of_arms(build: PlanBuilder, cell: CellPlan) -> dict[str, list[str]]:
     """The stages that each arm of a cell would need alone; every one of them learns that this arm needs it."""
     drawn = Plan(build.stages, "")
     wanted: dict[str, list[str]] = {arm: [] for arm in cell.order}
+    battles = {row["evaluation"] for row in cell.battles}
     for row in [*cell.scores, *cell.dev_scores, *cell.training]:
-        wanted.setdefault(row["arm"], []).append(cell.inputs[row["input"]])
+        if row.get("evaluation") not in battles:
+            wanted.setdefault(row["arm"], []).append(cell.inputs[row["input"]])
     found = {arm: drawn.ancestors(keys) for arm, keys in wanted.items()}
+    for arm, more in own_stages(drawn, cell).items():
+        needed = more.union(found[arm])
+        found[arm] = [key for key in build.stages if key in needed]
     for arm, keys in found.items():
         for key in keys:
             build.stages[key].arms.append(in_cell(cell.name, arm))

@@ -20,6 +20,7 @@ from shared.prices import price_errors
 from shared.settings import Settings
 from shared.spec import Policy, Prompts, SimulatedPrompts, Spec
 from shared.specbase import DeclaredDataset
+from shared.specbattles import unjudged_players
 from shared.specbeside import unjudged_contrasts
 from shared.specparse import parse_spec
 from shared.splits import Splits, split_prompts
@@ -90,7 +91,7 @@ def resolve(spec: Spec, store: ObjectStore, settings: Settings) -> Resolved:
         for name in spec.models:
             check_coverage(spec, name, pins, splits, store)
     unjudged = unjudged_teachers(spec, pins, splits, store)
-    if errors := list(unjudged_contrasts(spec, unjudged)):
+    if errors := [*unjudged_contrasts(spec, unjudged), *unjudged_players(spec, unjudged)]:
         raise BadInputs(errors)
     return Resolved(
         spec=_pinned(spec, pins, templates, checkpoints),

@@ -9,6 +9,8 @@ from dataclasses import asdict
 from typing import Any
 
 from services.analyst import wording
+from services.analyst.arena.joining import ratings_dict
+from services.analyst.arena.win_rates import WinRates
 from services.analyst.bootstrap import Checked
 from services.analyst.contrasts import ContrastResult
 from services.analyst.critics.as_json import card_dict
@@ -20,7 +22,8 @@ from shared.matrix import in_cell
 
 SCHEMA = "touchstone/report/1"
 CELL_FIELDS = (
-    "verdict", "arms", "contrasts", "frontier", "lengths", "matches", "evaluations", "best_on_dev", "nulls", "scores"
+    "verdict", "arms", "contrasts", "frontier", "lengths", "matches", "evaluations", "arenas", "win_rates",
+    "best_on_dev", "nulls", "scores",
 )  # fmt: skip
 """What a report says of each cell of a matrix."""
 
@@ -47,6 +50,8 @@ def as_dict(report: Report) -> dict[str, Any]:
             name: {quantity: list(both) for quantity, both in sides.items()} for name, sides in report.matches.items()
         },
         "evaluations": {name: evaluation.model_dump() for name, evaluation in report.evaluations.items()},
+        "arenas": {name: ratings_dict(found) for name, found in report.arenas.items()},
+        "win_rates": [_win_rates(one) for one in report.win_rates],
         "best_on_dev": {
             name: {arm: asdict(chosen) for arm, chosen in of.items()} for name, of in report.choices.items()
         },
@@ -122,6 +127,20 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "needed": None
         if needs is None
         else {"half_width": needs.target, "prompts": needs.prompts, "seeds": needs.seeds, "both": needs.both},
+    }
+
+
+def _win_rates(found: WinRates) -> dict[str, Any]:
+    """`rows` has, for each arm, how often it is preferred to each other one, where the two were compared."""
+    rows: dict[str, dict[str, Any]] = {arm: {} for arm in found.arms}
+    for (row, column), cell in found.cells.items():
+        rows[row][column] = {**asdict(cell), "interval": list(cell.interval)}
+    return {
+        "judge": found.judge,
+        "temperature": found.temperature,
+        "evaluations": list(found.evaluations),
+        "arms": list(found.arms),
+        "rows": rows,
     }
 
 
@@ -206,4 +225,5 @@ def _result(result: ContrastResult) -> dict[str, Any]:
             "interval": list(odds.interval),
             "p_value": odds.p_value,
         },
+        **({} if result.win_rates is None else {"win_rates": list(result.win_rates)}),
     }

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from services.analyst.arena.ratings import Ratings
+from services.analyst.arena.win_rates import WinRates
 from services.analyst.bootstrap import Checked
 from services.analyst.contrasts import Contrast, ContrastResult
 from services.analyst.critics.card import CriticCard
@@ -88,7 +90,8 @@ class ReportInputs:
 
     `examples` are of the evaluation `examples_of`, first seed; `orders` has the primary evaluation's scores in each
     order alone, by arm and seed. `choices` are the arms' temperatures, from `dev_there` sets of judgements of dev
-    prompts. `lengths` has those of completions, as `scores` has theirs.
+    prompts. `battles` are pairs of arms by evaluation, with the first arm's scores by seed. `lengths` has those of
+    completions, as `scores` has theirs.
     """
 
     params: ReportParams
@@ -98,6 +101,7 @@ class ReportInputs:
     examples: tuple[Example, ...] = ()
     examples_of: str | None = None
     orders: Mapping[str, Mapping[int, ByOrder]] = field(default_factory=dict)
+    battles: Mapping[str, Mapping[tuple[str, str], Mapping[int, SeedScores]]] = field(default_factory=dict)
     choices: Choices = field(default_factory=dict)
     dev_there: int = 0
     lengths: Mapping[tuple[str, str], Mapping[int, SeedLengths]] = field(default_factory=dict)
@@ -170,8 +174,8 @@ class Report:
     the primary contrast as judged in each order alone; empty where not both were asked. `nulls` has null completions by
     evaluation, which were judged on `null_prompts` prompts. `choices` are the temperatures chosen on dev. `judges` has
     what each judge says of the primary contrast; `another_family` whether one of another family is among them, None
-    where the primary evaluation has no judge. `lengths` is None
-    where no completions are there.
+    where the primary evaluation has no judge. `arenas` has the ratings of every arena by its evaluation, `win_rates`
+    how often arms beat each other, for each judge and temperature. `lengths` is None where no completions are there.
     """
 
     name: str
@@ -197,6 +201,8 @@ class Report:
     bootstrap: Checked | None = None
     frontier: Frontier | None = None
     orders: Mapping[str, ContrastResult] = field(default_factory=dict)
+    arenas: Mapping[str, Ratings] = field(default_factory=dict)
+    win_rates: tuple[WinRates, ...] = ()
     nulls: Mapping[str, Mapping[str, NullResult]] = field(default_factory=dict)
     null_prompts: int = 0
     null_cost: Cost = field(default_factory=Cost)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from services.analyst.arena.notes import battle_notes
+from services.analyst.arena.ratings import Ratings
 from services.analyst.model import ContrastReport, Note
 from services.analyst.params import EvaluationParams, ReportParams
 from services.analyst.scores import ArmScores
@@ -21,13 +23,16 @@ def notes_for(
     contrasts: tuple[ContrastReport, ...],
     scores: Mapping[tuple[str, str], ArmScores],
     partial: bool,
+    arenas: Mapping[str, Ratings],
 ) -> tuple[Note, ...]:
     """All notes, the weightiest first."""
     spec = cells(parse_spec(params.spec))[params.cell]
     return (
         *_judges(params),
         *_critics(spec),
+        *_nulls(params, scores, partial),
         *_limits(params, contrasts),
+        *(Note("limit", text, path) for text, path in battle_notes(params.evaluations, arenas)),
         *_data(params, contrasts, scores),
         *(
             [Note("limit", "This report is partial: numbers will change, and no verdict is drawn yet.")]
@@ -85,6 +90,18 @@ def _critics(spec: Spec) -> Iterator[Note]:
             )
 
 
+def _nulls(params: ReportParams, scores: Mapping[tuple[str, str], ArmScores], partial: bool) -> Iterator[Note]:
+    places = {(null, params.primary.evaluation) for null in params.null_completions}
+    if partial and not places.isdisjoint(params.expected):
+        return
+    if not any(place in scores and scores[place].valid.any() for place in places):
+        yield Note(
+            "limit",
+            "No null completions were judged (answers that say nothing): whether the judge rewards emptiness was not "
+            "checked.",
+        )
+
+
 def _limits(params: ReportParams, contrasts: tuple[ContrastReport, ...]) -> Iterator[Note]:
     if scope_of(len(params.seeds)) == "checkpoints":
         yield Note(
@@ -92,12 +109,6 @@ def _limits(params: ReportParams, contrasts: tuple[ContrastReport, ...]) -> Iter
             f"Every arm was trained {'once' if len(params.seeds) == 1 else 'twice'}: intervals cover other prompts, "
             "not other training runs. Three seeds or more let the verdict speak of the recipe.",
             ("seeds",),
-        )
-    if params.expected.isdisjoint((null, params.primary.evaluation) for null in params.null_completions):
-        yield Note(
-            "limit",
-            "No null completions were judged (answers that say nothing): whether the judge rewards emptiness was not "
-            "checked.",
         )
     if params.another_family is False:
         yield Note(
@@ -154,11 +165,11 @@ def _data(
             yield Note("data", f"{evaluation}: {which} prompts lack a valid judgement in some seed and do not count.")
     for report in contrasts:
         for evaluation in report.absent:
-            yield Note(
-                "data",
-                f"{report.contrast.name} under {evaluation} cannot be estimated: fewer than two prompts are valid for "
-                "all of its arms.",
-            )
+            pooled = params.evaluations[evaluation].pooled
+            why = "fewer than two prompts are valid for all of its arms"
+            if pooled:
+                why = "its arms were not compared, nor through others, or on fewer than two prompts"
+            yield Note("data", f"{report.contrast.name} under {evaluation} cannot be estimated: {why}.")
         for evaluation, result in report.results.items():
             points = params.evaluations[evaluation].in_points
             raw = params.evaluations[evaluation].length_controlled is None

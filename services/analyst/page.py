@@ -32,6 +32,7 @@ from services.analyst.model import (
 from services.analyst.params import EvaluationParams
 from services.analyst.spectext import line_of, spec_yaml
 from services.analyst.temperatures_page import temperature_tables
+from services.analyst.win_rates_page import matrix_views
 from services.analyst.wording import bootstrapped, decisions, in_each_order, number, one_family
 
 LEVELS = {
@@ -45,6 +46,8 @@ SCOPES = {
     "recipe": "the recipe: another run of it is expected to agree",
     "checkpoints": "these trained models only: another seed may differ",
 }
+DIGITS = {"points": 1, "Elo": 0}
+"""Decimals of an estimate, by its unit; three of any other."""
 NOTES = {"stand-in": "Stand-ins", "limit": "What this does not show", "data": "About the data"}
 
 
@@ -140,6 +143,7 @@ def context(report: Report, at: str = "", top: int = 1) -> dict[str, Any]:
         "legend": curves.styles(report.curves),
         "examples": [(example, example_cards(example.completions)) for example in report.examples],
         "frontier": frontier_view(report.frontier, at),
+        "win_rates": matrix_views(report.win_rates, at),
         "lengths": lengths_view(report.lengths, at),
         "matches": match_rows(report),
         "match_titles": MATCH_TITLES,
@@ -215,6 +219,8 @@ def columns(report: Report) -> list[tuple[str, EvaluationParams, str]]:
 def _how(evaluation: EvaluationParams) -> str:
     how = f" ({evaluation.length_controlled})" if evaluation.length_controlled else ""
     parts = [f"{evaluation.protocol}{how}, {evaluation.unit}"]
+    if evaluation.head_to_head:
+        parts.append(" against ".join(evaluation.arms or ()))
     if evaluation.reference:
         parts.append(f"against {evaluation.reference}")
     if evaluation.judge:
@@ -283,7 +289,7 @@ def _interval(ends: tuple[float, float], digits: int) -> str:
 
 
 def _digits(evaluation: EvaluationParams) -> int:
-    return 1 if evaluation.in_points else 3
+    return DIGITS.get(evaluation.unit, 3)
 
 
 def example_cards(completions: Any) -> list[tuple[str, Judged, Chip]]:
@@ -292,15 +298,15 @@ def example_cards(completions: Any) -> list[tuple[str, Judged, Chip]]:
 
 
 def chip(judged: Judged) -> Chip:
-    """The verdict on one completion against the reference."""
+    """The verdict on one completion against the reference, or against the other arm's where there is none."""
     if judged.score is None:
         return Chip("not judged", "none", _orders(judged))
     if judged.score == 50:
         split = {judged.verdict_ab, judged.verdict_ba} == {"a", "b"}
         return Chip("split: the order decided" if split else "tie", "even", _orders(judged))
     won = judged.score > 50
-    text = "better than the reference" if won else "worse than the reference"
-    return Chip(text, "won" if won else "lost", _orders(judged))
+    other = "the other" if judged.reference is None else "the reference"
+    return Chip(f"{'better' if won else 'worse'} than {other}", "won" if won else "lost", _orders(judged))
 
 
 def _orders(judged: Judged) -> str:

@@ -26,8 +26,10 @@ class ArmParams(Params):
 class EvaluationParams(Params):
     """One evaluation: how it was made, the unit of its scores, and why it may say less than it seems to.
 
-    `best_of` has the evaluations, one a temperature, from which each arm's best on dev is this one. `raw` names the
-    evaluation whose judgements a length-controlled one takes, where the spec has it.
+    `best_of` has the evaluations, one a temperature, from which each arm's best on dev is this one. `arms` is set where
+    arms were judged against each other, and names them. `pooled` says that an arm's figure is made from all comparisons
+    together (a rating), and is no mean of scores by prompt. `raw` names the evaluation whose judgements a
+    length-controlled one takes, where the spec has it.
     """
 
     protocol: str
@@ -40,6 +42,8 @@ class EvaluationParams(Params):
     offline_judge: bool = False
     imitation: bool = False
     reason: str = ""
+    arms: list[str] | None = None
+    pooled: bool = False
     length_controlled: Literal["joint", "alpaca_eval_minimal"] | None = None
     raw: str | None = None
 
@@ -58,11 +62,27 @@ class EvaluationParams(Params):
         """Whether scores are percentages, 0 to 100."""
         return self.unit == "points"
 
+    @property
+    def head_to_head(self) -> bool:
+        """Whether two arms were judged against each other, so that their scores add up to 100."""
+        return self.arms is not None and not self.pooled
+
 
 class ScoreInput(Params):
-    """Where one arm's judgements of one seed and evaluation are."""
+    """Where one arm's judgements of one seed and evaluation are; `mirrored` ones are written as its opponent's."""
 
     arm: str
+    seed: int
+    evaluation: str
+    input: str
+    mirrored: bool = False
+
+
+class BattleInput(Params):
+    """Where the judgements of arm a against arm b are, of one seed and evaluation."""
+
+    a: str
+    b: str
     seed: int
     evaluation: str
     input: str
@@ -116,6 +136,7 @@ class ReportParams(Params):
     arms: dict[str, ArmParams]
     evaluations: dict[str, EvaluationParams]
     scores: list[ScoreInput]
+    battles: list[BattleInput] = []
     dev_scores: list[ScoreInput] = []
     training: list[TrainingInput] = []
     contrasts: dict[str, Any]
@@ -139,6 +160,12 @@ class ReportParams(Params):
     def expected(self) -> frozenset[tuple[str, str]]:
         """The arms and evaluations that there will be scores of."""
         return frozenset((row.arm, row.evaluation) for row in self.scores)
+
+    @property
+    def figures(self) -> frozenset[tuple[str, str]]:
+        """The arms and evaluations that there will be a score or a rating of."""
+        pooled = {name: one.arms or () for name, one in self.evaluations.items() if one.pooled}
+        return self.expected | {(arm, name) for name, arms in pooled.items() for arm in arms}
 
     @property
     def decisions(self) -> int:

@@ -12,14 +12,14 @@ from typing import Literal
 from pydantic import Field
 
 from shared.protocols.base import Builder, TrainedArm
-from shared.protocols.pairwise import AgainstReference
+from shared.protocols.referenced import Referenced
 
 Order = Literal["random", "fixed", "both"]
 SHOWN: dict[Order, str] = {"random": "random", "fixed": "reversed", "both": "both"}
 """As `ask.order` has it, with the arm's completion as the first one: alpaca_eval, fixed, shows the reference first."""
 
 
-class AlpacaEval(AgainstReference):
+class AlpacaEval(Referenced):
     """`protocol: alpaca_eval`. Its judge stage is that of `pairwise` by a judge that is asked in the same order."""
 
     protocol: Literal["alpaca_eval"]

@@ -71,6 +71,8 @@ class Evaluation(SpecModel):
     unit: ClassVar[str] = "points"
     imitation: ClassVar[bool] = False
     """True: the score is built from likelihood, which measures imitation of whoever wrote the completions."""
+    pooled: ClassVar[bool] = False
+    """True: an arm's figure comes from all comparisons together and is no mean of scores by prompt: never primary."""
 
     def temperatures(self) -> Sequence[float | None]:
         """The temperatures that it samples at; (None,) if it does not sample."""
@@ -79,6 +81,20 @@ class Evaluation(SpecModel):
     def models(self) -> Mapping[str, str]:
         """The names of models it uses, by the spec field that names them."""
         return {}
+
+    @property
+    def together(self) -> bool:
+        """Whether it compares arms with each other: planned by `plan_together` then, not by `plan`."""
+        return False
+
+    @property
+    def against(self) -> frozenset[str] | None:
+        """The arms that it names to be compared with each other; None where it names none."""
+        return None
+
+    def pairs_of(self, arms: Sequence[str]) -> list[tuple[str, str]]:
+        """The pairs of arms that it compares, where it compares them with each other; each in the arms' order."""
+        return []
 
     @property
     def judges_completions(self) -> bool:
@@ -95,6 +111,15 @@ class Evaluation(SpecModel):
 
     def plan(self, build: Builder, arm: TrainedArm, temperature: float | None) -> str:
         """The key of the judge stage for one arm, seed and temperature."""
+        raise NotImplementedError
+
+    def plan_together(
+        self, build: Builder, arms: Mapping[str, TrainedArm], temperature: float | None
+    ) -> dict[tuple[str, str], str]:
+        """The keys of the judge stages that compare two arms, for one seed and temperature, by the arms' names.
+
+        A stage's input `samples` are the first arm's completions, `reference` the second's.
+        """
         raise NotImplementedError
 
     @classmethod

@@ -13,13 +13,14 @@ from pydantic import Field
 
 from shared.protocols.alpaca_eval import SHOWN, AlpacaEval, Order
 from shared.protocols.base import Builder, Evaluation, TrainedArm
-from shared.protocols.pairwise import AgainstReference, Pairwise
+from shared.protocols.pairwise import Pairwise
+from shared.protocols.referenced import Referenced
 
 At = float | str | None
 """A temperature, or best_on_dev."""
 
 
-class LengthControlled(AgainstReference):
+class LengthControlled(Referenced):
     """`protocol: length_controlled`."""
 
     protocol: Literal["length_controlled"]
@@ -54,7 +55,7 @@ class LengthControlled(AgainstReference):
         return problem, f"Write {raw!r}; the controlled figure stands beside it in the report."
 
 
-def _has(other: AgainstReference, at: At, temperatures: Sequence[float]) -> bool:
+def _has(other: Pairwise | AlpacaEval, at: At, temperatures: Sequence[float]) -> bool:
     """Whether it has this temperature, or chooses among the same ones on dev."""
     if isinstance(at, str):
         return other.best_on_dev and set(other.temperatures()) == set(temperatures)

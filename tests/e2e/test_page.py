@@ -23,6 +23,12 @@ from tests.unit.specs import spec_with
 SHOTS = ROOT / "reports" / "page"
 SIZES = {"phone": (380, 800), "wide": (1600, 1000)}
 SCHEMES = ("light", "dark")
+EVERYBODY = {
+    "also_judge": ["base", "teachers"],
+    "null_completions": True,
+    "evaluations__win-rate__best_on_dev": True,
+}
+"""Who may be judged, and how: so that every part of the page is there."""
 QUEUES = ("teacher", "critic", "inference", "trainer")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on PATH")
@@ -36,7 +42,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, 
         stack.start_servers()
         start_all(stack)
         with Client(stack.api_url) as client:
-            id = client.submit(spec_with(name="finished", prompts__eval=120))["id"]
+            id = client.submit(spec_with(name="finished", prompts__eval=120, **EVERYBODY))["id"]
             for _ in client.events(id):
                 pass
             assert client.get(id)["state"] == "succeeded"

@@ -68,12 +68,18 @@ class Bin:
     n: int
 
 
-def seed_lengths(table: pa.Table) -> SeedLengths | None:
-    """From rows of JUDGEMENTS; None where they have no completions (a likelihood's)."""
-    own = _characters(table, "completion")
+def seed_lengths(table: pa.Table, head_to_head: bool = False, mirrored: bool = False) -> SeedLengths | None:
+    """From rows of JUDGEMENTS; None where they have no completions (a likelihood's).
+
+    Two arms that are judged head to head have no reference; the rows are the opponent's where they are `mirrored`.
+    """
+    own = _characters(table, "reference" if mirrored else "completion")
     if np.isnan(own).all():
         return None
-    return SeedLengths(np.asarray(table["prompt_id"].to_pylist(), dtype=np.str_), own, _characters(table, "reference"))
+    ids = np.asarray(table["prompt_id"].to_pylist(), dtype=np.str_)
+    if head_to_head:
+        return SeedLengths(ids, own, np.full(len(own), np.nan))
+    return SeedLengths(ids, own, _characters(table, "reference"))
 
 
 def _characters(table: pa.Table, column: str) -> Floats:

@@ -59,15 +59,21 @@ class LengthStudy:
         return cls(inputs.params, scores, lengths, fits)
 
     def ratio(self, contrast: Contrast, evaluation: str) -> float | None:
-        """The lengths of a contrast's completions, one arm's over another's; None where there are none."""
-        arms = {arm: (arm, evaluation) for arm in contrast.arms}
-        if not all(key in self.lengths for key in arms.values()):
-            return None
-        return ratio(
-            contrast,
-            {arm: self.scores[key] for arm, key in arms.items()},
-            {arm: self.lengths[key] for arm, key in arms.items()},
-        )
+        """The lengths of a contrast's completions, one arm's over another's; None where there are none.
+
+        An arena's figures have no judgements of their own; their samples are those of others at the same temperature.
+        """
+        at = self.params.evaluations[evaluation].temperature
+        alike = [name for name, one in self.params.evaluations.items() if at is not None and one.temperature == at]
+        for name in (evaluation, *alike):
+            arms = {arm: (arm, name) for arm in contrast.arms}
+            if all(key in self.lengths for key in arms.values()):
+                return ratio(
+                    contrast,
+                    {arm: self.scores[key] for arm, key in arms.items()},
+                    {arm: self.lengths[key] for arm, key in arms.items()},
+                )
+        return None
 
     def estimate(self, arm: str, evaluation: str) -> ArmEstimate | None:
         """An arm's length-controlled figure; None where it has none with an error."""

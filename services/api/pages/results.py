@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.api.pages import interval
-from services.api.pages.beside import JudgeRow, NullRow, judge_rows, null_rows, what_it_is
+from services.api.pages.beside import JudgeRow, NullRow, judge_rows, null_prompts, null_rows, what_it_is
 from services.api.pages.temperatures import TemperatureTable, temperature_tables
 from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, SCOPES, Level, money, number
 from services.api.planned import Planned
 
 Data = Mapping[str, Any]
-POINTS = 1
+POINTS, ELO = 1, 0
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,15 @@ class ContrastRow:
 
 
 @dataclass(frozen=True)
+class WinRates:
+    """Who beats whom: a row for each arm, with (win rate, interval and prompts) against each other, None for none."""
+
+    source: str
+    arms: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[tuple[str, str] | None, ...]], ...]
+
+
+@dataclass(frozen=True)
 class Block:
     """One cell's results; `name` is empty where there is no matrix. Beside the recipes (`arms`) stand untrained
     policies, teachers and null completions."""
@@ -96,8 +105,10 @@ class Block:
     evaluations: tuple[str, ...]
     arms: tuple[ArmRow, ...]
     contrasts: tuple[ContrastRow, ...]
+    win_rates: tuple[WinRates, ...] = ()
     beside: tuple[ArmRow, ...] = ()
     nulls: tuple[NullRow, ...] = ()
+    null_prompts: int = 0
     temperatures: tuple[TemperatureTable, ...] = ()
 
 
@@ -126,10 +137,26 @@ def block(report: Data, planned: Planned | None, cell: str) -> Block:
         evaluations=evaluations,
         arms=rows[False],
         contrasts=tuple(contrast_rows(report, pairs)),
+        win_rates=tuple(win_rates(one) for one in report.get("win_rates") or ()),
         beside=rows[True],
         nulls=null_rows(report, evaluations),
+        null_prompts=null_prompts(report),
         temperatures=temperature_tables(report),
     )
+
+
+def win_rates(found: Data) -> WinRates:
+    judge = f"Judge: {found['judge']}. " if found.get("judge") else ""
+    arms = tuple(found["arms"])
+    rows = tuple((arm, tuple(win_rate(found["rows"][arm].get(other)) for other in arms)) for arm in arms)
+    return WinRates(f"{judge}From {' and '.join(found['evaluations'])}.", arms, rows)
+
+
+def win_rate(cell: Data | None) -> tuple[str, str] | None:
+    if cell is None:
+        return None
+    low, high = cell["interval"]
+    return number(cell["estimate"]), f"{number(low)} to {number(high)}; n {cell['n']}"
 
 
 def pairs_of(planned: Planned | None, cell: str) -> dict[str, tuple[str, str]]:
@@ -215,8 +242,7 @@ def arm_row(name: str, arm: Data, evaluations: tuple[str, ...], report: Data) ->
 def arm_cell(found: Data | None, report: Data, evaluation: str) -> tuple[str, str, float | None]:
     if found is None:
         return "pending", "", None
-    points = in_points(report, evaluation)
-    digits = POINTS if points else 3
+    points, digits = in_points(report, evaluation), digits_of(report, evaluation)
     low, high = found["interval"]
     bar = max(0.0, min(100.0, found["estimate"])) if points and found["estimate"] is not None else None
     return number(found["estimate"], digits), f"{number(low, digits)} to {number(high, digits)}", bar
@@ -227,13 +253,19 @@ def in_points(report: Data, evaluation: str) -> bool:
     return "points" in str((report.get("evaluations") or {}).get(evaluation, {}).get("unit", "points"))
 
 
+def digits_of(report: Data, evaluation: str) -> int:
+    """Decimals of an evaluation's scores."""
+    unit = str((report.get("evaluations") or {}).get(evaluation, {}).get("unit", "points"))
+    return POINTS if in_points(report, evaluation) else ELO if unit == "Elo" else 3
+
+
 def contrast_rows(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[ContrastRow]:
     """Every difference, that which decides first."""
     told = report["verdict"]["primary"]
     rows = []
     for name, results in report["contrasts"].items():
         for evaluation, found in results.items():
-            digits = POINTS if in_points(report, evaluation) else 3
+            digits = digits_of(report, evaluation)
             low, high = found["interval"]
             rows.append(
                 ContrastRow(

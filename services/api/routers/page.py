@@ -151,6 +151,7 @@ def samples(
     asked = {"arm_a": choice.arm_a, "arm_b": choice.arm_b, "evaluation": choice.evaluation, "seed": choice.seed,
              "filter": filter, "winner": winner, "disagreement": disagreement}  # fmt: skip
     values: dict[str, Any] = {"experiment": summary, "choices": choices, "choice": choice, "asked": asked}
+    values["direct"] = choice.evaluation in choices.together
     if rows is None:
         return who.draw("samples.html", items=None, total=0, start=0, counts={}, onward="", back="", **values)
     found = side_by_side.chosen(rows, filter, winner or None, disagreement or None)  # type: ignore[arg-type]

@@ -160,6 +160,7 @@ def experiment(folder: Path, spec: dict[str, Any] | None = None, shift: float = 
     report = made.plan.stages[made.plan.report]
     tables = list(report.params.get("cells", {"": report.params}).values())
     scored = {report.inputs[row["input"]]: row for table in tables for row in [*table["scores"], *table["dev_scores"]]}
+    scored |= {report.inputs[row["input"]]: row for table in tables for row in table.get("battles", [])}
     for place, (key, stage) in enumerate(made.plan.stages.items()):
         if stage.kind != "report":
             row = scored.get(key)
@@ -204,13 +205,17 @@ def _curve(kind: str, rng: np.random.Generator) -> pa.Table:
     )
 
 
+def _mean(arm: str, shift: float) -> float:
+    mean = WINS["strong" if "strong" in arm else "weak"]
+    mean += (shift / 100 if arm.startswith("rlaif") else 0.0) - (0.1 if arm.startswith("start-weak") else 0.0)
+    return mean - {"base": 0.25, "null": 0.45}.get(arm.partition(":")[0], 0.0)
+
+
 def _judgements(row: dict[str, Any], prompts: int, shift: float, rng: np.random.Generator) -> pa.Table:
     """Judgements whose prompts are as hard for every arm and seed."""
     difficulty = np.random.default_rng(99).normal(0, 0.25, prompts)
-    arm = row["arm"]
-    mean = WINS["strong" if "strong" in arm else "weak"]
-    mean += (shift / 100 if arm.startswith("rlaif") else 0.0) - (0.1 if arm.startswith("start-weak") else 0.0)
-    mean -= {"base": 0.25, "null": 0.45}.get(arm.partition(":")[0], 0.0)
+    arm, other = row.get("a", row.get("arm", "")), row.get("b")
+    mean = _mean(arm, shift) if other is None else 0.5 + _mean(arm, shift) - _mean(other, shift)
     prompts = min(prompts, 50) if arm.startswith("null:") else prompts
     sort = "d" if row["input"].startswith("dev/") else "p"
     difficulty = difficulty[:prompts]

@@ -133,3 +133,11 @@ def test_references_count_once_and_an_arm_is_held_against_those_it_has() -> None
     assert pooled is not None and (pooled.n, pooled.median) == (1, 3.0)
     _, none = both({"a": [[1.0]]}, {"a": [[6.0]]}, [NAN])
     assert against_reference(none["a"]) is None and pooled_references([none["a"]]) is None
+
+
+def test_of_two_arms_judged_head_to_head_each_has_its_own_completions_and_no_reference() -> None:
+    table = records.from_rows([{"prompt_id": "p", "completion": "four", "reference": "sixsix"}], records.JUDGEMENTS)
+    own, other = seed_lengths(table, head_to_head=True), seed_lengths(table, head_to_head=True, mirrored=True)
+    assert own is not None and other is not None
+    assert (own.completions.tolist(), other.completions.tolist()) == ([4.0], [6.0])
+    assert np.isnan(own.references).all() and np.isnan(other.references).all()

@@ -226,3 +226,16 @@ def test_the_temperatures_that_arms_do_best_at_are_controlled_beside_the_raw_one
         "lc@0.7": "win-rate@0.7",
         "lc@best_on_dev": "win-rate@best_on_dev",
     }
+
+
+def test_arms_that_are_judged_against_each_other_have_a_length_ratio_too(tmp_path: Path) -> None:
+    duel = {"protocol": "pairwise", "judge": "judge", "between": ["rlaif-weak", "sft-strong"], "temperature": 0.7}
+    arena = {"protocol": "arena", "judge": "judge", "temperature": 0.7}
+    spec = controlled_spec(evaluations={**TWO, "duel": duel, "arena": arena})
+    data = as_dict(build_report(inputs_of(lengthy(tmp_path, spec))))
+    headline = data["contrasts"]["headline"]
+    assert headline["arena@0.7"]["length_ratio"] == headline["win-rate@0.7"]["length_ratio"]
+    strong = data["lengths"]["arms"]["win-rate@0.7"]["sft-strong"]
+    # In this world's duel, the one that sft-strong is judged against wrote what the reference did.
+    assert headline["duel@0.7"]["length_ratio"] == pytest.approx(1 / strong["ratio_to_reference"], rel=0.1)
+    assert data["lengths"]["arms"]["duel@0.7"]["rlaif-weak"]["ratio_to_reference"] is None

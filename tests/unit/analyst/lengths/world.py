@@ -51,6 +51,9 @@ def lengthy(
     difficulty = whole.normal(0, 0.7, prompts)
     for table in report.params.get("cells", {"": report.params}).values():
         for row in table["scores"]:
+            if row.get("mirrored"):
+                # Its opponent's rows, whose completions then stand against the reference's.
+                continue
             key, arm = report.inputs[row["input"]], row["arm"]
             rng = np.random.default_rng([row["seed"], *arm.encode()])
             own = (reference * np.exp(longer.get(arm, 0.0) + rng.normal(0, 0.4, prompts))).round()
