@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.asking import DEFAULT
+from shared.bandit import KIND, is_bandit, parse_bandit
 from shared.battle_plan import own_stages, plan_battles, with_battles
 from shared.beside import BASE, NULL, TEACHER, Beside, judged_beside, nulls_beside
 from shared.canonical import content_key
@@ -83,6 +84,8 @@ def stage_key(kind: str, params: Mapping[str, Any], inputs: Mapping[str, str]) -
 
 def plan(resolved: Resolved) -> Plan:
     """The stages of an experiment and their keys; the cells of a matrix share what is the same in them."""
+    if is_bandit(resolved.spec):
+        return _plan_bandit(resolved)
     spec = resolved.parsed
     build = PlanBuilder(spec, resolved)
     drawn = [_plan_cell(build, name, cell) for name, cell in cells(spec).items()]
@@ -111,6 +114,22 @@ def plan(resolved: Resolved) -> Plan:
     report = build.add("report", params, inputs)
     build.stages[report].arms.extend(in_cell(cell.name, arm) for cell in drawn for arm in cell.order)
     return Plan(build.stages, report)
+
+
+def _plan_bandit(resolved: Resolved) -> Plan:
+    """A stage for each seed, and the report."""
+    spec = parse_bandit(resolved.spec)
+    settings = spec.bandit.model_dump(mode="json")
+    stages: dict[str, Stage] = {}
+
+    def add(kind: str, params: dict[str, Any], inputs: dict[str, str]) -> str:
+        key = stage_key(kind, params, inputs)
+        stages[key] = Stage(key, kind, params, inputs, {})
+        return key
+
+    drawn = {f"bandit/{seed}": add("bandit", {"settings": settings, "seed": seed}, {}) for seed in spec.seeds}
+    params = {"kind": KIND, "settings": settings, "seeds": spec.seeds, "spec": resolved.spec}
+    return Plan(stages, add("report", params, drawn))
 
 
 def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> CellPlan:

@@ -179,7 +179,13 @@ def _by_seed(rates: Mapping[int, WinRate]) -> dict[str, dict[str, Any]]:
 
 
 def _cost(cost: Cost) -> dict[str, Any]:
-    return {"usd": cost.usd, "device_hours": cost.device_hours, "stages": cost.stages, "missing": cost.missing}
+    return {
+        "usd": cost.usd,
+        "declared_usd": cost.declared,
+        "device_hours": cost.device_hours,
+        "stages": cost.stages,
+        "missing": cost.missing,
+    }
 
 
 def _contrast(report: ContrastReport, whole: Report) -> dict[str, Any]:

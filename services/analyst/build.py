@@ -13,6 +13,7 @@ from services.analyst.arena.joining import complete_pairs, missing_pairs, rated,
 from services.analyst.arena.ratings import Ratings
 from services.analyst.arena.win_rates import win_rates
 from services.analyst.contrasts import Contrast, ContrastResult, compare, parse_contrasts, weigh
+from services.analyst.declared import declared_notes
 from services.analyst.frontier import Frontier, frontier, prices
 from services.analyst.intervals import Method, crossed
 from services.analyst.judges import JudgeView, judge_views
@@ -80,6 +81,7 @@ def build_report(
             *notes_for(params, contrasts, scores, partial, arenas),
             *length_notes(params, contrasts, lengths),
             *answer_notes(inputs.stages.values()),
+            *declared_notes(params, inputs.stages),
         ),
         total=cost_of((key for stages in params.stages.values() for _, key in stages), inputs.stages),
         stages=stages_with_arms({arm: [key for _, key in keys] for arm, keys in params.stages.items()}, inputs.stages),
@@ -183,6 +185,7 @@ def cost_of(keys: Iterable[str], stages: Mapping[str, StageFacts]) -> Cost:
     found = [stages[key] for key in sorted(distinct) if key in stages]
     return Cost(
         usd=sum(stage.usd for stage in found),
+        declared=sum(stage.declared_usd for stage in found),
         device_hours=sum(stage.device_seconds for stage in found) / 3600,
         stages=len(distinct),
         missing=len(distinct) - len(found),
@@ -194,7 +197,8 @@ def delta_of(params: ReportParams, costs: Mapping[str, Cost], pair: tuple[str, s
     if params.delta.usd_per_point is None:
         return 2.0 if params.delta.points is None else params.delta.points
     hour = params.device_hour_usd or 0.0
-    a, b = (cost.usd + cost.device_hours * hour for cost in (costs.get(arm, Cost()) for arm in pair))
+    of = [costs.get(arm, Cost()) for arm in pair]
+    a, b = (cost.usd + cost.declared + cost.device_hours * hour for cost in of)
     return (a - b) / params.delta.usd_per_point
 
 

@@ -34,6 +34,10 @@ def build_matrix(cells: Mapping[str, ReportInputs], partial: bool = False, metho
         for cell, inputs in cells.items()
         for arm, stages in inputs.params.stages.items()
     }
+    # All cells read the same commits, but each knows its own declared prices alone.
+    facts = dict(first.stages)
+    for inputs in cells.values():
+        facts |= {key: inputs.stages[key] for key in inputs.params.declared if key in inputs.stages}
     return MatrixReport(
         name=first.params.name,
         partial=partial,
@@ -41,7 +45,7 @@ def build_matrix(cells: Mapping[str, ReportInputs], partial: bool = False, metho
         levels=levels(reports),
         cells=reports,
         notes=notes_of(reports),
-        total=cost_of((key for keys in needed.values() for key in keys), first.stages),
+        total=cost_of((key for keys in needed.values() for key in keys), facts),
         stages=stages_with_arms(needed, first.stages),
         spec=first.params.spec,
         disagreement=None if partial else modelled(cells, reports, method),

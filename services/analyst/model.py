@@ -43,6 +43,8 @@ class StageFacts:
     finished: str
     usd: float = 0.0
     device_seconds: float = 0.0
+    declared_usd: float = 0.0
+    """what recorded rows would have cost, as the spec declares it; nobody paid it"""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     outcomes: Mapping[str, int] = field(default_factory=dict)
@@ -125,12 +127,14 @@ class ArmEstimate:
 
 @dataclass(frozen=True)
 class Cost:
-    """US dollars and device hours; `missing` stages are not committed yet and not in the sum."""
+    """US dollars and device hours; `missing` stages are not committed yet and not in the sum. `declared` are the
+    dollars of recorded data at a declared price: not spent, and not in `usd`."""
 
     usd: float = 0.0
     device_hours: float = 0.0
     stages: int = 0
     missing: int = 0
+    declared: float = 0.0
 
 
 @dataclass(frozen=True)

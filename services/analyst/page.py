@@ -32,6 +32,7 @@ from services.analyst.model import (
 from services.analyst.params import EvaluationParams
 from services.analyst.spectext import line_of, spec_yaml
 from services.analyst.temperatures_page import temperature_tables
+from services.analyst.verdict_figure import verdict_figures
 from services.analyst.win_rates_page import matrix_views
 from services.analyst.wording import bootstrapped, decisions, in_each_order, number, one_family
 
@@ -138,6 +139,8 @@ def context(report: Report, at: str = "", top: int = 1) -> dict[str, Any]:
         "family_note": one_family(len(report.judges)) if report.another_family is False else "",
         "temperatures": temperature_tables(report),
         "contrast_rows": [row for one in report.contrasts for row in contrast_rows(one, report)],
+        # Of a matrix the map of its cells says as much; a drawing of each would be a hundred.
+        "intervals": [Markup(svg) for svg in (verdict_figures(report) if not at else ())],
         "forests": [Markup(svg) for svg in forests if svg],
         "curves": [(title, Markup(svg)) for title, svg in curves.figures(report.curves, 348, 236, at)],
         "legend": curves.styles(report.curves),
@@ -271,10 +274,11 @@ def contrast_rows(one: ContrastReport, report: Report) -> Iterable[ContrastRow]:
 
 
 def numbers(result: ContrastResult, report: Report) -> Numbers:
-    digits = _digits(report.evaluations[result.evaluation])
+    evaluation = report.evaluations[result.evaluation]
+    digits, unit = _digits(evaluation), " Elo" if evaluation.pooled else ""
     odds = result.log_odds
     return Numbers(
-        difference=f"{number(result.estimate, digits)} ± {number(result.standard_error, digits)}",
+        difference=f"{number(result.estimate, digits)} ± {number(result.standard_error, digits)}{unit}",
         interval=_interval(result.interval, digits),
         decision=_interval(result.decision_interval, digits),
         p="< .001" if result.p_value < 0.001 else f"{result.p_value:.3f}".removeprefix("0"),
@@ -321,7 +325,8 @@ def _orders(judged: Judged) -> str:
 
 def cost_cells(cost: Cost) -> tuple[str, str, str]:
     """Dollars, device hours, stages."""
-    usd = f"{cost.usd:,.2f}" if cost.usd == 0 or cost.usd >= 0.01 else f"{cost.usd:.4f}"
+    usd, declared = (f"{one:,.2f}" if one == 0 or one >= 0.01 else f"{one:.4f}" for one in (cost.usd, cost.declared))
+    usd += f" and {declared} declared" if cost.declared else ""
     stages = str(cost.stages) if not cost.missing else f"{cost.stages}, {cost.missing} pending"
     return usd, f"{cost.device_hours:.2f}" if cost.device_hours >= 0.1 else f"{cost.device_hours:.4f}", stages
 

@@ -121,6 +121,13 @@ class RecipeParams(Params):
     stages: list[list[str]]
 
 
+class DeclaredParams(Params):
+    """A stage that read recorded data: the model's name in the spec, and what it would have cost (DeclaredPrice)."""
+
+    model: str
+    price: dict[str, float]
+
+
 class ReportParams(Params):
     """All that the report must know of the experiment besides its artifacts.
 
@@ -128,7 +135,8 @@ class ReportParams(Params):
     names entries of `scores` that are no arms: completions that carry no answer, judged like an arm's on `null_prompts`
     prompts. `another_family` says whether a judge of another family than the primary's is asked the same (None: that
     has no judge), `judge_families` what they are by judge. `unjudged` are teachers whose completions leave out eval
-    prompts. `cell` names the cell of a matrix that this is, and `cells` is how many it has.
+    prompts. `declared` has the stages whose recorded data have a declared price, by key. `cell` names the cell of a
+    matrix that this is, and `cells` is how many it has.
     """
 
     spec: dict[str, Any]
@@ -151,6 +159,7 @@ class ReportParams(Params):
     recipes: dict[str, RecipeParams] = {}
     near_duplicates: int = 0
     null_completions: list[str] = []
+    declared: dict[str, DeclaredParams] = {}
     null_prompts: int = 0
     unjudged: list[str] = []
     cell: str = ""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from services.analyst.declared import declared_usd
 from services.analyst.lengths.measure import SeedLengths, seed_lengths
 from services.analyst.model import Curve, Example, Judged, ReportInputs, StageFacts
 from services.analyst.orders import ByOrder, by_order
@@ -61,7 +63,7 @@ def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> Repo
     return ReportInputs(
         params=params.model_copy(update={"checks": checks}),
         scores=scores,
-        stages={manifest.key: stage_facts(manifest) for manifest in committed},
+        stages={manifest.key: _priced(stage_facts(manifest), params, artifacts) for manifest in committed},
         curves=read_curves(params, artifacts),
         examples=choose_examples(
             shown, {str(row["prompt_id"]): str(row["prompt"]) for row in prompts}, list(params.arms)
@@ -137,6 +139,14 @@ def stage_facts(manifest: Manifest) -> StageFacts:
         reasked=manifest.metrics.get("reasked", {}),
         without_usage=manifest.metrics.get("without_usage", 0),
     )
+
+
+def _priced(facts: StageFacts, params: ReportParams, artifacts: Mapping[str, Artifact]) -> StageFacts:
+    """The same, with what recorded rows would have cost where the spec declares it."""
+    declared = params.declared.get(facts.key)
+    if declared is None:
+        return facts
+    return replace(facts, declared_usd=declared_usd(artifacts[f"stage/{facts.key}"].rows(), declared.price))
 
 
 def read_curves(params: ReportParams, artifacts: Mapping[str, Artifact]) -> tuple[Curve, ...]:

@@ -247,6 +247,23 @@ BATTLES: list[Row] = [
     ({**evaluated(ARENA), "seeds": list(range(500))}, "seeds", "10,000"),
     ({**evaluated(ARENA), "arms": {"sft-weak": {"sft": {"teacher": "weak"}}}, "contrasts": {}}, EVALUATED, "two arms"),
 ]  # fmt: skip
+PRICED = {"provider": "recorded", "completions": "dataset:none"}
+
+
+def recorded(**fields: Any) -> dict[str, Any]:
+    return {"models__old": {**PRICED, **fields}}
+
+
+DECLARED: list[Row] = [
+    (recorded(price={}), "models.old.price", "usd_per_row"),
+    (recorded(price={"input": 1}), "models.old.price", "usd_per_row"),
+    (recorded(price={"input": 1, "output": 2, "usd_per_row": 1}), "models.old.price", "usd_per_row"),
+    (recorded(price={"usd_per_row": -1}), "models.old.price.usd_per_row", "0.0 or more"),
+    (recorded(price={"usd_per_row": True}), "models.old.price.usd_per_row", "Write the number"),
+    (recorded(price={"usd_per_rows": 1}), "models.old.price.usd_per_rows", "Did you mean usd_per_row"),
+    (recorded(price="unknown"), "models.old.price", "Write names and values"),
+    ({"models__old": {**RECORDED, "price": {"input": 1, "output": 2}}}, "models.old", "usd_per_row"),
+]
 
 JUDGED = {"judge": "critic", "reference": "weak", "temperature": [0.7, 0.0]}
 ALPACA = {"protocol": "alpaca_eval", **JUDGED}
@@ -303,5 +320,15 @@ BESIDE: list[Row] = [
 ]  # fmt: skip
 
 BAD: list[Row] = [
-    *TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS, *BATTLES, *BESIDE, *LENGTHS,
-]  # fmt: skip
+    *DECLARED,
+    *TEMPLATES,
+    *WEIGHTS,
+    *MONEY,
+    *AT_MOST,
+    *ORDERS,
+    *CRITICS,
+    *CELLS,
+    *BATTLES,
+    *BESIDE,
+    *LENGTHS,
+]
