@@ -320,5 +320,15 @@ BESIDE: list[Row] = [
 ]  # fmt: skip
 
 BAD: list[Row] = [
-    *DECLARED, *TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS, *BATTLES, *BESIDE, *LENGTHS,
-]  # fmt: skip
+    *DECLARED,
+    *TEMPLATES,
+    *WEIGHTS,
+    *MONEY,
+    *AT_MOST,
+    *ORDERS,
+    *CRITICS,
+    *CELLS,
+    *BATTLES,
+    *BESIDE,
+    *LENGTHS,
+]
