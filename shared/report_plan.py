@@ -120,4 +120,5 @@ def _evaluation(spec: Spec, entry: str, at: At) -> dict[str, Any]:
         "offline_judge": offline,
         "imitation": copied or evaluation.imitation,
         "reason": reason,
+        **({"method": evaluation.method} if evaluation.method else {}),
     }

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from services.analyst import bootstrap
 from services.analyst import verdict as verdicts
 from services.analyst.answer_notes import answer_notes
+from services.analyst.categories import Parts, parts
 from services.analyst.contrasts import Contrast, ContrastResult, compare, parse_contrasts, weigh
 from services.analyst.frontier import Frontier, frontier, prices
 from services.analyst.intervals import Method, crossed
@@ -72,6 +73,7 @@ def build_report(
         bootstrap=_bootstrap(found, contrasts, scores, alpha),
         frontier=_frontier(params, arms, contrasts, inputs.stages),
         orders=_orders(found, contrasts, inputs, alpha, method),
+        categories=_categories(params, contrasts, inputs, method),
         nulls=null_results(params, scores),
         null_prompts=params.null_prompts,
         null_cost=cost_of(
@@ -129,6 +131,14 @@ def _orders(
     return under_each_order(primary.contrast, verdict.evaluation, inputs.orders, alpha, method)
 
 
+def _categories(
+    params: ReportParams, contrasts: Iterable[ContrastReport], inputs: ReportInputs, method: Method
+) -> tuple[Parts, ...]:
+    """Scores by category and turn, with the primary contrast in each."""
+    primary = next(one.contrast for one in contrasts if one.contrast.name == params.primary.contrast)
+    return parts(params.evaluations, primary, set(params.seeds), inputs.rated, method)
+
+
 def _frontier(
     params: ReportParams,
     arms: Iterable[ArmReport],
@@ -156,9 +166,9 @@ def cost_of(keys: Iterable[str], stages: Mapping[str, StageFacts]) -> Cost:
 
 
 def delta_of(params: ReportParams, costs: Mapping[str, Cost], pair: tuple[str, str]) -> float:
-    """Delta in points: as given, or the arms' difference in cost over the price of a point."""
+    """Delta in the primary's unit: as given, or the arms' difference in cost over the price of a point."""
     if params.delta.usd_per_point is None:
-        return 2.0 if params.delta.points is None else params.delta.points
+        return 2.0 if params.delta.given is None else params.delta.given
     hour = params.device_hour_usd or 0.0
     a, b = (cost.usd + cost.device_hours * hour for cost in (costs.get(arm, Cost()) for arm in pair))
     return (a - b) / params.delta.usd_per_point
@@ -175,7 +185,7 @@ def _contrast(contrast: Contrast, params: ReportParams, scores: Scores, alpha: f
             pending.append(name)
             continue
         by_arm = {arm: scores[arm, name] for arm in contrast.arms}
-        result = compare(contrast, by_arm, alpha, method, bounded=evaluation.in_points)
+        result = compare(contrast, by_arm, alpha, method, evaluation.in_points, evaluation.unit)
         if result is None:
             absent.append(name)
         else:
@@ -245,7 +255,7 @@ def _verdict(
         raise ValueError(f"primary.evaluation: {evaluation!r} is not one of {list(params.evaluations)}")
     seeds = len(params.seeds)
     if partial:
-        known_delta = params.delta.points
+        known_delta = params.delta.given
         there, total = sets
         return verdicts.pending(name, evaluation, seeds, known_delta, total - there, total)
     delta = delta_of(params, costs, primary.contrast.pair)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from services.analyst.intervals import Floats, Interval, Method, crossed
 from services.analyst.scores import Aligned, ArmScores, align
+from shared.scales import POINTS
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class ContrastResult:
     total: int
     error: Interval
     log_odds: LogOdds | None = None
+    unit: str = POINTS
 
     def dropped_share(self, arm: str) -> float:
         """Percent of the prompts that this arm has no valid judgement for."""
@@ -102,12 +104,17 @@ def estimate(values: NDArray[Any], weights: Floats, method: Method = crossed) ->
 
 
 def compare(
-    contrast: Contrast, scores: Mapping[str, ArmScores], alpha: float, method: Method = crossed, bounded: bool = True
+    contrast: Contrast,
+    scores: Mapping[str, ArmScores],
+    alpha: float,
+    method: Method = crossed,
+    bounded: bool = True,
+    unit: str = POINTS,
 ) -> ContrastResult | None:
     """A contrast under the evaluation that `scores` (by arm) are of; None if it cannot be estimated.
 
     It cannot where fewer than two prompts are valid for all of its arms. `alpha` is the decision's; `bounded` says that
-    scores are percentages, so that log-odds exist.
+    scores are percentages, so that log-odds exist; `unit` is the scores'.
     """
     chosen = [scores[arm] for arm in contrast.arms]
     aligned = align(chosen)
@@ -128,6 +135,7 @@ def compare(
         total=aligned.total,
         error=error,
         log_odds=log_odds(aligned, contrast.weights, method) if bounded else None,
+        unit=unit,
     )
 
 

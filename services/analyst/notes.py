@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from services.analyst.model import ContrastReport, Note
 from services.analyst.params import EvaluationParams, ReportParams
+from services.analyst.score_notes import score_notes, turn_notes
 from services.analyst.scores import ArmScores
 from services.analyst.verdict import scope_of
 from services.analyst.wording import decisions
@@ -27,8 +28,10 @@ def notes_for(
     return (
         *_judges(params),
         *_critics(spec),
+        *score_notes(spec),
         *_limits(params, contrasts),
         *_data(params, contrasts, scores),
+        *turn_notes(params),
         *(
             [Note("limit", "This report is partial: numbers will change, and no verdict is drawn yet.")]
             if partial

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.scales import POINTS, Scale, scale_of
+
 
 class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -26,7 +28,8 @@ class ArmParams(Params):
 class EvaluationParams(Params):
     """One evaluation: how it was made, the unit of its scores, and why it may say less than it seems to.
 
-    `best_of` has the evaluations, one a temperature, from which each arm's best on dev is this one."""
+    `best_of` has the evaluations, one a temperature, from which each arm's best on dev is this one. `method` says what
+    scores where no judge does."""
 
     protocol: str
     judge: str | None = None
@@ -34,10 +37,11 @@ class EvaluationParams(Params):
     reference: str | None = None
     temperature: float | None = None
     best_of: list[str] = []
-    unit: str = "points"
+    unit: str = POINTS
     offline_judge: bool = False
     imitation: bool = False
     reason: str = ""
+    method: str = ""
 
     @property
     def sampled(self) -> bool:
@@ -47,7 +51,12 @@ class EvaluationParams(Params):
     @property
     def in_points(self) -> bool:
         """Whether scores are percentages, 0 to 100."""
-        return self.unit == "points"
+        return self.unit == POINTS
+
+    @property
+    def scale(self) -> Scale:
+        """How its numbers are read."""
+        return scale_of(self.unit)
 
 
 class ScoreInput(Params):
@@ -74,10 +83,16 @@ class PrimaryParams(Params):
 
 
 class DeltaParams(Params):
-    """What makes a difference worth having: points, or the price of one."""
+    """What makes a difference worth having: points, or the price of one, or a score in the primary's own unit."""
 
     points: float | None = None
     usd_per_point: float | None = None
+    score: float | None = None
+
+    @property
+    def given(self) -> float | None:
+        """In the primary's unit; None where costs decide."""
+        return self.points if self.score is None else self.score
 
 
 class CheckParams(Params):

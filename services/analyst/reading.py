@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from services.analyst.categories import Rated, rated
 from services.analyst.model import Curve, Example, Judged, ReportInputs, StageFacts
 from services.analyst.orders import ByOrder, by_order
 from services.analyst.params import ReportParams
@@ -38,10 +39,13 @@ def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> Repo
     examples_of = _shown(params, artifacts)
     shown: dict[str, pa.Table] = {}
     orders: dict[str, dict[int, ByOrder]] = {}
+    turns: dict[tuple[str, str], dict[int, Rated]] = {}
     for row in params.scores:
         if row.input not in artifacts:
             continue
         table = artifacts[row.input].table(JUDGEMENTS)
+        if (of_turns := rated(table)) is not None:
+            turns.setdefault((row.arm, row.evaluation), {})[row.seed] = of_turns
         scores.setdefault((row.arm, row.evaluation), {})[row.seed] = seed_scores(table)
         if row.evaluation == params.primary.evaluation:
             orders.setdefault(row.arm, {})[row.seed] = by_order(table)
@@ -61,6 +65,7 @@ def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> Repo
         ),
         examples_of=examples_of,
         orders=orders,
+        rated=turns,
         choices=choices,
         dev_there=sum(len(of) for of in dev.values()),
     )
@@ -155,9 +160,11 @@ def eval_in_training(prompts: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _prompts(artifacts: Mapping[str, Artifact]) -> list[dict[str, Any]]:
-    """The rows (PROMPTS) of the stage that split the prompts; none while it is not there."""
-    for name, artifact in artifacts.items():
-        if name.startswith("stage/") and artifact.manifest.kind == "prompts":
-            rows: list[dict[str, Any]] = artifact.rows().to_pylist()
-            return rows
-    return []
+    """The rows (PROMPTS) of the stage that split the prompts, and of evaluations' own questions, which are all eval
+    prompts; none while they are not there."""
+    return [
+        row
+        for name, artifact in artifacts.items()
+        if name.startswith("stage/") and artifact.manifest.kind == "prompts"
+        for row in artifact.rows().select(["prompt_id", "prompt", "split"]).to_pylist()
+    ]

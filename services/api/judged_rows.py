@@ -99,7 +99,7 @@ class JudgedRows:
         ready = [(pair[0], pair[1]) for pair in others if len(pair) == 2]
         used = [a, b, *(one for pair in ready for one in pair)]
         name = "|".join(f"{one.key}.{one.attempt}" for one in used)
-        prompts = self._prompts(id)
+        prompts = self._prompts(id, choice)
 
         def make() -> pa.Table:
             tables = [(self._table(one), self._table(two)) for one, two in ready]
@@ -127,10 +127,14 @@ class JudgedRows:
             and stages[key].inputs.get("reference") == stages[mine].inputs.get("reference")
         ]
 
-    def _prompts(self, id: str) -> pa.Table | None:
+    def _prompts(self, id: str, choice: Choice) -> pa.Table | None:
+        """The experiment's prompts, or an evaluation's own."""
         planned = self._plans.of(id)
         assert planned is not None
-        key = next((key for key, stage in planned.plan.stages.items() if stage.kind == "prompts"), None)
+        stages = planned.plan.stages
+        judged = planned.judged.get(Judged(choice.arm_a, choice.seed, choice.evaluation), "")
+        own = stages[judged].inputs.get("prompts") if judged else None
+        key = own or next((key for key, stage in stages.items() if stage.kind == "prompts"), None)
         manifest = None if key is None else self._plans.manifest(key)
         return None if manifest is None else self._table(manifest)
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from shared.protocols.base import Builder, Evaluation, TrainedArm
+from shared.protocols.mt_bench import MtBench
 from shared.protocols.nll import Nll
 from shared.protocols.pairwise import Pairwise
 from shared.protocols.preference_accuracy import PreferenceAccuracy
+from shared.protocols.reward_model import Reward
+from shared.protocols.verifiable import Verifiable
 
 PROTOCOLS: dict[str, type[Evaluation]] = {
     "pairwise": Pairwise,
     "preference_accuracy": PreferenceAccuracy,
     "nll": Nll,
+    "verifiable": Verifiable,
+    "reward_model": Reward,
+    "mt_bench": MtBench,
 }
 
 __all__ = ["PROTOCOLS", "Builder", "Evaluation", "TrainedArm"]

@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import pyarrow as pa
-from pydantic import AfterValidator, Field, Tag
+from pydantic import Field
 
 from shared import records
 from shared.comparisons import Comparison, Verdicts
-from shared.protocols.base import Builder, Evaluation, TrainedArm
-from shared.specbase import BY_SHAPE, LIST, PLAIN
+from shared.protocols.base import Builder, TrainedArm
+from shared.protocols.sampled import Sampled
 
 
-def _each_once(values: list[float]) -> list[float]:
-    if len(set(values)) < len(values):
-        raise ValueError("the same temperature stands there twice; give each once")
-    return values
-
-
-Temperature = Annotated[float, Field(ge=0, le=100)]
-Temperatures = Annotated[list[Temperature], Field(min_length=1), AfterValidator(_each_once)]
-
-
-class Pairwise(Evaluation):
+class Pairwise(Sampled):
     """`protocol: pairwise`."""
 
     protocol: Literal["pairwise"]
     judge: str = Field(description="a name under `models` that can compare")
     reference: str = Field(description="a name under `models` whose completions the arms are judged against")
-    temperature: Annotated[Annotated[Temperature, Tag(PLAIN)] | Annotated[Temperatures, Tag(LIST)], BY_SHAPE] = Field(
-        0.7, description="sampling temperature, or several side by side"
-    )
-
-    def temperatures(self) -> Sequence[float]:
-        given = self.temperature if isinstance(self.temperature, list) else [self.temperature]
-        return [float(value) for value in given]
 
     def models(self) -> Mapping[str, str]:
         return {"judge": self.judge, "reference": self.reference}

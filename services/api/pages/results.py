@@ -8,12 +8,13 @@ from typing import Any
 
 from services.api.pages import interval
 from services.api.pages.beside import JudgeRow, NullRow, judge_rows, null_rows, what_it_is
+from services.api.pages.categories import CategoryTable, category_tables
 from services.api.pages.temperatures import TemperatureTable, temperature_tables
 from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, SCOPES, Level, money, number
 from services.api.planned import Planned
+from shared.scales import POINTS, Scale, scale_of
 
 Data = Mapping[str, Any]
-POINTS = 1
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Primary:
     delta: str
     size: str
     share: str
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class ContrastRow:
     p: str
     size: str
     primary: bool
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ class Block:
     evaluations: tuple[str, ...]
     arms: tuple[ArmRow, ...]
     contrasts: tuple[ContrastRow, ...]
+    categories: tuple[CategoryTable, ...] = ()
     beside: tuple[ArmRow, ...] = ()
     nulls: tuple[NullRow, ...] = ()
     temperatures: tuple[TemperatureTable, ...] = ()
@@ -125,6 +129,7 @@ def block(report: Data, planned: Planned | None, cell: str) -> Block:
         evaluations=evaluations,
         arms=rows[False],
         contrasts=tuple(contrast_rows(report, pairs)),
+        categories=tuple(category_tables(report)),
         beside=rows[True],
         nulls=null_rows(report, evaluations),
         temperatures=temperature_tables(report),
@@ -161,7 +166,7 @@ def verdict(report: Data, pairs: Mapping[str, tuple[str, str]]) -> Verdict:
         contrast=contrast,
         evaluation=evaluation,
         sides=tuple(side(name, report) for name in pairs.get(contrast, ())),
-        primary=None if found is None else primary(found, told["delta"]),
+        primary=None if found is None else primary(found, told["delta"], scale(report, evaluation)),
         reasons=tuple(told["reasons"]),
         judges=judge_rows(told),
         family_note=told.get("family_note") or "",
@@ -174,24 +179,25 @@ def side(name: str, report: Data) -> Side:
     return Side(name, ARMS.get(name, ""), money(usd), number(hours, 2))
 
 
-def primary(found: Data, delta: float | None) -> Primary:
+def primary(found: Data, delta: float | None, scale: Scale) -> Primary:
     low, high = found["decision_interval"]
     drawing = None if delta is None else interval.place(found["estimate"], low, high, delta)
     widened = found["decision_interval"] != found["interval"]
     return Primary(
         drawing,
-        signed(found["estimate"]),
-        signed(low),
-        signed(high),
-        number(delta),
+        signed(found["estimate"], scale.digits),
+        signed(low, scale.digits),
+        signed(high, scale.digits),
+        number(delta, scale.digits),
         size(found),
         "interval that decides" if widened else "95% interval",
+        scale.many,
     )
 
 
-def signed(value: float | None) -> str:
-    text = number(value)
-    return f"+{text}" if value is not None and value > 0 and text != "0.0" else text
+def signed(value: float | None, digits: int = 1) -> str:
+    text = number(value, digits)
+    return f"+{text}" if value is not None and value > 0 and text.strip("0.") else text
 
 
 def size(found: Data) -> str:
@@ -214,8 +220,7 @@ def arm_row(name: str, arm: Data, evaluations: tuple[str, ...], report: Data) ->
 def arm_cell(found: Data | None, report: Data, evaluation: str) -> tuple[str, str, float | None]:
     if found is None:
         return "pending", "", None
-    points = in_points(report, evaluation)
-    digits = POINTS if points else 3
+    points, digits = in_points(report, evaluation), scale(report, evaluation).digits
     low, high = found["interval"]
     bar = max(0.0, min(100.0, found["estimate"])) if points and found["estimate"] is not None else None
     return number(found["estimate"], digits), f"{number(low, digits)} to {number(high, digits)}", bar
@@ -223,7 +228,16 @@ def arm_cell(found: Data | None, report: Data, evaluation: str) -> tuple[str, st
 
 def in_points(report: Data, evaluation: str) -> bool:
     """Whether an evaluation's scores are 0 to 100."""
-    return "points" in str((report.get("evaluations") or {}).get(evaluation, {}).get("unit", "points"))
+    return unit_of(report, evaluation) == POINTS
+
+
+def unit_of(report: Data, evaluation: str) -> str:
+    return str((report.get("evaluations") or {}).get(evaluation, {}).get("unit", POINTS))
+
+
+def scale(report: Data, evaluation: str) -> Scale:
+    """How an evaluation's numbers are read."""
+    return scale_of(unit_of(report, evaluation))
 
 
 def contrast_rows(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[ContrastRow]:
@@ -232,7 +246,7 @@ def contrast_rows(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[Co
     rows = []
     for name, results in report["contrasts"].items():
         for evaluation, found in results.items():
-            digits = POINTS if in_points(report, evaluation) else 3
+            digits = scale(report, evaluation).digits
             low, high = found["interval"]
             rows.append(
                 ContrastRow(
@@ -240,11 +254,12 @@ def contrast_rows(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[Co
                     meaning=CONTRASTS.get(name, ""),
                     formula=" − ".join(pairs.get(name, ())),
                     evaluation=evaluation,
-                    estimate=signed(found["estimate"]) if digits == POINTS else number(found["estimate"], digits),
+                    estimate=signed(found["estimate"], digits),
                     interval=f"{number(low, digits)} to {number(high, digits)}",
                     p=p_value(found["p_value"]),
                     size=size(found),
                     primary=(name, evaluation) == (told["contrast"], told["evaluation"]),
+                    unit="" if in_points(report, evaluation) else scale(report, evaluation).many,
                 )
             )
     return sorted(rows, key=lambda row: not row.primary)
