@@ -28,7 +28,7 @@ from tests.stack import Stack
 from tests.unit.inference.tiny_models import byte_tokenizer, save, tiny_reward
 from tests.unit.two_turns import add_questions, questions
 
-PROMPTS, EVAL, QUESTIONS = 40, 14, 18
+PROMPTS, EVAL, QUESTIONS = 34, 12, 14
 AT = 0.7
 EVALUATIONS: dict[str, dict[str, Any]] = {
     "win-rate": {"protocol": "pairwise", "judge": "judge", "reference": "weak", "temperature": AT},
@@ -52,6 +52,7 @@ SPEC: dict[str, Any] = {
     "arms": {"one": {"sft": {"teacher": "weak"}}, "other": {"sft": {"teacher": "strong"}}},
     "contrasts": {"difference": ["other", "one"]},
     "evaluations": EVALUATIONS,
+    "null_completions": False,
 }
 UNITS = {
     f"win-rate@{AT}": "points",
@@ -107,7 +108,7 @@ def whole(
     servers.kill("simulator")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_every_protocol_is_run_from_its_spec_to_the_report(whole: Whole, bases: dict[str, Path]) -> None:
     assert {one["protocol"] for one in EVALUATIONS.values()} == set(PROTOCOLS), "a new protocol has its run here"
     keeper, raters = Keeper(whole.settings), Raters()
@@ -134,12 +135,16 @@ def check_points(whole: Whole, made: Any) -> None:
     """Every evaluation has numbers in its own unit; the primary's delta is in points."""
     report, page = reported(whole, made)
     assert {name: one["unit"] for name, one in report["evaluations"].items()} == UNITS
-    for arm in report["arms"].values():
+    assert set(report["arms"]) == {"one", "other", "base", "teacher:weak", "teacher:strong"}
+    for arm in (report["arms"][name] for name in ("one", "other", "base")):
         assert set(arm["evaluations"]) == set(UNITS)
         assert 1 <= arm["evaluations"][f"mt@{AT}"]["estimate"] <= 10
     assert set(report["contrasts"]["difference"]) == set(UNITS)
     assert report["verdict"]["unit"] == "points" and report["verdict"]["delta"] == 2
     assert report["verdict"]["level"] != "invalid", "right answers are no imitation"
+    written = set(report["arms"]["teacher:strong"]["evaluations"])
+    assert written == {f"{name}@{AT}" for name in ("win-rate", "right", "liked")}, "a teacher has no second turn"
+    assert any("teacher:weak and teacher:strong are not judged" in note["text"] for note in report["notes"])
     for name in ("forest-wide", "forest-reward-wide", "forest-points-of-10-wide"):
         assert f'id="{name}-title"' in page
 
@@ -162,7 +167,7 @@ def check_turns(whole: Whole, made: Any) -> None:
     assert "points of 10" in report["verdict"]["sentence"]
     known = {row["prompt_id"]: row for row in questions(QUESTIONS)}
     judged = [one for one in made.stages.values() if one.kind == "judge" and one.params["protocol"] == "mt_bench"]
-    assert len(judged) == 2
+    assert len(judged) == 3, "both arms and their base"
     for stage in judged:
         table = whole.left(stage.key)
         assert table.manifest.metrics["conversations"] == QUESTIONS
@@ -180,8 +185,8 @@ def check_turns(whole: Whole, made: Any) -> None:
             assert row["category"] == known[row["prompt_id"]]["category"]
     found = report["categories"][f"mt@{AT}"]
     assert found["exploratory"] and set(found["categories"]) == {row["category"] for row in known.values()}
-    arms = {arm: one["evaluations"][f"mt@{AT}"]["estimate"] for arm, one in report["arms"].items()}
-    for arm, estimate in arms.items():
+    arms = {arm: one["evaluations"].get(f"mt@{AT}") for arm, one in report["arms"].items()}
+    for arm, estimate in ((arm, one["estimate"]) for arm, one in arms.items() if one is not None):
         turns = [found["turns"][turn]["arms"][arm]["estimate"] for turn in "12"]
         assert sum(turns) / 2 == pytest.approx(estimate)
     assert "By category" in page
