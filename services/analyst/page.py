@@ -72,7 +72,9 @@ class Numbers:
 
 @dataclass(frozen=True)
 class ContrastRow:
-    """One row of the table of contrasts; `numbers` is None where there are none, and `missing` says why."""
+    """One row of the table of contrasts; `numbers` is None where there are none, and `missing` says why.
+
+    `unit` is empty of points."""
 
     first: bool
     span: int
@@ -82,6 +84,7 @@ class ContrastRow:
     primary: bool
     numbers: Numbers | None
     missing: str = ""
+    unit: str = ""
 
 
 def to_html(report: Report) -> bytes:
@@ -250,10 +253,11 @@ def contrast_rows(one: ContrastReport, report: Report) -> Iterable[ContrastRow]:
     for place, name in enumerate(names):
         primary = (one.contrast.name, name) == (report.verdict.contrast, report.verdict.evaluation)
         head = (place == 0, len(names), one.contrast.name, one.contrast.formula, name, primary)
+        unit = "" if report.evaluations[name].in_points else report.evaluations[name].scale.many
         if name in one.results:
-            yield ContrastRow(*head, numbers(one.results[name], report))
+            yield ContrastRow(*head, numbers(one.results[name], report), unit=unit)
         else:
-            yield ContrastRow(*head, None, "pending" if name in one.pending else "cannot be estimated")
+            yield ContrastRow(*head, None, "pending" if name in one.pending else "cannot be estimated", unit)
 
 
 def numbers(result: ContrastResult, report: Report) -> Numbers:

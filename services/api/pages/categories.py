@@ -49,4 +49,4 @@ def _cell(found: Data | None, digits: int) -> tuple[str, str]:
     if found is None:
         return "–", ""
     low, high = (number(end, digits) for end in found["interval"])
-    return number(found["estimate"], digits), f"{low} to {high}"
+    return number(found["estimate"], digits), f"{low} to {high}; n {found.get('n', found.get('n_prompts'))}"

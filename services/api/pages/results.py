@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from services.api.pages import interval
@@ -91,7 +91,7 @@ class ContrastRow:
 @dataclass(frozen=True)
 class Block:
     """One cell's results; `name` is empty where there is no matrix. Beside the recipes (`arms`) stand untrained
-    policies, teachers and null completions."""
+    policies, teachers and null completions. `units` are empty of points."""
 
     name: str
     verdict: Verdict
@@ -99,6 +99,7 @@ class Block:
     arms: tuple[ArmRow, ...]
     contrasts: tuple[ContrastRow, ...]
     categories: tuple[CategoryTable, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
     beside: tuple[ArmRow, ...] = ()
     nulls: tuple[NullRow, ...] = ()
     temperatures: tuple[TemperatureTable, ...] = ()
@@ -130,6 +131,7 @@ def block(report: Data, planned: Planned | None, cell: str) -> Block:
         arms=rows[False],
         contrasts=tuple(contrast_rows(report, pairs)),
         categories=tuple(category_tables(report)),
+        units={name: unit_words(report, name) for name in evaluations},
         beside=rows[True],
         nulls=null_rows(report, evaluations),
         temperatures=temperature_tables(report),
@@ -235,6 +237,11 @@ def unit_of(report: Data, evaluation: str) -> str:
     return str((report.get("evaluations") or {}).get(evaluation, {}).get("unit", POINTS))
 
 
+def unit_words(report: Data, evaluation: str) -> str:
+    """What an evaluation's numbers are; empty of points."""
+    return "" if in_points(report, evaluation) else scale(report, evaluation).many
+
+
 def scale(report: Data, evaluation: str) -> Scale:
     """How an evaluation's numbers are read."""
     return scale_of(unit_of(report, evaluation))
@@ -259,7 +266,7 @@ def contrast_rows(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[Co
                     p=p_value(found["p_value"]),
                     size=size(found),
                     primary=(name, evaluation) == (told["contrast"], told["evaluation"]),
-                    unit="" if in_points(report, evaluation) else scale(report, evaluation).many,
+                    unit=unit_words(report, evaluation),
                 )
             )
     return sorted(rows, key=lambda row: not row.primary)
