@@ -27,7 +27,10 @@ def always(arm: TrainedArm) -> ArmAt:
 
 @dataclass
 class CellPlan:
-    """One cell's arms in their order, starts included, and where the report finds their scores and training curves."""
+    """One cell's arms in their order, starts included, and where the report finds their scores and training curves.
+
+    `players` are who can be judged against each other, by seed and name; `battles` are the pairs that are.
+    """
 
     name: str
     spec: Spec
@@ -37,15 +40,18 @@ class CellPlan:
     dev_scores: list[dict[str, Any]] = field(default_factory=list)
     training: list[dict[str, Any]] = field(default_factory=list)
     inputs: dict[str, str] = field(default_factory=dict)
+    players: dict[int, dict[str, ArmAt]] = field(default_factory=dict)
+    battles: list[dict[str, Any]] = field(default_factory=list)
 
     def judge(self, build: PlanBuilder, name: str, seed: int, arm: ArmAt) -> None:
         """Add the stages that judge who is called `name`, where `arm` says what they are at a temperature, if judged.
 
         A model is judged on dev too where its temperature is chosen there; completions that are no model's have none.
         """
+        self.players.setdefault(seed, {})[name] = arm
         for full, (entry, temperature) in evaluation_names(self.spec).items():
             evaluation = self.spec.evaluations[entry]
-            if (found := arm(entry, temperature)) is None:
+            if evaluation.together or (found := arm(entry, temperature)) is None:
                 continue
             self._note(self.scores, "judge", name, seed, full, evaluation.plan(build, found, temperature))
             if evaluation.best_on_dev and found.completions is None:

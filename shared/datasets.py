@@ -35,12 +35,12 @@ LARGEST = 512 * 1024 * 1024
 # The first columns are needed, the rest may be given.
 COLUMNS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "preferences": (("prompt_id", "completion_a", "completion_b", "preference"), ("prompt",)),
-    "completions": (("prompt_id", "completion"), ("prompt",)),
+    "completions": (("prompt_id", "completion"), ("prompt", "category")),
     "prompts": (("prompt_id", "prompt"), ("turns", "category", "reference")),
 }
 ALL_COLUMNS = (
-    *("prompt_id", "prompt", "completion", "completion_a", "completion_b", "preference"),
-    *("turns", "category", "reference"),
+    *("prompt_id", "prompt", "category", "completion", "completion_a", "completion_b", "preference"),
+    *("turns", "reference"),
 )
 LISTS = ("turns", "reference")
 """Columns of several texts each: the turns of a prompt, of which the first is `prompt`, and right answers, one a turn.
@@ -107,13 +107,7 @@ def prepare(
         BadInput: the file is broken, its columns are not those of a dataset, or a row is wrong.
     """
     mapping = dict(mapping or {})
-    # A column of the file that is mapped to one of ours is no other one, whatever it is called.
-    columns = {name: mapping.get(name, name) for name in ALL_COLUMNS if name in mapping or name not in mapping.values()}
-    if isinstance(source, Path):
-        form = format or tables.file_format(source.name)
-        found, present = tables.read_columns(source, form, columns, largest, LISTS)
-    else:
-        found, present = tables.pick_columns(source, columns)
+    found, present = _columns(source, mapping, format, largest)
     for ours, theirs in mapping.items():
         if ours not in found:
             problem = f"the file has no column {theirs!r}; it has {_listed(present)}"
@@ -124,6 +118,9 @@ def prepare(
     typed = {
         name: _typed(name, array) for name, array in found.items() if name in COLUMNS[chosen][0] + COLUMNS[chosen][1]
     }
+    if "category" in typed:
+        # Only some rows may have one.
+        typed["category"] = pc.fill_null(typed["category"], "")
     table = pa.table({name: typed[name] for name in ALL_COLUMNS if name in typed})
     dropped: dict[str, int] = {}
     if chosen == "preferences":
@@ -137,6 +134,32 @@ def _typed(name: str, array: Any) -> pa.ChunkedArray:
     if name in LISTS:
         return tables.as_texts(name, array)
     return tables.as_number(name, array) if name == "preference" else tables.as_text(name, array)
+
+
+def _columns(
+    source: Path | pa.Table, mapping: Mapping[str, str], format: str | None, largest: int
+) -> tuple[dict[str, Any], list[str]]:
+    """Our columns of a file or table, and the names of all of its columns."""
+    # A column of the file that is mapped to one of ours is no other one, whatever it is called.
+    columns = {name: mapping.get(name, name) for name in ALL_COLUMNS if name in mapping or name not in mapping.values()}
+
+    def read() -> tuple[dict[str, Any], list[str]]:
+        if isinstance(source, Path):
+            form = format or tables.file_format(source.name)
+            return tables.read_columns(source, form, columns, largest, LISTS)
+        return tables.pick_columns(source, columns)
+
+    try:
+        found, present = read()
+        if "category" in found:
+            tables.as_text("category", found["category"])
+    except BadInput as error:
+        # A file's own `category`, which nobody has named, may hold anything.
+        if error.field != "file.category" or "category" in mapping:
+            raise
+        del columns["category"]
+        found, present = read()
+    return found, present
 
 
 def publish(store: ObjectStore, name: str, prepared: Prepared) -> DatasetInfo:

@@ -10,6 +10,8 @@ OF_TEN = "points of 10"
 """MT-Bench's ratings, 1 to 10, as they are published."""
 REWARD = "reward"
 """A reward model's output, on a scale of its own without ends."""
+ELO = "Elo"
+"""An arena's ratings."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ SCALES = {
     POINTS: Scale(1, "point", "points"),
     OF_TEN: Scale(2, "point of 10", "points of 10"),
     REWARD: Scale(3, "unit of reward", "units of reward"),
+    ELO: Scale(0, "Elo", "Elo"),
 }
 
 

@@ -19,17 +19,19 @@ class Chip:
 
 
 def chip(judged: Judged, evaluation: EvaluationParams | None = None) -> Chip:
-    """The verdict on one completion; without an `evaluation` as of one that compares with a reference."""
+    """The verdict on one completion against the reference, or against the other arm's where there is none.
+
+    Of an `evaluation` that compares nothing, its score."""
     if judged.score is None:
         return Chip("not judged", "none", _orders(judged))
-    if evaluation is not None and evaluation.reference is None:
+    if evaluation is not None and evaluation.alone:
         return _scored(judged.score, evaluation)
     if judged.score == 50:
         split = {judged.verdict_ab, judged.verdict_ba} == {"a", "b"}
         return Chip("split: the order decided" if split else "tie", "even", _orders(judged))
     won = judged.score > 50
-    text = "better than the reference" if won else "worse than the reference"
-    return Chip(text, "won" if won else "lost", _orders(judged))
+    other = "the other" if judged.reference is None else "the reference"
+    return Chip(f"{'better' if won else 'worse'} than {other}", "won" if won else "lost", _orders(judged))
 
 
 def _scored(score: float, evaluation: EvaluationParams) -> Chip:

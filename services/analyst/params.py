@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.scales import POINTS, Scale, scale_of
+from shared.scales import OF_TEN, POINTS, Scale, scale_of
 
 
 class Params(BaseModel):
@@ -28,8 +28,11 @@ class ArmParams(Params):
 class EvaluationParams(Params):
     """One evaluation: how it was made, the unit of its scores, and why it may say less than it seems to.
 
-    `best_of` has the evaluations, one a temperature, from which each arm's best on dev is this one. `method` says what
-    scores where no judge does."""
+    `best_of` has the evaluations, one a temperature, from which each arm's best on dev is this one. `arms` is set where
+    arms were judged against each other, and names them. `pooled` says that an arm's figure is made from all comparisons
+    together (a rating), and is no mean of scores by prompt. `raw` names the evaluation whose judgements a
+    length-controlled one takes, where the spec has it. `method` says what scores where no judge does.
+    """
 
     protocol: str
     judge: str | None = None
@@ -42,11 +45,25 @@ class EvaluationParams(Params):
     imitation: bool = False
     reason: str = ""
     method: str = ""
+    arms: list[str] | None = None
+    pooled: bool = False
+    length_controlled: Literal["joint", "alpaca_eval_minimal"] | None = None
+    raw: str | None = None
+
+    @property
+    def alpaca_eval(self) -> bool:
+        """Whether its scores are AlpacaEval's preferences."""
+        return self.protocol == "alpaca_eval"
 
     @property
     def sampled(self) -> bool:
         """Whether completions are judged."""
         return self.temperature is not None or bool(self.best_of)
+
+    @property
+    def alone(self) -> bool:
+        """Whether completions are scored without any other beside them."""
+        return bool(self.method) or self.unit == OF_TEN
 
     @property
     def in_points(self) -> bool:
@@ -58,11 +75,27 @@ class EvaluationParams(Params):
         """How its numbers are read."""
         return scale_of(self.unit)
 
+    @property
+    def head_to_head(self) -> bool:
+        """Whether two arms were judged against each other, so that their scores add up to 100."""
+        return self.arms is not None and not self.pooled
+
 
 class ScoreInput(Params):
-    """Where one arm's judgements of one seed and evaluation are."""
+    """Where one arm's judgements of one seed and evaluation are; `mirrored` ones are written as its opponent's."""
 
     arm: str
+    seed: int
+    evaluation: str
+    input: str
+    mirrored: bool = False
+
+
+class BattleInput(Params):
+    """Where the judgements of arm a against arm b are, of one seed and evaluation."""
+
+    a: str
+    b: str
     seed: int
     evaluation: str
     input: str
@@ -107,6 +140,13 @@ class RecipeParams(Params):
     stages: list[list[str]]
 
 
+class DeclaredParams(Params):
+    """A stage that read recorded data: the model's name in the spec, and what it would have cost (DeclaredPrice)."""
+
+    model: str
+    price: dict[str, float]
+
+
 class ReportParams(Params):
     """All that the report must know of the experiment besides its artifacts.
 
@@ -114,7 +154,8 @@ class ReportParams(Params):
     names entries of `scores` that are no arms: completions that carry no answer, judged like an arm's on `null_prompts`
     prompts. `another_family` says whether a judge of another family than the primary's is asked the same (None: that
     has no judge), `judge_families` what they are by judge. `unjudged` are teachers whose completions leave out eval
-    prompts. `cell` names the cell of a matrix that this is, and `cells` is how many it has.
+    prompts. `declared` has the stages whose recorded data have a declared price, by key. `cell` names the cell of a
+    matrix that this is, and `cells` is how many it has.
     """
 
     spec: dict[str, Any]
@@ -122,6 +163,7 @@ class ReportParams(Params):
     arms: dict[str, ArmParams]
     evaluations: dict[str, EvaluationParams]
     scores: list[ScoreInput]
+    battles: list[BattleInput] = []
     dev_scores: list[ScoreInput] = []
     training: list[TrainingInput] = []
     contrasts: dict[str, Any]
@@ -136,6 +178,7 @@ class ReportParams(Params):
     recipes: dict[str, RecipeParams] = {}
     near_duplicates: int = 0
     null_completions: list[str] = []
+    declared: dict[str, DeclaredParams] = {}
     null_prompts: int = 0
     unjudged: list[str] = []
     cell: str = ""
@@ -145,6 +188,12 @@ class ReportParams(Params):
     def expected(self) -> frozenset[tuple[str, str]]:
         """The arms and evaluations that there will be scores of."""
         return frozenset((row.arm, row.evaluation) for row in self.scores)
+
+    @property
+    def figures(self) -> frozenset[tuple[str, str]]:
+        """The arms and evaluations that there will be a score or a rating of."""
+        pooled = {name: one.arms or () for name, one in self.evaluations.items() if one.pooled}
+        return self.expected | {(arm, name) for name, arms in pooled.items() for arm in arms}
 
     @property
     def decisions(self) -> int:

@@ -86,13 +86,18 @@ def measured(result: ContrastResult) -> str:
     """What was seen: `rlaif-weak scores 3.1 points below sft-strong on win-rate@0.7 (95% interval −5.0 to −1.2)`."""
     a, b = result.contrast.arms[:2]
     low, high = result.decision_interval
-    where = "above" if result.estimate >= 0 else "below"
     level = "95% interval" if result.decision_interval == result.interval else "decision interval"
     scale = scale_of(result.unit)
-    return (
-        f"{a} scores {scale.amount(result.estimate)} {where} {b} on {result.evaluation} "
-        f"({level} {scale.number(low)} to {scale.number(high)})"
-    )
+    interval = f"({level} {scale.number(low)} to {scale.number(high)})"
+    if result.win_rates is not None:
+        mine, other = (number(rate) for rate in result.win_rates)
+        often = "more" if result.estimate >= 0 else "less"
+        return (
+            f"head to head {a} wins {points(result.estimate)} {often} than {b} on {result.evaluation}, {mine} to "
+            f"{other} {interval}"
+        )
+    where = "above" if result.estimate >= 0 else "below"
+    return f"{a} scores {scale.amount(result.estimate)} {where} {b} on {result.evaluation} {interval}"
 
 
 FAR_APART = 0.2
@@ -114,11 +119,13 @@ def bootstrapped(checked: Checked, scale: Scale = scale_of(POINTS)) -> str:
 
 def in_each_order(orders: Mapping[str, ContrastResult]) -> str:
     """The primary contrast as the judge saw it in each order alone."""
+    first = next(iter(orders.values()))
+    shown = "the arms’ completions" if first.win_rates is None else f"{first.contrast.arms[0]}’s completions"
     found = [
         f"{number(one.estimate)} ({number(one.interval[0])} to {number(one.interval[1])}) {order}"
         for order, one in orders.items()
     ]
-    return f"The primary with the arms’ completions in one order alone, 95% intervals: {'; '.join(found)}."
+    return f"The primary with {shown} in one order alone, 95% intervals: {'; '.join(found)}."
 
 
 def by_interval(primary: ContrastResult, delta: float, level: str) -> str:

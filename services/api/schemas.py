@@ -312,6 +312,7 @@ class SampleRow(BaseModel):
 
     prompt_id: str
     prompt: str | None
+    category: str | None = Field(None, description="where the prompts' rows have one; the simulated world's task")
     reference: str | None
     question_2: str | None = Field(None, description="of a conversation of two turns: its second question")
     winner: Literal["a", "b", "tie", "unjudged"]
@@ -326,6 +327,7 @@ class SampleList(BaseModel):
     next_cursor: str | None = None
     total: int = Field(description="rows that the filters leave")
     counts: dict[str, int] = Field(description="of all rows: won by a, by b, ties, unjudged; orders, judges: disagree")
+    categories: dict[str, int] = Field({}, description="how many of all rows are of each category")
     evaluation: str = Field(examples=["win-rate@0.7"])
     seed: int
 

@@ -16,14 +16,20 @@ Disagreement = Literal["orders", "judges"]
 SIDE = ("completion", "score", "verdict_ab", "verdict_ba", "raw_ab", "raw_ba")
 TURNS = ("completion_2", "score_1", "score_2", "raw_1", "raw_2")
 """What a side has besides where a judge rated both turns of a conversation; null elsewhere."""
-SHARED = ("prompt_id", "prompt", "reference", "question_2", "winner", "orders_disagree", "judges_disagree")
+SHARED = ("prompt_id", "prompt", "category", "reference", "question_2", "winner", "orders_disagree", "judges_disagree")
 
 
-def pair(prompts: pa.Table | None, a: pa.Table, b: pa.Table, others: Sequence[tuple[pa.Table, pa.Table]]) -> pa.Table:
+def pair(
+    prompts: pa.Table | None,
+    a: pa.Table,
+    b: pa.Table,
+    others: Sequence[tuple[pa.Table, pa.Table]],
+    categories: Mapping[str, str] | None = None,
+) -> pa.Table:
     """A row for each prompt that both arms were judged on, in the order of `a`.
 
-    `others` are the same two arms under other judges. Columns: those of SHARED, and each side's completion,
-    score, verdicts and the judge's words (`a_…`, `b_…`).
+    `others` are the same two arms under other judges, `categories` those of prompts by their ids. Columns: those of
+    SHARED, and each side's completion, score, verdicts and the judge's words (`a_…`, `b_…`).
     """
     ids = a["prompt_id"].combine_chunks()
     a = a.filter(pc.is_in(ids, value_set=b["prompt_id"].combine_chunks()))
@@ -36,6 +42,7 @@ def pair(prompts: pa.Table | None, a: pa.Table, b: pa.Table, others: Sequence[tu
     columns: dict[str, Any] = {
         "prompt_id": ids,
         "prompt": _texts(prompts, ids),
+        "category": pa.array([(categories or {}).get(id) for id in ids.to_pylist()], pa.string()),
         "reference": _column(a, "reference"),
         "question_2": _column(a, "question_2"),
         "winner": winner,
@@ -48,9 +55,16 @@ def pair(prompts: pa.Table | None, a: pa.Table, b: pa.Table, others: Sequence[tu
 
 
 def chosen(
-    rows: pa.Table, text: str = "", winner: Winner | None = None, disagreement: Disagreement | None = None
+    rows: pa.Table,
+    text: str = "",
+    winner: Winner | None = None,
+    disagreement: Disagreement | None = None,
+    category: str = "",
 ) -> pa.Table:
-    """The rows whose prompt has a text (letters' case aside), that a side has won, that were judged two ways."""
+    """The rows whose prompt has a text (letters' case aside) and is of a category, that a side has won, that were
+    judged two ways."""
+    if category:
+        rows = rows.filter(pc.fill_null(pc.equal(rows["category"], category), False))
     if text:
         found = pc.match_substring(pc.fill_null(rows["prompt"], ""), text, ignore_case=True)
         rows = rows.filter(found)
@@ -78,6 +92,12 @@ def counts(rows: pa.Table) -> dict[str, int]:
     won = {entry["values"]: entry["counts"] for entry in pc.value_counts(rows["winner"]).to_pylist()}
     flags: Mapping[str, int] = {name: pc.sum(rows[f"{name}_disagree"]).as_py() or 0 for name in ("orders", "judges")}
     return {name: won.get(name, 0) for name in ("a", "b", "tie", "unjudged")} | dict(flags)
+
+
+def categories(rows: pa.Table) -> dict[str, int]:
+    """How many rows each category has, the names in their order; empty where no prompt has one."""
+    found = {one["values"]: one["counts"] for one in pc.value_counts(rows["category"]).to_pylist()}
+    return {name: found[name] for name in sorted(name for name in found if name)}
 
 
 def _aligned(table: pa.Table, ids: pa.Array) -> pa.Table:

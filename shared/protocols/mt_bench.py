@@ -95,7 +95,7 @@ class MtBench(Sampled):
         first = build.samples(arm, temperature, prompts)
         second = build.second_turn(arm, temperature, first, prompts)
         inputs = {"samples": first, "second": second, "prompts": prompts}
-        return build.judge("mt_bench", {}, inputs, self.judge, TurnsAsk())
+        return build.judge("mt_bench", {}, inputs, self.judge, ask=TurnsAsk())
 
     @classmethod
     def conversations(cls, tables: Mapping[str, pa.Table], params: Mapping[str, Any]) -> list[Conversation]:

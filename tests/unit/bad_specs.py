@@ -142,8 +142,8 @@ ORDERS: list[Row] = [
     (asked(kind="score", flip="tie"), ASK, "no flip"),
     (asked(kind="score", verdict="logprobs"), ASK, "no verdict"),
     (asked(kind="pairwise", order="random", flip="tie"), ASK, "write `order: both`"),
-    (asked(kind="pairwise", order="sometimes"), f"{ASK}.order", "'both', 'random' or 'fixed'"),
-    (asked(kind="pairwise", order=True), f"{ASK}.order", "'both', 'random' or 'fixed'"),
+    (asked(kind="pairwise", order="sometimes"), f"{ASK}.order", "'both', 'random', 'fixed' or 'reversed'"),
+    (asked(kind="pairwise", order=True), f"{ASK}.order", "'both', 'random', 'fixed' or 'reversed'"),
     (asked(order="both"), f"{ASK}.kind", "Use one of: pairwise"),
     ({"models__critic": {"provider": "similarity", "towards": "strong", "ask": {"kind": "pairwise", "order": "both"}}},
      ASK, "Remove it"),
@@ -208,15 +208,15 @@ MT_BENCH = {"protocol": "mt_bench", "judge": "critic"}
 CHECKER = {"provider": "verifiable", "check": "world"}
 
 
-def evaluated(**fields: Any) -> dict[str, Any]:
+def more(**fields: Any) -> dict[str, Any]:
     return {"evaluations__more": fields}
 
 
 def checked(**fields: Any) -> dict[str, Any]:
-    return evaluated(protocol="verifiable", **fields)
+    return more(protocol="verifiable", **fields)
 
 
-def decided_by(evaluation: dict[str, Any], **worth: Any) -> dict[str, Any]:
+def by_more(evaluation: dict[str, Any], **worth: Any) -> dict[str, Any]:
     """It is the primary's, and this is what a difference is worth."""
     given = {"evaluations__more": evaluation, "primary__evaluation": "more@0.7", "models__rm": REWARDS}
     return {**given, "worth": worth} if worth else given
@@ -239,35 +239,128 @@ SINGLE: list[Row] = [
     (checked(check="world", temperature=[0.7, 0.7]), "evaluations.more.temperature", "give each once"),
     (checked(check="exact", answers="dataset:gold", pinned="0" * 64), "evaluations.more.pinned", "Remove it"),
     (checked(check="world", judge="critic"), "evaluations.more.judge", "Remove it"),
-    (evaluated(protocol="reward_model"), "evaluations.more.model", "Add model"),
-    (evaluated(protocol="reward_model", model="rm"), "evaluations.more.model", "is not under models"),
-    (evaluated(protocol="reward_model", model="critic"), "evaluations.more.model", "provider: reward_model"),
-    (evaluated(protocol="reward_model", model="weak"), "evaluations.more.model", "gives no rewards"),
-    (evaluated(protocol="mt_bench"), "evaluations.more.judge", "Add judge"),
-    (evaluated(protocol="mt_bench", judge="nobody"), "evaluations.more.judge", "is not under models"),
-    ({**evaluated(protocol="mt_bench", judge="check"), "models__check": CHECKER}, "evaluations.more.judge",
+    (more(protocol="reward_model"), "evaluations.more.model", "Add model"),
+    (more(protocol="reward_model", model="rm"), "evaluations.more.model", "is not under models"),
+    (more(protocol="reward_model", model="critic"), "evaluations.more.model", "provider: reward_model"),
+    (more(protocol="reward_model", model="weak"), "evaluations.more.model", "gives no rewards"),
+    (more(protocol="mt_bench"), "evaluations.more.judge", "Add judge"),
+    (more(protocol="mt_bench", judge="nobody"), "evaluations.more.judge", "is not under models"),
+    ({**more(protocol="mt_bench", judge="check"), "models__check": CHECKER}, "evaluations.more.judge",
      "rates no conversations"),
-    ({**evaluated(protocol="mt_bench", judge="panel"), "models__panel": ENSEMBLE, **TWO}, "evaluations.more.judge",
+    ({**more(protocol="mt_bench", judge="panel"), "models__panel": ENSEMBLE, **TWO}, "evaluations.more.judge",
      "rates no conversations"),
-    (evaluated(**MT_BENCH), "evaluations.more.questions", "touchstone dataset add mt-bench.jsonl"),
-    (evaluated(**MT_BENCH, questions="dataset:mt"), "evaluations.more.questions", "touchstone dataset add"),
-    (evaluated(**MT_BENCH, questions="dataset:mt", best_on_dev=True, temperature=[0.7, 0.0]), "evaluations.more",
+    (more(**MT_BENCH), "evaluations.more.questions", "touchstone dataset add mt-bench.jsonl"),
+    (more(**MT_BENCH, questions="dataset:mt"), "evaluations.more.questions", "touchstone dataset add"),
+    (more(**MT_BENCH, questions="dataset:mt", best_on_dev=True, temperature=[0.7, 0.0]), "evaluations.more",
      "remove `best_on_dev`"),
-    (evaluated(**MT_BENCH, turns=2), "evaluations.more.turns", "Remove it"),
+    (more(**MT_BENCH, turns=2), "evaluations.more.turns", "Remove it"),
     (asked(kind="mt_bench"), f"{ASK}.kind", "Use one of: pairwise"),
-    (decided_by(RATED), "worth.points", "`worth: {score: …}`"),
-    (decided_by(RATED, points=2), "worth.points", "units of reward"),
-    (decided_by(RATED, usd_per_point=50), "worth.usd_per_point", "units of reward"),
-    (decided_by(MT_BENCH, points=2), "worth.points", "points of 10"),
-    (decided_by(RATED, score=NAN), "worth.score", "finite"),
-    (decided_by(RATED, score=True), "worth.score", "Write the number"),
+    (by_more(RATED), "worth.points", "`worth: {score: …}`"),
+    (by_more(RATED, points=2), "worth.points", "units of reward"),
+    (by_more(RATED, usd_per_point=50), "worth.usd_per_point", "units of reward"),
+    (by_more(MT_BENCH, points=2), "worth.points", "points of 10"),
+    (by_more(RATED, score=NAN), "worth.score", "finite"),
+    (by_more(RATED, score=True), "worth.score", "Write the number"),
     ({"worth": {"score": 2}}, "worth.score", "Write `worth: {points: 2}`"),
     ({"worth": {"scores": 2}}, "worth.scores", "Did you mean score"),
 ]  # fmt: skip
 
+DUEL = {"protocol": "pairwise", "judge": "critic", "between": ["rlaif-weak", "sft-strong"]}
+ARENA = {"protocol": "arena", "judge": "critic"}
+EVALUATED = "evaluations.x"
+
+
+def evaluated(given: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"evaluations__x": {**given, **more}}
+
+
+def decided_by(given: dict[str, Any], contrast: str = "headline") -> dict[str, Any]:
+    return {**evaluated(given), "primary": {"contrast": contrast, "evaluation": "x@0.7"}}
+
+
+BATTLES: list[Row] = [
+    (evaluated(DUEL, between=["rlaif-weak", "sft-string"]), f"{EVALUATED}.between", "Did you mean sft-strong"),
+    (evaluated(DUEL, between=["rlaif-weak", "rlaif-weak"]), f"{EVALUATED}.between", "Name two arms"),
+    (evaluated(DUEL, between=["rlaif-weak"]), f"{EVALUATED}.between", "Give 2"),
+    (evaluated(DUEL, between=["rlaif-weak", "sft-weak", "sft-strong"]), f"{EVALUATED}.between", "2"),
+    (evaluated(DUEL, between="rlaif-weak"), f"{EVALUATED}.between", "Write a list"),
+    (evaluated(DUEL, between=["rlaif-weak", 7]), f"{EVALUATED}.between.1", "Write a text"),
+    (evaluated(DUEL, between=None), f"{EVALUATED}.reference", "Add reference"),
+    (evaluated(DUEL, reference="weak"), f"{EVALUATED}.between", "Remove one of the two"),
+    (evaluated(DUEL, judge="weak"), f"{EVALUATED}.judge", "cannot compare"),
+    (decided_by(DUEL, "added"), "primary.evaluation", "between: [rlaif-strong, sft-strong]"),
+    (evaluated(ARENA, judge="nobody"), f"{EVALUATED}.judge", "is not under models"),
+    (evaluated(ARENA, arms=["sft-weak"]), f"{EVALUATED}.arms", "at least 2"),
+    (evaluated(ARENA, arms=["sft-weak", "sft-weak"]), f"{EVALUATED}.arms", "twice"),
+    (evaluated(ARENA, arms=["sft-weak", "start-wek"]), f"{EVALUATED}.arms", "Did you mean start-weak"),
+    (evaluated(ARENA, arms="all"), f"{EVALUATED}.arms", "Write a list"),
+    (evaluated(ARENA, pairs_per_prompt=0), f"{EVALUATED}.pairs_per_prompt", "1 or more"),
+    (evaluated(ARENA, pairs_per_prompt=16), f"{EVALUATED}.pairs_per_prompt", "6 arms make 15 pairs"),
+    (evaluated(ARENA, pairs_per_prompt=1.5), f"{EVALUATED}.pairs_per_prompt", "whole number"),
+    (evaluated(ARENA, pairs_per_prompt=True), f"{EVALUATED}.pairs_per_prompt", "Write the number"),
+    (evaluated(ARENA, reference="weak"), f"{EVALUATED}.reference", "is not a field"),
+    (evaluated(ARENA, temperature=-1), f"{EVALUATED}.temperature", "0.0 or more"),
+    (decided_by(ARENA), "primary.evaluation", "between: [ARM A, ARM B]"),
+    (evaluated(DUEL, between=["rlaif-weak", "base"]), f"{EVALUATED}.between", "Add base to also_judge"),
+    (evaluated(ARENA, arms=["sft-weak", "teacher:weak"]), f"{EVALUATED}.arms", "Add teachers to also_judge"),
+    ({**evaluated(ARENA, arms=["sft-weak", "bass"]), "also_judge": ["base"]}, f"{EVALUATED}.arms", "Did you mean base"),
+    ({**evaluated(ARENA, temperature=[1.0, 0.0], best_on_dev=True)}, f"{EVALUATED}.best_on_dev", "Remove it"),
+    ({**evaluated(ARENA), "seeds": list(range(500))}, "seeds", "10,000"),
+    ({**evaluated(ARENA), "arms": {"sft-weak": {"sft": {"teacher": "weak"}}}, "contrasts": {}}, EVALUATED, "two arms"),
+]  # fmt: skip
+PRICED = {"provider": "recorded", "completions": "dataset:none"}
+
+
+def recorded(**fields: Any) -> dict[str, Any]:
+    return {"models__old": {**PRICED, **fields}}
+
+
+DECLARED: list[Row] = [
+    (recorded(price={}), "models.old.price", "usd_per_row"),
+    (recorded(price={"input": 1}), "models.old.price", "usd_per_row"),
+    (recorded(price={"input": 1, "output": 2, "usd_per_row": 1}), "models.old.price", "usd_per_row"),
+    (recorded(price={"usd_per_row": -1}), "models.old.price.usd_per_row", "0.0 or more"),
+    (recorded(price={"usd_per_row": True}), "models.old.price.usd_per_row", "Write the number"),
+    (recorded(price={"usd_per_rows": 1}), "models.old.price.usd_per_rows", "Did you mean usd_per_row"),
+    (recorded(price="unknown"), "models.old.price", "Write names and values"),
+    ({"models__old": {**RECORDED, "price": {"input": 1, "output": 2}}}, "models.old", "usd_per_row"),
+]
+
+JUDGED = {"judge": "critic", "reference": "weak", "temperature": [0.7, 0.0]}
+ALPACA = {"protocol": "alpaca_eval", **JUDGED}
+CONTROLLED = {"protocol": "length_controlled", **JUDGED}
+
+
+def judging(**more: Any) -> dict[str, Any]:
+    return {f"evaluations__{name}": entry for name, entry in more.items()}
+
+
+LENGTHS: list[Row] = [
+    ({**judging(lc=CONTROLLED), "primary__evaluation": "lc@0.7"}, "primary.evaluation", "Write 'win-rate@0.7'"),
+    ({**judging(lc=CONTROLLED), "primary__evaluation": "lc@0.0"}, "primary.evaluation", "no means of scores"),
+    ({**judging(lc={**CONTROLLED, "order": "random"}), "primary__evaluation": "lc@0.7"}, "primary.evaluation",
+     "`protocol: alpaca_eval` with the same judge"),
+    ({**judging(lc={**CONTROLLED, "order": "random"}, alpaca=ALPACA), "primary__evaluation": "lc@0.0"},
+     "primary.evaluation", "Write 'alpaca@0.0'"),
+    (judging(lc={**CONTROLLED, "length_controlled": "glm"}), "evaluations.lc.length_controlled",
+     "'joint' or 'alpaca_eval_minimal'"),
+    (judging(lc={**CONTROLLED, "length_controlled": True}), "evaluations.lc.length_controlled", "'joint'"),
+    (judging(lc={**CONTROLLED, "length_control": "joint"}), "evaluations.lc.length_control", "length_controlled"),
+    (judging(lc={**CONTROLLED, "judge": "nobody"}), "evaluations.lc.judge", "is not under models"),
+    (judging(lc={**CONTROLLED, "reference": "critic"}), "evaluations.lc.reference", "cannot write"),
+    (judging(lc={**CONTROLLED, "temperature": [0.7, 0.7]}), "evaluations.lc.temperature", "twice"),
+    (judging(lc={**CONTROLLED, "temperature": NAN}), "evaluations.lc.temperature", "finite"),
+    (judging(alpaca={**ALPACA, "order": "reversed"}), "evaluations.alpaca.order", "'random', 'fixed' or 'both'"),
+    (judging(alpaca={"protocol": "alpaca_eval", "judge": "critic"}), "evaluations.alpaca.reference", "Add reference"),
+    ({**asked(kind="pairwise", flip="tie"), **judging(alpaca=ALPACA)}, "evaluations.alpaca.order", "`order: both`"),
+    ({**asked(kind="score"), **judging(alpaca={**ALPACA, "order": "both"})}, "evaluations.alpaca.order", "Remove it"),
+    ({"models__two": {"provider": "similarity", "towards": "strong"},
+      **judging(lc={**CONTROLLED, "judge": "two", "order": "random"})}, "evaluations.lc.order", "Remove it"),
+]  # fmt: skip
+
 BEST = "evaluations.win-rate.best_on_dev"
 BY_BEST = {"evaluations__win-rate__best_on_dev": True}
-JUDGED: list[Row] = [
+BESIDE: list[Row] = [
     ({"arms__base": {"sft": {"teacher": "weak"}}}, "arms.base", "Give it another name"),
     ({"also_judge": ["base", "judges"]}, "also_judge.1", "'base' or 'teachers'"),
     ({"also_judge": "base"}, "also_judge", "Write a list"),
@@ -287,4 +380,6 @@ JUDGED: list[Row] = [
     ({"primary__evaluation": "win-rate@best_on_dev"}, "primary.evaluation", "is not under evaluations"),
 ]  # fmt: skip
 
-BAD: list[Row] = [*TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS, *SINGLE, *JUDGED]
+BAD: list[Row] = [
+    *DECLARED, *TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS, *BATTLES, *BESIDE, *LENGTHS, *SINGLE,
+]  # fmt: skip
