@@ -37,10 +37,12 @@ def _pairwise_errors(field: str, evaluation: Pairwise, players: Sequence[str]) -
     if evaluation.reference is not None and evaluation.between is not None:
         problem = "stands beside reference, and an arm is judged against one thing"
         yield FieldError(f"{field}.between", problem, "Remove one of the two, or write two evaluations.")
-    between = evaluation.between or ()
-    yield from (_unknown(f"{field}.between", arm, players) for arm in between if arm not in players)
-    if len(set(between)) < len(between):
-        yield FieldError(f"{field}.between", f"judges {between[0]} against itself", "Name two arms.")
+    if evaluation.between is None:
+        return
+    a, b = evaluation.between
+    yield from (_unknown(f"{field}.between", arm, players) for arm in (a, b) if arm not in players)
+    if a == b:
+        yield FieldError(f"{field}.between", f"judges {a} against itself", "Name two arms.")
 
 
 def _arena_errors(field: str, evaluation: Arena, players: Sequence[str]) -> Iterator[FieldError]:

@@ -24,7 +24,12 @@ from services.analyst.scores import ArmScores
 from services.api.pages.results import blocks
 from tests.unit.analyst.fixture import experiment, quickstart
 
-DUEL = {"protocol": "pairwise", "judge": "judge", "between": ["rlaif-weak", "sft-strong"], "temperature": 0.7}
+DUEL: dict[str, Any] = {
+    "protocol": "pairwise",
+    "judge": "judge",
+    "between": ["rlaif-weak", "sft-strong"],
+    "temperature": 0.7,
+}
 ARENA = {"protocol": "arena", "judge": "judge", "temperature": 0.7}
 REFERENCE = {"protocol": "pairwise", "judge": "judge", "reference": "reference", "temperature": 0.7}
 DECIDED_BY_DUEL = {"contrast": "headline", "evaluation": "duel@0.7"}
