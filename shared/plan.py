@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.asking import DEFAULT
+from shared.bandit import KIND, is_bandit, parse_bandit
 from shared.battle_plan import own_stages, plan_battles, with_battles
 from shared.beside import BASE, NULL, TEACHER, Beside, judged_beside, nulls_beside
 from shared.canonical import content_key
@@ -83,6 +84,8 @@ def stage_key(kind: str, params: Mapping[str, Any], inputs: Mapping[str, str]) -
 
 def plan(resolved: Resolved) -> Plan:
     """The stages of an experiment and their keys; the cells of a matrix share what is the same in them."""
+    if is_bandit(resolved.spec):
+        return _plan_bandit(resolved)
     spec = resolved.parsed
     build = PlanBuilder(spec, resolved)
     drawn = [_plan_cell(build, name, cell) for name, cell in cells(spec).items()]
@@ -111,6 +114,22 @@ def plan(resolved: Resolved) -> Plan:
     report = build.add("report", params, inputs)
     build.stages[report].arms.extend(in_cell(cell.name, arm) for cell in drawn for arm in cell.order)
     return Plan(build.stages, report)
+
+
+def _plan_bandit(resolved: Resolved) -> Plan:
+    """A stage for each seed, and the report."""
+    spec = parse_bandit(resolved.spec)
+    settings = spec.bandit.model_dump(mode="json")
+    stages: dict[str, Stage] = {}
+
+    def add(kind: str, params: dict[str, Any], inputs: dict[str, str]) -> str:
+        key = stage_key(kind, params, inputs)
+        stages[key] = Stage(key, kind, params, inputs, {})
+        return key
+
+    drawn = {f"bandit/{seed}": add("bandit", {"settings": settings, "seed": seed}, {}) for seed in spec.seeds}
+    params = {"kind": KIND, "settings": settings, "seeds": spec.seeds, "spec": resolved.spec}
+    return Plan(stages, add("report", params, drawn))
 
 
 def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> CellPlan:
@@ -186,7 +205,7 @@ class PlanBuilder:
         self.resolved = resolved
         self.stages: dict[str, Stage] = {}
         self.split = "eval"
-        self._critics: dict[tuple[str, str], dict[str, Any]] = {}
+        self._critics: dict[tuple[str, str, str | None], dict[str, Any]] = {}
         self.prompts = self.add("prompts", {**self._sizes(), "source": self._source()}, {})
 
     def on(self, split: str) -> PlanBuilder:
@@ -240,11 +259,18 @@ class PlanBuilder:
         }
         return self._from_model("score", arm.policy, checkpoint, params, {kind: completions})
 
-    def judge(self, protocol: str, params: Mapping[str, Any], inputs: Mapping[str, str], judge: str | None) -> str:
+    def judge(
+        self,
+        protocol: str,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        judge: str | None,
+        order: str | None = None,
+    ) -> str:
         given = dict(inputs)
         full = {"protocol": protocol, **params}
         if judge is not None:
-            full |= self._critic(judge, "judge")
+            full |= self._critic(judge, "judge", order)
             given |= self._critic_inputs(judge, self.split, 0.0, inputs)
         return self.add("judge", full, given, judge)
 
@@ -284,20 +310,25 @@ class PlanBuilder:
         inputs |= self._critic_inputs(rl.critic, "train", sft.fraction, inputs)
         return self.add("label", {**source, **self._critic(rl.critic, "critic")}, inputs, rl.critic)
 
-    def _critic(self, model: str, role: str) -> dict[str, Any]:
-        """All that a stage's key holds of a critic or judge: who it is, and how it is asked where that is not usual."""
-        if (model, role) not in self._critics:
-            self._critics[model, role] = self._describe_critic(model, role)
-        return self._critics[model, role]
+    def _critic(self, model: str, role: str, order: str | None = None) -> dict[str, Any]:
+        """All that a stage's key holds of a critic or judge: who it is, and how it is asked where that is not usual.
 
-    def _describe_critic(self, model: str, role: str) -> dict[str, Any]:
+        `order` takes the place of its own `ask.order`.
+        """
+        if (model, role, order) not in self._critics:
+            self._critics[model, role, order] = self._describe_critic(model, role, order)
+        return self._critics[model, role, order]
+
+    def _describe_critic(self, model: str, role: str, order: str | None) -> dict[str, Any]:
         entry = self.spec.models[model]
         who = self._identity(model)
         if entry.parts:
-            who["members"] = [self._critic(part, "critic") for part in entry.parts]
+            who["members"] = [self._critic(part, "critic", order) for part in entry.parts]
         ask = entry.asks
         if ask is None:
             return {role: who, "order": "both", "template": None}
+        if order is not None:
+            ask = ask.in_order(order)
         unusual = {} if ask.params() == DEFAULT.params() else {"ask": ask.params()}
         return {role: who, "order": ask.shown, "template": ask.fingerprint(), **unusual}
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from shared.asking import Ask
+from shared.bandit import KIND, is_bandit, parse_bandit
 from shared.coverage import check_coverage, declared_errors, unjudged_teachers
 from shared.datasets import DatasetInfo, find_dataset, read_dataset
 from shared.declared import declared_fields
@@ -50,7 +51,30 @@ class Resolved(BaseModel):
 
     @property
     def parsed(self) -> Spec:
+        """The spec of an experiment that trains and judges. Raises `BadInput` of one of another kind."""
         return parse_spec(self.spec)
+
+    @property
+    def bounded(self) -> Spec | None:
+        """The spec, of an experiment that may spend something."""
+        return None if is_bandit(self.spec) else self.parsed
+
+
+def resolve_any(data: Any, store: ObjectStore, settings: Settings, whole: bool = False) -> Resolved:
+    """A spec of any kind, as plain data, checked and pinned; `whole`: nothing in it may be only declared.
+
+    Raises: as `parse_spec` and `resolve` do.
+    """
+    if is_bandit(data):
+        bandit = parse_bandit(data)
+        pinned = {"kind": bandit.kind, "name": bandit.name, "seeds": bandit.seeds}
+        return Resolved(spec=pinned | {"bandit": bandit.bandit.model_dump(mode="json")})
+    if isinstance(data, Mapping) and "kind" in data:
+        raise BadInput("kind", f"{str(data['kind'])[:80]!r} is unknown", f"Write `kind: {KIND}`, or leave it out.")
+    spec = parse_spec(data)
+    if whole and (declared := list(declared_fields(spec))):
+        raise BadInputs(declared)
+    return resolve(spec, store, settings)
 
 
 def resolve(spec: Spec, store: ObjectStore, settings: Settings) -> Resolved:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -28,7 +28,8 @@ class EvaluationParams(Params):
 
     `best_of` has the evaluations, one a temperature, from which each arm's best on dev is this one. `arms` is set where
     arms were judged against each other, and names them. `pooled` says that an arm's figure is made from all comparisons
-    together (a rating), and is no mean of scores by prompt.
+    together (a rating), and is no mean of scores by prompt. `raw` names the evaluation whose judgements a
+    length-controlled one takes, where the spec has it.
     """
 
     protocol: str
@@ -43,6 +44,13 @@ class EvaluationParams(Params):
     reason: str = ""
     arms: list[str] | None = None
     pooled: bool = False
+    length_controlled: Literal["joint", "alpaca_eval_minimal"] | None = None
+    raw: str | None = None
+
+    @property
+    def alpaca_eval(self) -> bool:
+        """Whether its scores are AlpacaEval's preferences."""
+        return self.protocol == "alpaca_eval"
 
     @property
     def sampled(self) -> bool:
@@ -113,6 +121,13 @@ class RecipeParams(Params):
     stages: list[list[str]]
 
 
+class DeclaredParams(Params):
+    """A stage that read recorded data: the model's name in the spec, and what it would have cost (DeclaredPrice)."""
+
+    model: str
+    price: dict[str, float]
+
+
 class ReportParams(Params):
     """All that the report must know of the experiment besides its artifacts.
 
@@ -120,7 +135,8 @@ class ReportParams(Params):
     names entries of `scores` that are no arms: completions that carry no answer, judged like an arm's on `null_prompts`
     prompts. `another_family` says whether a judge of another family than the primary's is asked the same (None: that
     has no judge), `judge_families` what they are by judge. `unjudged` are teachers whose completions leave out eval
-    prompts. `cell` names the cell of a matrix that this is, and `cells` is how many it has.
+    prompts. `declared` has the stages whose recorded data have a declared price, by key. `cell` names the cell of a
+    matrix that this is, and `cells` is how many it has.
     """
 
     spec: dict[str, Any]
@@ -143,6 +159,7 @@ class ReportParams(Params):
     recipes: dict[str, RecipeParams] = {}
     near_duplicates: int = 0
     null_completions: list[str] = []
+    declared: dict[str, DeclaredParams] = {}
     null_prompts: int = 0
     unjudged: list[str] = []
     cell: str = ""

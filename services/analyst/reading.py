@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from services.analyst.declared import declared_usd
+from services.analyst.lengths.measure import SeedLengths, seed_lengths
 from services.analyst.model import Curve, Example, Judged, ReportInputs, StageFacts
 from services.analyst.orders import ByOrder, by_order
 from services.analyst.params import ReportParams, ScoreInput
@@ -39,11 +42,16 @@ def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> Repo
     examples_of = _shown(params, artifacts)
     shown: dict[str, pa.Table] = {}
     orders: dict[str, dict[int, ByOrder]] = {}
+    lengths: dict[tuple[str, str], dict[int, SeedLengths]] = {}
     for row in params.scores:
         if row.input not in artifacts:
             continue
         table = artifacts[row.input].table(JUDGEMENTS)
         scores.setdefault((row.arm, row.evaluation), {})[row.seed] = mirror(seed_scores(table), row.mirrored)
+        if (
+            characters := seed_lengths(table, params.evaluations[row.evaluation].head_to_head, row.mirrored)
+        ) is not None:
+            lengths.setdefault((row.arm, row.evaluation), {})[row.seed] = characters
         if row.evaluation == params.primary.evaluation:
             orders.setdefault(row.arm, {})[row.seed] = _orders(params, row, table)
         if row.evaluation == examples_of and row.seed == params.seeds[0] and row.arm in params.arms:
@@ -55,7 +63,7 @@ def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> Repo
     return ReportInputs(
         params=params.model_copy(update={"checks": checks}),
         scores=scores,
-        stages={manifest.key: stage_facts(manifest) for manifest in committed},
+        stages={manifest.key: _priced(stage_facts(manifest), params, artifacts) for manifest in committed},
         curves=read_curves(params, artifacts),
         examples=choose_examples(
             shown, {str(row["prompt_id"]): str(row["prompt"]) for row in prompts}, list(params.arms)
@@ -65,6 +73,7 @@ def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> Repo
         battles=read_battles(params, artifacts),
         choices=choices,
         dev_there=sum(len(of) for of in dev.values()),
+        lengths=lengths,
     )
 
 
@@ -130,6 +139,14 @@ def stage_facts(manifest: Manifest) -> StageFacts:
         reasked=manifest.metrics.get("reasked", {}),
         without_usage=manifest.metrics.get("without_usage", 0),
     )
+
+
+def _priced(facts: StageFacts, params: ReportParams, artifacts: Mapping[str, Artifact]) -> StageFacts:
+    """The same, with what recorded rows would have cost where the spec declares it."""
+    declared = params.declared.get(facts.key)
+    if declared is None:
+        return facts
+    return replace(facts, declared_usd=declared_usd(artifacts[f"stage/{facts.key}"].rows(), declared.price))
 
 
 def read_curves(params: ReportParams, artifacts: Mapping[str, Artifact]) -> tuple[Curve, ...]:

@@ -12,9 +12,11 @@ from services.api.problems import not_found
 from services.api.reportfiles import Kept
 from shared import records
 from shared.artifacts import Manifest
+from shared.datasets import read_dataset
 from shared.errors import BadInput
 from shared.judgements import mirrored
 from shared.store import ObjectStore
+from shared.world import tasks as world
 
 SEPARATOR = " ["
 
@@ -117,7 +119,8 @@ class JudgedRows:
             a, b = (self._rows(side) for side in pair)
             tables = [(self._rows(one), self._rows(two)) for one, two in others]
             # What an arm was compared with stands beside it then, and is no reference.
-            return side_by_side.pair(prompts, a.drop_columns(["reference"]) if direct else a, b, tables)
+            first = a.drop_columns(["reference"]) if direct else a
+            return side_by_side.pair(prompts, first, b, tables, self._categories(id, prompts))
 
         return self._pairs.get(f"{id}|{name}", make)
 
@@ -167,9 +170,21 @@ class JudgedRows:
     def _prompts(self, id: str) -> pa.Table | None:
         planned = self._plans.of(id)
         assert planned is not None
-        key = next((key for key, stage in planned.plan.stages.items() if stage.kind == "prompts"), None)
-        manifest = None if key is None else self._plans.manifest(key)
+        manifest = self._plans.manifest(planned.prompts)
         return None if manifest is None else self._table(manifest)
+
+    def _categories(self, id: str, prompts: pa.Table | None) -> dict[str, str]:
+        """Categories of prompts by their ids: those of the dataset's rows, or the tasks of the simulated world."""
+        planned = self._plans.of(id)
+        assert planned is not None
+        source = planned.plan.stages[planned.prompts].params["source"]
+        if "world" in source:
+            found = [] if prompts is None else prompts.select(["prompt_id", "prompt"]).to_pylist()
+            return {row["prompt_id"]: world.parse(row["prompt"]).name for row in found}
+        table = read_dataset(self._store, source["dataset"])
+        if "category" not in table.column_names:
+            return {}
+        return dict(zip(table["prompt_id"].to_pylist(), table["category"].to_pylist(), strict=True))
 
     def _table(self, manifest: Manifest) -> pa.Table:
         (file,) = [ref for name, ref in manifest.files.items() if name.endswith(".parquet")]

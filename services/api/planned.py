@@ -88,6 +88,23 @@ class Planned:
         return found
 
     @cached_property
+    def models(self) -> dict[str, str]:
+        """The stage that left an arm's model, of its first seed: the last one of its training."""
+        found: dict[str, tuple[int, str]] = {}
+        for name, key in self.plan.stages[self.plan.report].inputs.items():
+            sort, _, rest = name.partition("/")
+            if sort == "train":
+                arm, seed, _ = rest.rsplit("/", 2)
+                if arm not in found or found[arm][0] == int(seed):
+                    found[arm] = int(seed), key
+        return {arm: key for arm, (_, key) in found.items()}
+
+    @cached_property
+    def prompts(self) -> str:
+        """The stage that chose the prompts."""
+        return next(key for key, stage in self.plan.stages.items() if stage.kind == "prompts")
+
+    @cached_property
     def pairs(self) -> dict[str, tuple[str, str]]:
         """Every difference of two arms by its name, as the report calls them."""
         return {
@@ -128,7 +145,7 @@ class Plans:
         self._manifests: Kept[Manifest] = Kept(4096)
 
     def of(self, id: str) -> Planned | None:
-        """An experiment's plan; None where this version cannot make one. Raises `Outage`."""
+        """An experiment's plan; None where this version cannot make one, or it has no arms. Raises `Outage`."""
         return self._kept.get(id, lambda: self._read(id))
 
     def manifest(self, key: str) -> Manifest | None:
@@ -164,7 +181,9 @@ class Plans:
     def _read(self, id: str) -> Planned | None:
         try:
             resolved = read_resolved(self._store, id)
-            return None if resolved is None else Planned(resolved.parsed, plan(resolved))
+            if resolved is None or (spec := resolved.bounded) is None:
+                return None
+            return Planned(spec, plan(resolved))
         except (BadInput, ValueError, KeyError) as error:
             log.info("page.plan_skipped", experiment=id, error=str(error))
             return None

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.api.pages import interval
+from services.api.pages import tables
 from services.api.pages.beside import JudgeRow, NullRow, judge_rows, null_prompts, null_rows, what_it_is
 from services.api.pages.temperatures import TemperatureTable, temperature_tables
-from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, SCOPES, Level, money, number
+from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, MECHANISM, SCOPES, TERMS, Level, money, number
 from services.api.planned import Planned
+from shared import interval_drawing
+from shared.bandit import is_bandit
+from shared.matrix import in_cell
 
 Data = Mapping[str, Any]
 POINTS, ELO = 1, 0
@@ -30,7 +33,7 @@ class Side:
 class Primary:
     """The difference that decides."""
 
-    drawing: interval.Drawing | None
+    drawing: interval_drawing.Drawing | None
     estimate: str
     low: str
     high: str
@@ -54,6 +57,7 @@ class Verdict:
     sides: tuple[Side, ...]
     primary: Primary | None
     reasons: tuple[str, ...]
+    terms: str
     judges: tuple[JudgeRow, ...] = ()
     family_note: str = ""
 
@@ -68,6 +72,8 @@ class ArmRow:
     usd: str
     device_hours: str
     pending: int
+    model: str
+    """the key of the stage that left its model; empty where that is not known"""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,7 @@ class ContrastRow:
     interval: str
     p: str
     size: str
+    length: str
     primary: bool
 
 
@@ -104,6 +111,8 @@ class Block:
     evaluations: tuple[str, ...]
     arms: tuple[ArmRow, ...]
     contrasts: tuple[ContrastRow, ...]
+    matches: tuple[tables.Match, ...]
+    frontier: tables.Frontier | None
     win_rates: tuple[WinRates, ...] = ()
     beside: tuple[ArmRow, ...] = ()
     nulls: tuple[NullRow, ...] = ()
@@ -124,7 +133,7 @@ def block(report: Data, planned: Planned | None, cell: str) -> Block:
     evaluations = tuple(report.get("evaluations") or first_evaluations(report))
     rows = {
         is_beside: tuple(
-            arm_row(name, arm, evaluations, report)
+            arm_row(name, arm, evaluations, report, model_of(planned, cell, name))
             for name, arm in report["arms"].items()
             if (arm.get("of") is not None) == is_beside
         )
@@ -136,6 +145,8 @@ def block(report: Data, planned: Planned | None, cell: str) -> Block:
         evaluations=evaluations,
         arms=rows[False],
         contrasts=tuple(contrast_rows(report, pairs)),
+        matches=tuple(tables.matches(report, pairs)),
+        frontier=tables.frontier(report),
         win_rates=tuple(win_rates(one) for one in report.get("win_rates") or ()),
         beside=rows[True],
         nulls=null_rows(report, evaluations),
@@ -170,6 +181,11 @@ def pairs_of(planned: Planned | None, cell: str) -> dict[str, tuple[str, str]]:
     }
 
 
+def model_of(planned: Planned | None, cell: str, arm: str) -> str:
+    """The key of the stage that left an arm's model, where the plan knows one."""
+    return "" if planned is None else planned.models.get(in_cell(cell, arm), "")
+
+
 def first_evaluations(report: Data) -> list[str]:
     return list(dict.fromkeys(name for arm in report["arms"].values() for name in arm["evaluations"]))
 
@@ -179,17 +195,19 @@ def verdict(report: Data, pairs: Mapping[str, tuple[str, str]]) -> Verdict:
     told = report["verdict"]
     contrast, evaluation = told["primary"]["contrast"], told["primary"]["evaluation"]
     found = report["contrasts"].get(contrast, {}).get(evaluation)
+    shows = is_bandit(report)
     return Verdict(
-        level=told["level"],
-        words=LEVELS.get(told["level"], LEVELS["inconclusive"]),
+        level="mechanism" if shows else told["level"],
+        words=MECHANISM if shows else LEVELS.get(told["level"], LEVELS["inconclusive"]),
         sentence=told["sentence"],
-        scope="" if told["level"] == "pending" else SCOPES.get(told["scope"], ""),
+        scope="" if shows or told["level"] == "pending" else SCOPES.get(told["scope"], ""),
         question=CONTRASTS.get(contrast, ""),
         contrast=contrast,
         evaluation=evaluation,
         sides=tuple(side(name, report) for name in pairs.get(contrast, ())),
         primary=None if found is None else primary(found, told["delta"]),
         reasons=tuple(told["reasons"]),
+        terms="" if shows else TERMS,
         judges=judge_rows(told),
         family_note=told.get("family_note") or "",
     )
@@ -197,13 +215,19 @@ def verdict(report: Data, pairs: Mapping[str, tuple[str, str]]) -> Verdict:
 
 def side(name: str, report: Data) -> Side:
     cost = report["arms"].get(name, {}).get("cost")
-    usd, hours = (None, None) if cost is None else (cost["usd"], cost["device_hours"])
-    return Side(name, ARMS.get(name, ""), money(usd), number(hours, 2))
+    usd, hours = ("–", None) if cost is None else (priced(cost), cost["device_hours"])
+    return Side(name, ARMS.get(name, ""), usd, number(hours, 2))
+
+
+def priced(cost: Data) -> str:
+    """Dollars that were paid, and those that recorded data would have cost, where the spec declares it."""
+    declared = cost.get("declared_usd")
+    return money(cost["usd"]) + (f" and {money(declared)} declared" if declared else "")
 
 
 def primary(found: Data, delta: float | None) -> Primary:
     low, high = found["decision_interval"]
-    drawing = None if delta is None else interval.place(found["estimate"], low, high, delta)
+    drawing = None if delta is None else interval_drawing.place(found["estimate"], low, high, delta)
     widened = found["decision_interval"] != found["interval"]
     return Primary(
         drawing,
@@ -223,19 +247,21 @@ def signed(value: float | None) -> str:
 
 def size(found: Data) -> str:
     runs = "1 run" if found["n_seeds"] == 1 else f"{found['n_seeds']} runs"
+    if found["n_prompts"] == 1:
+        return runs
     return f"{found['n_prompts']:,} prompts × {runs}"
 
 
-def arm_row(name: str, arm: Data, evaluations: tuple[str, ...], report: Data) -> ArmRow:
+def arm_row(name: str, arm: Data, evaluations: tuple[str, ...], report: Data, model: str) -> ArmRow:
     cost = arm["cost"]
     unjudged = arm.get("unjudged") or ()
     cells = tuple(
         ("–", "", None) if one in unjudged else arm_cell(arm["evaluations"].get(one), report, one)
         for one in evaluations
     )
-    meaning = ARMS.get(name, "") or what_it_is(arm)
+    meaning = arm.get("meaning") or ARMS.get(name, "") or what_it_is(arm)
     hours = number(cost["device_hours"], 2)
-    return ArmRow(name, meaning, cells, money(cost["usd"]), hours, cost.get("missing", 0))
+    return ArmRow(name, meaning, cells, priced(cost), hours, cost.get("missing", 0), model)
 
 
 def arm_cell(found: Data | None, report: Data, evaluation: str) -> tuple[str, str, float | None]:
@@ -276,7 +302,8 @@ def contrast_rows(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[Co
                     interval=f"{number(low, digits)} to {number(high, digits)}",
                     p=p_value(found["p_value"]),
                     size=size(found),
-                    primary=(name, evaluation) == (told["contrast"], told["evaluation"]),
+                    length=times(found.get("length_ratio")),
+                    primary=not is_bandit(report) and (name, evaluation) == (told["contrast"], told["evaluation"]),
                 )
             )
     return sorted(rows, key=lambda row: not row.primary)
@@ -287,6 +314,11 @@ def difference(value: float | None, digits: int) -> str:
     if digits == POINTS:
         return signed(value)
     return f"{number(value, digits)} Elo" if digits == ELO else number(value, digits)
+
+
+def times(ratio: float | None) -> str:
+    """How many times as long the first arm's completions are as the second's: `× 1.08`; empty where there are none."""
+    return "" if ratio is None else f"× {ratio:.2f}"
 
 
 def p_value(p: float | None) -> str:

@@ -24,12 +24,8 @@ from services.analyst.scores import ArmScores
 from services.api.pages.results import blocks
 from tests.unit.analyst.fixture import experiment, quickstart
 
-DUEL: dict[str, Any] = {
-    "protocol": "pairwise",
-    "judge": "judge",
-    "between": ["rlaif-weak", "sft-strong"],
-    "temperature": 0.7,
-}
+BETWEEN = ["rlaif-weak", "sft-strong"]
+DUEL = {"protocol": "pairwise", "judge": "judge", "between": BETWEEN, "temperature": 0.7}
 ARENA = {"protocol": "arena", "judge": "judge", "temperature": 0.7}
 REFERENCE = {"protocol": "pairwise", "judge": "judge", "reference": "reference", "temperature": 0.7}
 DECIDED_BY_DUEL = {"contrast": "headline", "evaluation": "duel@0.7"}
@@ -78,7 +74,7 @@ def test_the_sentence_says_that_it_is_head_to_head_and_both_win_rates(made: dict
 
 def test_arms_and_contrasts_that_a_duel_does_not_judge_are_left_out_and_not_pending(report: Report) -> None:
     made = as_dict(report)
-    assert {arm for arm, one in made["arms"].items() if "duel@0.7" in one["evaluations"]} == set(DUEL["between"])
+    assert {arm for arm, one in made["arms"].items() if "duel@0.7" in one["evaluations"]} == set(BETWEEN)
     assert [name for name, one in made["contrasts"].items() if "duel@0.7" in one] == ["headline"]
     assert not any(one.pending or one.absent for one in report.contrasts)
     assert ">pending<" not in to_html(report).decode()
