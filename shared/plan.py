@@ -205,7 +205,7 @@ class PlanBuilder:
         self.resolved = resolved
         self.stages: dict[str, Stage] = {}
         self.split = "eval"
-        self._critics: dict[tuple[str, str], dict[str, Any]] = {}
+        self._critics: dict[tuple[str, str, str | None], dict[str, Any]] = {}
         self.prompts = self.add("prompts", {**self._sizes(), "source": self._source()}, {})
 
     def on(self, split: str) -> PlanBuilder:
@@ -259,11 +259,18 @@ class PlanBuilder:
         }
         return self._from_model("score", arm.policy, checkpoint, params, {kind: completions})
 
-    def judge(self, protocol: str, params: Mapping[str, Any], inputs: Mapping[str, str], judge: str | None) -> str:
+    def judge(
+        self,
+        protocol: str,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        judge: str | None,
+        order: str | None = None,
+    ) -> str:
         given = dict(inputs)
         full = {"protocol": protocol, **params}
         if judge is not None:
-            full |= self._critic(judge, "judge")
+            full |= self._critic(judge, "judge", order)
             given |= self._critic_inputs(judge, self.split, 0.0, inputs)
         return self.add("judge", full, given, judge)
 
@@ -303,20 +310,25 @@ class PlanBuilder:
         inputs |= self._critic_inputs(rl.critic, "train", sft.fraction, inputs)
         return self.add("label", {**source, **self._critic(rl.critic, "critic")}, inputs, rl.critic)
 
-    def _critic(self, model: str, role: str) -> dict[str, Any]:
-        """All that a stage's key holds of a critic or judge: who it is, and how it is asked where that is not usual."""
-        if (model, role) not in self._critics:
-            self._critics[model, role] = self._describe_critic(model, role)
-        return self._critics[model, role]
+    def _critic(self, model: str, role: str, order: str | None = None) -> dict[str, Any]:
+        """All that a stage's key holds of a critic or judge: who it is, and how it is asked where that is not usual.
 
-    def _describe_critic(self, model: str, role: str) -> dict[str, Any]:
+        `order` takes the place of its own `ask.order`.
+        """
+        if (model, role, order) not in self._critics:
+            self._critics[model, role, order] = self._describe_critic(model, role, order)
+        return self._critics[model, role, order]
+
+    def _describe_critic(self, model: str, role: str, order: str | None) -> dict[str, Any]:
         entry = self.spec.models[model]
         who = self._identity(model)
         if entry.parts:
-            who["members"] = [self._critic(part, "critic") for part in entry.parts]
+            who["members"] = [self._critic(part, "critic", order) for part in entry.parts]
         ask = entry.asks
         if ask is None:
             return {role: who, "order": "both", "template": None}
+        if order is not None:
+            ask = ask.in_order(order)
         unusual = {} if ask.params() == DEFAULT.params() else {"ask": ask.params()}
         return {role: who, "order": ask.shown, "template": ask.fingerprint(), **unusual}
 

@@ -13,6 +13,7 @@ from shared.declared_prices import declared_prices
 from shared.evaluated import BEST, At, all_names, evaluation_names, second_judges
 from shared.families import another_family, families, judges_beside
 from shared.nulls import PROMPTS
+from shared.protocols.length_controlled import report_facts
 from shared.spec import Spec
 from shared.specparse import contrasts
 from shared.splits import rows_between
@@ -125,4 +126,5 @@ def _evaluation(spec: Spec, entry: str, at: At) -> dict[str, Any]:
         "offline_judge": offline,
         "imitation": copied or evaluation.imitation,
         "reason": reason,
+        **report_facts(evaluation, at, spec.evaluations),
     }

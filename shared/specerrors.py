@@ -126,9 +126,12 @@ def _path(loc: Sequence[str], root: type[BaseModel]) -> tuple[list[str], list[An
             continue
         inner = [member for place in places for member in _inside(place, step)]
         tagged = [member for known in REGISTRIES.values() if (member := known.get(step)) in places]
-        if inner or not tagged:
-            path.append(step)
-        places = inner or tagged or places
+        if tagged and len(places) > 1:
+            # A member of the union, even where a field of it has the same name.
+            places = tagged
+            continue
+        path.append(step)
+        places = inner or places
     return path, places
 
 

@@ -19,6 +19,7 @@ from shared.specbeside import contrast_errors, taken_names
 from shared.specerrors import PRESET_FIELDS, field_errors, kind_of
 from shared.specmodels import alike_errors, limit_errors, part_errors
 from shared.specnames import model_errors, one_of, unknown
+from shared.specorders import order_errors
 from shared.splits import rows_between
 from shared.trl import check_arguments, trl_arguments
 
@@ -58,6 +59,7 @@ def parse_spec(data: Any) -> Spec:
         _in_cells(_references),
         _in_cells(lambda cell: battle_errors(cell, players(cell))),
         _in_cells(_training),
+        _in_cells(order_errors),
         _in_cells(_judgement),
     )
     for check in checks:
@@ -263,9 +265,13 @@ def _judgement(spec: Spec) -> Iterator[FieldError]:
         yield FieldError("primary.contrast", f"{spec.primary.contrast!r} is no contrast of these arms", fix)
     if spec.primary.evaluation not in names:
         yield unknown("primary.evaluation", spec.primary.evaluation, names, "evaluations")
-    elif spec.primary.contrast in pairs:
-        judged = spec.evaluations[names[spec.primary.evaluation][0]]
-        yield from primary_errors(spec, judged, pairs[spec.primary.contrast])
+    else:
+        entry, at = names[spec.primary.evaluation]
+        judged = spec.evaluations[entry]
+        if refused := judged.not_primary(at, spec.evaluations):
+            yield FieldError("primary.evaluation", f"{spec.primary.evaluation!r} {refused[0]}", refused[1])
+        elif spec.primary.contrast in pairs:
+            yield from primary_errors(spec, judged, pairs[spec.primary.contrast])
     for name, evaluation in spec.evaluations.items():
         judge = evaluation.models().get("judge")
         if judge is not None and spec.models[judge].records_preferences:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -13,14 +14,16 @@ from services.analyst.arena.win_rates import WinRates
 from services.analyst.bootstrap import Checked
 from services.analyst.contrasts import ContrastResult
 from services.analyst.critics.as_json import card_dict
+from services.analyst.lengths.as_json import lengths_dict
 from services.analyst.model import ArmReport, ContrastReport, Cost, MatrixReport, Report
+from services.analyst.preferences import WinRate
 from services.analyst.verdict import Verdict
 from shared.matrix import in_cell
 
 SCHEMA = "touchstone/report/1"
 CELL_FIELDS = (
-    "verdict", "arms", "contrasts", "frontier", "matches", "evaluations", "arenas", "win_rates", "best_on_dev", "nulls",
-    "scores",
+    "verdict", "arms", "contrasts", "frontier", "lengths", "matches", "evaluations", "arenas", "win_rates",
+    "best_on_dev", "nulls", "scores",
 )  # fmt: skip
 """What a report says of each cell of a matrix."""
 
@@ -42,6 +45,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "arms": {arm.name: _arm(arm) for arm in report.arms},
         "contrasts": {one.contrast.name: _contrast(one, report) for one in report.contrasts},
         "frontier": None if report.frontier is None else asdict(report.frontier),
+        "lengths": lengths_dict(report.lengths),
         "matches": {
             name: {quantity: list(both) for quantity, both in sides.items()} for name, sides in report.matches.items()
         },
@@ -162,11 +166,16 @@ def _arm(arm: ArmReport) -> dict[str, Any]:
                 "interval": list(found.interval),
                 "n": found.prompts,
                 "dropped": found.dropped,
+                **({"alpaca_eval": _by_seed(found.alpaca_eval)} if found.alpaca_eval else {}),
             }
             for name, found in arm.evaluations.items()
         },
         "cost": _cost(arm.cost),
     }
+
+
+def _by_seed(rates: Mapping[int, WinRate]) -> dict[str, dict[str, Any]]:
+    return {str(seed): asdict(rate) for seed, rate in rates.items()}
 
 
 def _cost(cost: Cost) -> dict[str, Any]:
@@ -213,6 +222,7 @@ def _result(result: ContrastResult) -> dict[str, Any]:
         "n_prompts": result.prompts,
         "n_seeds": result.seeds,
         "dropped": result.dropped,
+        "length_ratio": result.length_ratio,
         "log_odds": None
         if odds is None
         else {

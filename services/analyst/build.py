@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from services.analyst import bootstrap
@@ -16,12 +17,15 @@ from services.analyst.declared import declared_notes
 from services.analyst.frontier import Frontier, frontier, prices
 from services.analyst.intervals import Method, crossed
 from services.analyst.judges import JudgeView, judge_views
+from services.analyst.lengths.notes import length_notes
+from services.analyst.lengths.study import LengthStudy
 from services.analyst.match import used
 from services.analyst.model import ArmEstimate, ArmReport, ContrastReport, Cost, Report, ReportInputs, StageFacts
 from services.analyst.notes import notes_for
 from services.analyst.nulls import null_results, null_scores
 from services.analyst.orders import under_each_order
 from services.analyst.params import ReportParams
+from services.analyst.preferences import by_seed
 from services.analyst.scores import ArmScores, align, assemble
 
 Scores = Mapping[tuple[str, str], ArmScores]
@@ -33,10 +37,12 @@ def build_report(
     partial: bool = False,
     method: Method = crossed,
     elsewhere: Mapping[str, ContrastResult] = MappingProxyType({}),
+    study: LengthStudy | None = None,
 ) -> Report:
     """The report of an experiment; `partial` lets scores be missing, and then says no verdict.
 
     `elsewhere` is the primary contrast as other judges saw it who are not among this report's evaluations, by judge.
+    `study` is what the inputs say of length, where that is known already.
 
     Raises:
         ValueError: scores are missing in a report that is not partial, or judgements or contrasts are not well formed.
@@ -51,15 +57,19 @@ def build_report(
         raise ValueError(f"no judgements of {a} against {b} under {name}")
     ratings = rated(params, pairs)
     alpha = verdicts.decision_alpha(params.looks, params.cells)
+    study = study or LengthStudy.of(inputs, scores)
     contrasts = tuple(
-        _contrast(contrast, params, scores, ratings, alpha, method)
+        _contrast(contrast, params, scores, ratings, study, alpha, method)
         for contrast in parse_contrasts(params.contrasts).values()
     )
     there, total = sets_of_judgements(inputs)
     costs = {arm: cost_of((key for _, key in stages), inputs.stages) for arm, stages in params.stages.items()}
     found = _verdict(params, contrasts, scores, costs, alpha, (there, total), partial, elsewhere)
-    arms = _arms(params, scores, ratings, costs, inputs.stages, method)
+    arms = _arms(params, scores, ratings, study, costs, inputs.stages, method)
     arenas = {name: one for name, one in ratings.items() if one is not None}
+    lengths = study.lengths_of(
+        inputs.examples_of, [one.contrast for one in contrasts], _deltas(params, contrasts, costs, partial), alpha
+    )
     return Report(
         name=params.name,
         partial=partial,
@@ -69,6 +79,7 @@ def build_report(
         evaluations=params.evaluations,
         notes=(
             *notes_for(params, contrasts, scores, partial, arenas),
+            *length_notes(params, contrasts, lengths),
             *answer_notes(inputs.stages.values()),
             *declared_notes(params, inputs.stages),
         ),
@@ -97,6 +108,7 @@ def build_report(
         another_family=params.another_family,
         arenas=arenas,
         win_rates=win_rates(params.evaluations, pairs, method),
+        lengths=lengths,
     )
 
 
@@ -190,11 +202,22 @@ def delta_of(params: ReportParams, costs: Mapping[str, Cost], pair: tuple[str, s
     return (a - b) / params.delta.usd_per_point
 
 
+def _deltas(
+    params: ReportParams, contrasts: Iterable[ContrastReport], costs: Mapping[str, Cost], partial: bool
+) -> dict[str, float]:
+    """Delta in points for every difference of two arms; none yet where it comes from costs that are not all known."""
+    if partial and params.delta.usd_per_point is not None:
+        return {}
+    pairs = {one.contrast.name: one.contrast.pair for one in contrasts}
+    return {name: delta_of(params, costs, pair) for name, pair in pairs.items() if pair is not None}
+
+
 def _contrast(
     contrast: Contrast,
     params: ReportParams,
     scores: Scores,
     ratings: Mapping[str, Ratings | None],
+    study: LengthStudy,
     alpha: float,
     method: Method,
 ) -> ContrastReport:
@@ -210,13 +233,15 @@ def _contrast(
         if evaluation.pooled:
             found = ratings[name]
             result = None if found is None else rating_difference(contrast, name, found, alpha)
+        elif evaluation.length_controlled is not None:
+            result = study.compare(contrast, name, alpha)
         else:
             by_arm = {arm: scores[arm, name] for arm in contrast.arms}
             result = compare(contrast, by_arm, alpha, method, evaluation.in_points, evaluation.head_to_head)
         if result is None:
             absent.append(name)
         else:
-            results[name] = result
+            results[name] = replace(result, length_ratio=study.ratio(contrast, name))
     return ContrastReport(contrast, results, tuple(pending), tuple(absent))
 
 
@@ -224,6 +249,7 @@ def _arms(
     params: ReportParams,
     scores: Scores,
     ratings: Mapping[str, Ratings | None],
+    study: LengthStudy,
     costs: Mapping[str, Cost],
     stages: Mapping[str, StageFacts],
     method: Method,
@@ -236,7 +262,7 @@ def _arms(
             {
                 evaluation: found
                 for evaluation in params.evaluations
-                if (found := _estimate(name, evaluation, scores, ratings, method)) is not None
+                if (found := _estimate(name, evaluation, params, scores, ratings, study, method)) is not None
             },
             costs.get(name, Cost()),
             used(params.recipes[name], stages) if name in params.recipes else None,
@@ -247,11 +273,22 @@ def _arms(
 
 
 def _estimate(
-    arm: str, evaluation: str, scores: Scores, ratings: Mapping[str, Ratings | None], method: Method
+    arm: str,
+    evaluation: str,
+    params: ReportParams,
+    scores: Scores,
+    ratings: Mapping[str, Ratings | None],
+    study: LengthStudy,
+    method: Method,
 ) -> ArmEstimate | None:
-    """An arm's mean score or rating; None where it has none, or not yet."""
+    """An arm's mean score, length-controlled figure or rating; None where it has none, or not yet."""
     if (arm, evaluation) in scores:
-        return arm_estimate(scores[arm, evaluation], method)
+        if params.evaluations[evaluation].length_controlled is not None:
+            return study.estimate(arm, evaluation)
+        one = arm_estimate(scores[arm, evaluation], method)
+        if one is None or not params.evaluations[evaluation].alpaca_eval:
+            return one
+        return replace(one, alpaca_eval=by_seed(scores[arm, evaluation]))
     found = ratings.get(evaluation)
     if found is None or arm not in found.battles.arms:
         return None

@@ -55,6 +55,7 @@ class ContrastResult:
     """A contrast under one evaluation. `decision_interval` decides where several looks or cells were declared.
 
     `win_rates` are the two arms' against each other, which add up to 100, where they were judged head to head.
+    `length_ratio` is how many times as long the first arm's completions are as the second's; None without completions.
     """
 
     contrast: Contrast
@@ -71,6 +72,7 @@ class ContrastResult:
     error: Interval
     log_odds: LogOdds | None = None
     win_rates: tuple[float, float] | None = None
+    length_ratio: float | None = None
 
     def dropped_share(self, arm: str) -> float:
         """Percent of the prompts that this arm has no valid judgement for."""

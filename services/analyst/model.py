@@ -14,10 +14,13 @@ from services.analyst.critics.card import CriticCard
 from services.analyst.disagreement import Disagreement
 from services.analyst.frontier import Frontier
 from services.analyst.judges import JudgeView
+from services.analyst.lengths.found import Lengths
+from services.analyst.lengths.measure import SeedLengths
 from services.analyst.match import Sides, Used, sides
 from services.analyst.nulls import NullResult
 from services.analyst.orders import ByOrder
 from services.analyst.params import ArmParams, EvaluationParams, ReportParams
+from services.analyst.preferences import WinRate
 from services.analyst.scores import SeedScores
 from services.analyst.temperatures import Choices
 from services.analyst.verdict import Level, Verdict
@@ -89,7 +92,8 @@ class ReportInputs:
 
     `examples` are of the evaluation `examples_of`, first seed; `orders` has the primary evaluation's scores in each
     order alone, by arm and seed. `choices` are the arms' temperatures, from `dev_there` sets of judgements of dev
-    prompts. `battles` are pairs of arms by evaluation, with the first arm's scores by seed.
+    prompts. `battles` are pairs of arms by evaluation, with the first arm's scores by seed. `lengths` has those of
+    completions, as `scores` has theirs.
     """
 
     params: ReportParams
@@ -102,11 +106,15 @@ class ReportInputs:
     battles: Mapping[str, Mapping[tuple[str, str], Mapping[int, SeedScores]]] = field(default_factory=dict)
     choices: Choices = field(default_factory=dict)
     dev_there: int = 0
+    lengths: Mapping[tuple[str, str], Mapping[int, SeedLengths]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ArmEstimate:
-    """An arm's mean score under one evaluation, over its own validly judged prompts."""
+    """An arm's mean score under one evaluation, over its own validly judged prompts.
+
+    `alpaca_eval` has AlpacaEval's own figures by seed, where its protocol judged.
+    """
 
     estimate: float
     standard_error: float
@@ -114,6 +122,7 @@ class ArmEstimate:
     prompts: int
     seeds: int
     dropped: int
+    alpaca_eval: Mapping[int, WinRate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -170,7 +179,7 @@ class Report:
     evaluation, which were judged on `null_prompts` prompts. `choices` are the temperatures chosen on dev. `judges` has
     what each judge says of the primary contrast; `another_family` whether one of another family is among them, None
     where the primary evaluation has no judge. `arenas` has the ratings of every arena by its evaluation, `win_rates`
-    how often arms beat each other, for each judge and temperature.
+    how often arms beat each other, for each judge and temperature. `lengths` is None where no completions are there.
     """
 
     name: str
@@ -204,6 +213,7 @@ class Report:
     choices: Choices = field(default_factory=dict)
     judges: tuple[JudgeView, ...] = ()
     another_family: bool | None = None
+    lengths: Lengths | None = None
 
     @property
     def matches(self) -> dict[str, Sides]:

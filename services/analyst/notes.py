@@ -151,7 +151,10 @@ def _data(
             f"{params.near_duplicates} prompts are near-duplicates of another; each went to the split of the first of "
             "its cluster, so no cluster is on both sides of training and evaluation.",
         )
-    for evaluation in params.evaluations:
+    for evaluation, of in params.evaluations.items():
+        if of.raw is not None:
+            # It has the judgements of another, which says it.
+            continue
         dropped = {
             arm: int((~scores[arm, evaluation].valid).sum()) for arm in params.arms if (arm, evaluation) in scores
         }
@@ -169,7 +172,8 @@ def _data(
             yield Note("data", f"{report.contrast.name} under {evaluation} cannot be estimated: {why}.")
         for evaluation, result in report.results.items():
             points = params.evaluations[evaluation].in_points
-            if points and report.contrast.pair is None and result.log_odds is None:
+            raw = params.evaluations[evaluation].length_controlled is None
+            if points and raw and report.contrast.pair is None and result.log_odds is None:
                 name = report.contrast.name
                 yield Note("data", f"{name} under {evaluation} has no log-odds: an arm won or lost everything.")
 

@@ -17,6 +17,7 @@ from services.analyst.beside_page import BESIDE, RECIPES, is_beside, judge_rows,
 from services.analyst.contrasts import ContrastResult
 from services.analyst.critics.view import views
 from services.analyst.frontier_page import frontier_view
+from services.analyst.lengths.view import lengths_view, times
 from services.analyst.match_page import MATCH_TITLES, match_rows
 from services.analyst.model import (
     ArmEstimate,
@@ -70,6 +71,7 @@ class Numbers:
     p: str
     size: str
     log_odds: str
+    length: str
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ def context(report: Report, at: str = "", top: int = 1) -> dict[str, Any]:
         "examples": [(example, example_cards(example.completions)) for example in report.examples],
         "frontier": frontier_view(report.frontier, at),
         "win_rates": matrix_views(report.win_rates, at),
+        "lengths": lengths_view(report.lengths, at),
         "matches": match_rows(report),
         "match_titles": MATCH_TITLES,
         "decisions": report.looks * report.cells,
@@ -217,7 +220,8 @@ def columns(report: Report) -> list[tuple[str, EvaluationParams, str]]:
 
 
 def _how(evaluation: EvaluationParams) -> str:
-    parts = [f"{evaluation.protocol}, {evaluation.unit}"]
+    how = f" ({evaluation.length_controlled})" if evaluation.length_controlled else ""
+    parts = [f"{evaluation.protocol}{how}, {evaluation.unit}"]
     if evaluation.head_to_head:
         parts.append(" against ".join(evaluation.arms or ()))
     if evaluation.reference:
@@ -280,6 +284,7 @@ def numbers(result: ContrastResult, report: Report) -> Numbers:
         p="< .001" if result.p_value < 0.001 else f"{result.p_value:.3f}".removeprefix("0"),
         size=f"{result.prompts} × {result.seeds}",
         log_odds="–" if odds is None else f"{number(odds.estimate, 2)} ({_interval(odds.interval, 2)})",
+        length=times(result.length_ratio),
     )
 
 

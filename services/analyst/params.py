@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -28,7 +28,8 @@ class EvaluationParams(Params):
 
     `best_of` has the evaluations, one a temperature, from which each arm's best on dev is this one. `arms` is set where
     arms were judged against each other, and names them. `pooled` says that an arm's figure is made from all comparisons
-    together (a rating), and is no mean of scores by prompt.
+    together (a rating), and is no mean of scores by prompt. `raw` names the evaluation whose judgements a
+    length-controlled one takes, where the spec has it.
     """
 
     protocol: str
@@ -43,6 +44,13 @@ class EvaluationParams(Params):
     reason: str = ""
     arms: list[str] | None = None
     pooled: bool = False
+    length_controlled: Literal["joint", "alpaca_eval_minimal"] | None = None
+    raw: str | None = None
+
+    @property
+    def alpaca_eval(self) -> bool:
+        """Whether its scores are AlpacaEval's preferences."""
+        return self.protocol == "alpaca_eval"
 
     @property
     def sampled(self) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from services.analyst.declared import declared_usd
+from services.analyst.lengths.measure import SeedLengths, seed_lengths
 from services.analyst.model import Curve, Example, Judged, ReportInputs, StageFacts
 from services.analyst.orders import ByOrder, by_order
 from services.analyst.params import ReportParams, ScoreInput
@@ -41,11 +42,16 @@ def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> Repo
     examples_of = _shown(params, artifacts)
     shown: dict[str, pa.Table] = {}
     orders: dict[str, dict[int, ByOrder]] = {}
+    lengths: dict[tuple[str, str], dict[int, SeedLengths]] = {}
     for row in params.scores:
         if row.input not in artifacts:
             continue
         table = artifacts[row.input].table(JUDGEMENTS)
         scores.setdefault((row.arm, row.evaluation), {})[row.seed] = mirror(seed_scores(table), row.mirrored)
+        if (
+            characters := seed_lengths(table, params.evaluations[row.evaluation].head_to_head, row.mirrored)
+        ) is not None:
+            lengths.setdefault((row.arm, row.evaluation), {})[row.seed] = characters
         if row.evaluation == params.primary.evaluation:
             orders.setdefault(row.arm, {})[row.seed] = _orders(params, row, table)
         if row.evaluation == examples_of and row.seed == params.seeds[0] and row.arm in params.arms:
@@ -67,6 +73,7 @@ def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> Repo
         battles=read_battles(params, artifacts),
         choices=choices,
         dev_there=sum(len(of) for of in dev.values()),
+        lengths=lengths,
     )
 
 

@@ -99,7 +99,10 @@ def _likeness(spec: Spec, entry: str, at: At) -> str:
     pair = contrasts(spec).get(spec.primary.contrast, ())
     policies = {policy_of(spec, arm) for name, arm in spec.arms.items() if name in pair}
     models = [spec.policies[name].model_dump(mode="json") for name in sorted(policies)]
-    return content_key([evaluation.protocol, at, named, spec.primary.contrast, models, *against])
+    usual = {"protocol", "temperature", "best_on_dev", "between", *evaluation.models()}
+    settings = evaluation.model_dump(mode="json", exclude_defaults=True, exclude=usual)
+    rest = [settings] if settings else []
+    return content_key([evaluation.protocol, at, named, spec.primary.contrast, models, *against, *rest])
 
 
 def _defined(spec: Spec, name: str) -> Any:

@@ -47,8 +47,18 @@ class Builder(Protocol):
 
         `checkpoint` is the arm's own or its start's."""
 
-    def judge(self, protocol: str, params: Mapping[str, Any], inputs: Mapping[str, str], judge: str | None) -> str:
-        """The stage that makes the evaluation's rows; `judge` names the model that is asked, if any."""
+    def judge(
+        self,
+        protocol: str,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        judge: str | None,
+        order: str | None = None,
+    ) -> str:
+        """The stage that makes the evaluation's rows; `judge` names the model that is asked, if any.
+
+        `order` is the one in which it is shown the pairs, where the protocol says (as `ask.order`); None: the judge's.
+        """
 
 
 class Evaluation(SpecModel):
@@ -90,6 +100,14 @@ class Evaluation(SpecModel):
     def judges_completions(self) -> bool:
         """Whether completions that no policy wrote (a teacher's) can be judged like an arm's samples."""
         return None not in self.temperatures()
+
+    def not_primary(self, at: float | str | None, others: Mapping[str, Evaluation]) -> tuple[str, str] | None:
+        """Why the verdict cannot be made from it, and what to write instead; None where it can.
+
+        It can where its score is a mean over prompts, which the verdict's interval is made for. `at` is a temperature,
+        or best_on_dev; `others` are all of the spec's evaluations by name.
+        """
+        return None
 
     def plan(self, build: Builder, arm: TrainedArm, temperature: float | None) -> str:
         """The key of the judge stage for one arm, seed and temperature."""

@@ -45,6 +45,16 @@ def battle(build: Builder, a: TrainedArm, b: TrainedArm, temperature: float | No
     return build.judge("pairwise", {"order": "both"}, inputs, judge)
 
 
+def against_reference(
+    build: Builder, arm: TrainedArm, temperature: float | None, judge: str, reference: str, order: str | None = None
+) -> str:
+    """The key of the stage that judges an arm's samples against a reference's completions; `order` as `Builder.judge`
+    has it. It is the same for every protocol that asks the same."""
+    assert temperature is not None
+    inputs = {"samples": build.samples(arm, temperature), "reference": build.completions(reference)}
+    return build.judge("pairwise", {"order": "both"}, inputs, judge, order)
+
+
 class Pairwise(Evaluation):
     """`protocol: pairwise`."""
 
@@ -73,9 +83,8 @@ class Pairwise(Evaluation):
         return [] if self.between is None else list(combinations((arm for arm in arms if arm in self.between), 2))
 
     def plan(self, build: Builder, arm: TrainedArm, temperature: float | None) -> str:
-        assert temperature is not None and self.reference is not None
-        inputs = {"samples": build.samples(arm, temperature), "reference": build.completions(self.reference)}
-        return build.judge("pairwise", {"order": "both"}, inputs, self.judge)
+        assert self.reference is not None
+        return against_reference(build, arm, temperature, self.judge, self.reference)
 
     def plan_together(
         self, build: Builder, arms: Mapping[str, TrainedArm], temperature: float | None

@@ -142,8 +142,8 @@ ORDERS: list[Row] = [
     (asked(kind="score", flip="tie"), ASK, "no flip"),
     (asked(kind="score", verdict="logprobs"), ASK, "no verdict"),
     (asked(kind="pairwise", order="random", flip="tie"), ASK, "write `order: both`"),
-    (asked(kind="pairwise", order="sometimes"), f"{ASK}.order", "'both', 'random' or 'fixed'"),
-    (asked(kind="pairwise", order=True), f"{ASK}.order", "'both', 'random' or 'fixed'"),
+    (asked(kind="pairwise", order="sometimes"), f"{ASK}.order", "'both', 'random', 'fixed' or 'reversed'"),
+    (asked(kind="pairwise", order=True), f"{ASK}.order", "'both', 'random', 'fixed' or 'reversed'"),
     (asked(order="both"), f"{ASK}.kind", "Use one of: pairwise"),
     ({"models__critic": {"provider": "similarity", "towards": "strong", "ask": {"kind": "pairwise", "order": "both"}}},
      ASK, "Remove it"),
@@ -265,9 +265,41 @@ DECLARED: list[Row] = [
     ({"models__old": {**RECORDED, "price": {"input": 1, "output": 2}}}, "models.old", "usd_per_row"),
 ]
 
+JUDGED = {"judge": "critic", "reference": "weak", "temperature": [0.7, 0.0]}
+ALPACA = {"protocol": "alpaca_eval", **JUDGED}
+CONTROLLED = {"protocol": "length_controlled", **JUDGED}
+
+
+def judging(**more: Any) -> dict[str, Any]:
+    return {f"evaluations__{name}": entry for name, entry in more.items()}
+
+
+LENGTHS: list[Row] = [
+    ({**judging(lc=CONTROLLED), "primary__evaluation": "lc@0.7"}, "primary.evaluation", "Write 'win-rate@0.7'"),
+    ({**judging(lc=CONTROLLED), "primary__evaluation": "lc@0.0"}, "primary.evaluation", "no means of scores"),
+    ({**judging(lc={**CONTROLLED, "order": "random"}), "primary__evaluation": "lc@0.7"}, "primary.evaluation",
+     "`protocol: alpaca_eval` with the same judge"),
+    ({**judging(lc={**CONTROLLED, "order": "random"}, alpaca=ALPACA), "primary__evaluation": "lc@0.0"},
+     "primary.evaluation", "Write 'alpaca@0.0'"),
+    (judging(lc={**CONTROLLED, "length_controlled": "glm"}), "evaluations.lc.length_controlled",
+     "'joint' or 'alpaca_eval_minimal'"),
+    (judging(lc={**CONTROLLED, "length_controlled": True}), "evaluations.lc.length_controlled", "'joint'"),
+    (judging(lc={**CONTROLLED, "length_control": "joint"}), "evaluations.lc.length_control", "length_controlled"),
+    (judging(lc={**CONTROLLED, "judge": "nobody"}), "evaluations.lc.judge", "is not under models"),
+    (judging(lc={**CONTROLLED, "reference": "critic"}), "evaluations.lc.reference", "cannot write"),
+    (judging(lc={**CONTROLLED, "temperature": [0.7, 0.7]}), "evaluations.lc.temperature", "twice"),
+    (judging(lc={**CONTROLLED, "temperature": NAN}), "evaluations.lc.temperature", "finite"),
+    (judging(alpaca={**ALPACA, "order": "reversed"}), "evaluations.alpaca.order", "'random', 'fixed' or 'both'"),
+    (judging(alpaca={"protocol": "alpaca_eval", "judge": "critic"}), "evaluations.alpaca.reference", "Add reference"),
+    ({**asked(kind="pairwise", flip="tie"), **judging(alpaca=ALPACA)}, "evaluations.alpaca.order", "`order: both`"),
+    ({**asked(kind="score"), **judging(alpaca={**ALPACA, "order": "both"})}, "evaluations.alpaca.order", "Remove it"),
+    ({"models__two": {"provider": "similarity", "towards": "strong"},
+      **judging(lc={**CONTROLLED, "judge": "two", "order": "random"})}, "evaluations.lc.order", "Remove it"),
+]  # fmt: skip
+
 BEST = "evaluations.win-rate.best_on_dev"
 BY_BEST = {"evaluations__win-rate__best_on_dev": True}
-JUDGED: list[Row] = [
+BESIDE: list[Row] = [
     ({"arms__base": {"sft": {"teacher": "weak"}}}, "arms.base", "Give it another name"),
     ({"also_judge": ["base", "judges"]}, "also_judge.1", "'base' or 'teachers'"),
     ({"also_judge": "base"}, "also_judge", "Write a list"),
@@ -288,14 +320,5 @@ JUDGED: list[Row] = [
 ]  # fmt: skip
 
 BAD: list[Row] = [
-    *DECLARED,
-    *TEMPLATES,
-    *WEIGHTS,
-    *MONEY,
-    *AT_MOST,
-    *ORDERS,
-    *CRITICS,
-    *CELLS,
-    *BATTLES,
-    *JUDGED,
-]
+    *DECLARED, *TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS, *BATTLES, *BESIDE, *LENGTHS,
+]  # fmt: skip

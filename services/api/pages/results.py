@@ -88,6 +88,7 @@ class ContrastRow:
     interval: str
     p: str
     size: str
+    length: str
     primary: bool
 
 
@@ -301,6 +302,7 @@ def contrast_rows(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[Co
                     interval=f"{number(low, digits)} to {number(high, digits)}",
                     p=p_value(found["p_value"]),
                     size=size(found),
+                    length=times(found.get("length_ratio")),
                     primary=not is_bandit(report) and (name, evaluation) == (told["contrast"], told["evaluation"]),
                 )
             )
@@ -312,6 +314,11 @@ def difference(value: float | None, digits: int) -> str:
     if digits == POINTS:
         return signed(value)
     return f"{number(value, digits)} Elo" if digits == ELO else number(value, digits)
+
+
+def times(ratio: float | None) -> str:
+    """How many times as long the first arm's completions are as the second's: `× 1.08`; empty where there are none."""
+    return "" if ratio is None else f"× {ratio:.2f}"
 
 
 def p_value(p: float | None) -> str:
