@@ -26,7 +26,10 @@ def null_results(params: ReportParams, scores: Scores) -> dict[str, dict[str, Nu
     """By null completion and evaluation, as far as they are judged."""
     found: dict[str, dict[str, NullResult]] = {}
     for null in params.null_completions:
-        for evaluation in params.evaluations:
+        for evaluation, of in params.evaluations.items():
+            if of.length_controlled is not None:
+                # Its figures are from a fit that null completions, all of one length, have no part in.
+                continue
             if (null, evaluation) in scores and (values := scores[null, evaluation].common).size:
                 beats = tuple(arm for arm in params.arms if (_above(null, arm, evaluation, scores) or 0) > 0)
                 found.setdefault(null, {})[evaluation] = NullResult(float(values.mean()), values.shape[1], beats)
