@@ -7,14 +7,16 @@ the raw figure beside the controlled one is the raw evaluation's own.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from services.analyst.contrasts import Contrast, ContrastResult
 from services.analyst.intervals import Crossed
-from services.analyst.length_control import Beside, Controlled, LengthTable, length_controlled
+from services.analyst.length_control import Beside, Controlled, LengthTable, Method, length_controlled
 from services.analyst.lengths.found import ArmLength, ControlledReport, Lengths
 from services.analyst.lengths.measure import (
     ArmLengths,
@@ -49,13 +51,16 @@ class LengthStudy:
         """`scores` are the complete ones. Every length-controlled evaluation is fitted here, which takes the time."""
         found = {key: assemble_lengths(one, inputs.lengths.get(key, {})) for key, one in scores.items()}
         lengths = {key: one for key, one in found.items() if one is not None}
-        fits = {}
+        wanted: dict[str, tuple[LengthTable, Method]] = {}
         for name, evaluation in inputs.params.evaluations.items():
             if evaluation.length_controlled is not None:
                 arms = [(arm, name) for arm in inputs.params.arms if (arm, name) in lengths]
                 table = table_of([scores[key] for key in arms], [lengths[key] for key in arms])
                 if table is not None:
-                    fits[name] = length_controlled(table, evaluation.length_controlled)
+                    wanted[name] = (table, evaluation.length_controlled)
+        # Large arrays release the interpreter's lock, so fits of several judges take several cores.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            fits = dict(zip(wanted, pool.map(lambda one: length_controlled(*one), wanted.values()), strict=True))
         return cls(inputs.params, scores, lengths, fits)
 
     def ratio(self, contrast: Contrast, evaluation: str) -> float | None:
