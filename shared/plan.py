@@ -15,6 +15,8 @@ from typing import Any
 from shared.asking import DEFAULT
 from shared.canonical import content_key
 from shared.critic_plan import critic_params, critics_of
+from shared.gold import EVERY_PAIR
+from shared.gold_plan import plan_gold
 from shared.kinds import KINDS
 from shared.llm.providers import ModelSpec
 from shared.llm.providers.ensemble import MEMBERS
@@ -85,8 +87,17 @@ def plan(resolved: Resolved) -> Plan:
     for cell in drawn:
         stages_of = _stages_of_arms(build, cell)
         tables[cell.name] = report_params(
-            resolved, cell.spec, cell.starts, cell.scores, cell.training, stages_of, _recipes(build, cell), build.stages
+            resolved,
+            cell.spec,
+            cell.starts,
+            cell.scores,
+            cell.training,
+            stages_of,
+            _recipes(build, cell),
+            build.stages,
+            plan_gold(build, cell),
         )
+        inputs |= cell.gold
     if spec.critic_check is not None:
         for name in critics_of(spec):
             build.check(name, spec.critic_check.labels, spec.critic_check.split)
@@ -99,7 +110,7 @@ def plan(resolved: Resolved) -> Plan:
 
 
 @dataclass
-class _CellPlan:
+class CellPlan:
     """One cell's arms in their order, starts included, and where the report finds their scores and training curves."""
 
     name: str
@@ -109,13 +120,15 @@ class _CellPlan:
     scores: list[dict[str, Any]]
     training: list[dict[str, Any]]
     inputs: dict[str, str]
+    trained: dict[tuple[str, int], TrainedArm] = field(default_factory=dict)
+    gold: dict[str, str] = field(default_factory=dict)
 
 
-def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> _CellPlan:
+def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> CellPlan:
     """Add the stages of a cell's arms; each start's before those of its RL arm."""
     starts = start_arms(spec)
     order = list(dict.fromkeys(found for arm in spec.arms for found in (starts.get(arm), arm) if found))
-    cell = _CellPlan(name, spec, starts, order, [], [], {})
+    cell = CellPlan(name, spec, starts, order, [], [], {})
     done: set[str] = set()
     for arm_name, arm in spec.arms.items():
         recipes = [(starts[arm_name], arm.model_copy(update={"rl": None}))] if arm_name in starts else []
@@ -126,11 +139,11 @@ def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> _CellPlan:
     return cell
 
 
-def _plan_arm(build: PlanBuilder, cell: _CellPlan, name: str, arm: Arm) -> None:
+def _plan_arm(build: PlanBuilder, cell: CellPlan, name: str, arm: Arm) -> None:
     """One arm's stages for every seed."""
     spec, where = cell.spec, in_cell(cell.name, name)
     for seed in spec.seeds:
-        trained = build.train(arm, seed)
+        trained = cell.trained[name, seed] = build.train(arm, seed)
         steps = [("sft", trained.start or trained.checkpoint), *([("rl", trained.checkpoint)] if arm.rl else [])]
         for step, key in steps:
             source = f"train/{where}/{seed}/{step}"
@@ -142,7 +155,7 @@ def _plan_arm(build: PlanBuilder, cell: _CellPlan, name: str, arm: Arm) -> None:
             cell.inputs[source] = spec.evaluations[entry].plan(build, trained, temperature)
 
 
-def _stages_of_arms(build: PlanBuilder, cell: _CellPlan) -> dict[str, list[str]]:
+def _stages_of_arms(build: PlanBuilder, cell: CellPlan) -> dict[str, list[str]]:
     """The stages that each arm of a cell would need alone; every one of them learns that this arm needs it."""
     drawn = Plan(build.stages, "")
     wanted: dict[str, list[str]] = {arm: [] for arm in cell.order}
@@ -155,7 +168,7 @@ def _stages_of_arms(build: PlanBuilder, cell: _CellPlan) -> dict[str, list[str]]
     return found
 
 
-def _recipes(build: PlanBuilder, cell: _CellPlan) -> dict[str, list[list[str]]]:
+def _recipes(build: PlanBuilder, cell: CellPlan) -> dict[str, list[list[str]]]:
     """For every arm, the stages that make its model, a list a seed; evaluation is not among them."""
     last = {(row["arm"], row["seed"]): cell.inputs[row["input"]] for row in cell.training}
     made = Plan(build.stages, "").ancestors_of_each(last.values())
@@ -199,6 +212,10 @@ class PlanBuilder:
 
     def labelled(self, model: str, per_prompt: int) -> str:
         return self._recorded_pairs(model, "eval", 0.0, per_prompt)
+
+    def every_label(self, model: str) -> str:
+        """All recorded pairs of the eval prompts."""
+        return self._recorded_pairs(model, "eval", 0.0, EVERY_PAIR)
 
     def likelihoods(self, arm: TrainedArm, checkpoint: str, completions: str, kind: str) -> str:
         policy = self.spec.policies[arm.policy]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from shared.gold import gold_of
 from shared.spec import Spec
 from shared.specparse import contrasts, evaluation_names
 from shared.splits import rows_between
@@ -26,11 +27,13 @@ def report_params(
     stages_of: Mapping[str, Sequence[str]],
     recipes: Mapping[str, Sequence[Sequence[str]]],
     stages: Mapping[str, Stage],
+    gold: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The params of the report over the arms of `stages_of` (starts included, each before its RL arm), or of one cell.
 
     `spec` is the cell's. The spec as it was written stands beside them once. `stages_of` has every stage that an arm
-    needs, `recipes` those that make its model, a list a seed.
+    needs, `recipes` those that make its model, a list a seed. `gold` says where the primary evaluation's gold labels
+    are, if it has any.
     """
     pairs: dict[str, Any] = {name: list(pair) for name, pair in contrasts(spec).items()}
     if {"gain-weak", "gain-strong"} <= set(pairs) and not spec.contrasts:
@@ -56,7 +59,15 @@ def report_params(
             for arm, of in recipes.items()
         },
         "near_duplicates": resolved.counts.get("near_duplicates", 0),
+        **_gold(spec, gold),
     }
+
+
+def _gold(spec: Spec, where: Mapping[str, Any]) -> dict[str, Any]:
+    if (found := gold_of(spec)) is None:
+        return {}
+    _, _, gold = found
+    return {"gold": {"labels": gold.labels, "n": gold.n, "arms": list(contrasts(spec)[spec.primary.contrast]), **where}}
 
 
 def _train_prompts(stages: Iterable[Stage], total: int) -> int:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from shared.chat_templates import CHAT_TEMPLATES
 from shared.errors import BadInput, BadInputs, FieldError
+from shared.gold import gold_errors
 from shared.llm.providers import ModelSpec
 from shared.matrix import cells, matrix_errors
 from shared.spec import Arm, Preset, Rl, Spec
@@ -54,6 +55,7 @@ def parse_spec(data: Any) -> Spec:
         _in_cells(_references),
         _in_cells(_training),
         _in_cells(_judgement),
+        _in_cells(gold_errors),
     )
     for check in checks:
         if errors := list(dict.fromkeys(check(spec))):

@@ -11,6 +11,7 @@ from services.analyst.bootstrap import Checked
 from services.analyst.contrasts import ContrastResult
 from services.analyst.critics.as_json import card_dict
 from services.analyst.model import ArmReport, ContrastReport, Cost, MatrixReport, Report
+from services.analyst.trust_json import trust_dict
 from services.analyst.verdict import Verdict
 from shared.matrix import in_cell
 
@@ -33,6 +34,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "verdict": _verdict(report.verdict),
         "arms": {arm.name: _arm(arm) for arm in report.arms},
         "contrasts": {one.contrast.name: _contrast(one, report) for one in report.contrasts},
+        "trust": trust_dict(report.trust),
         "frontier": None if report.frontier is None else asdict(report.frontier),
         "matches": {
             name: {quantity: list(both) for quantity, both in sides.items()} for name, sides in report.matches.items()
@@ -62,7 +64,7 @@ def matrix_dict(report: MatrixReport) -> dict[str, Any]:
         "cells": {
             name: {
                 field: cell[field]
-                for field in ("verdict", "arms", "contrasts", "frontier", "matches", "evaluations", "scores")
+                for field in ("verdict", "arms", "contrasts", "trust", "frontier", "matches", "evaluations", "scores")
             }
             for name, cell in cells.items()
         },

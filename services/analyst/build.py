@@ -16,6 +16,7 @@ from services.analyst.notes import notes_for
 from services.analyst.orders import under_each_order
 from services.analyst.params import ReportParams
 from services.analyst.scores import ArmScores, align, assemble
+from services.analyst.trust import Trust, trust
 
 Scores = Mapping[tuple[str, str], ArmScores]
 """By arm and evaluation, where all seeds are there."""
@@ -44,6 +45,7 @@ def build_report(
     costs = {arm: cost_of((key for _, key in stages), inputs.stages) for arm, stages in params.stages.items()}
     found = _verdict(params, contrasts, scores, costs, alpha, there, partial, elsewhere)
     arms = _arms(params, scores, costs, inputs.stages, method)
+    orders = _orders(found, contrasts, inputs, alpha, method)
     return Report(
         name=params.name,
         partial=partial,
@@ -66,7 +68,8 @@ def build_report(
         scores_total=len(params.scores),
         bootstrap=_bootstrap(found, contrasts, scores, alpha),
         frontier=_frontier(params, arms, contrasts, inputs.stages),
-        orders=_orders(found, contrasts, inputs, alpha, method),
+        orders=orders,
+        trust=_trust(found, contrasts, inputs, scores, orders, elsewhere, alpha),
     )
 
 
@@ -106,6 +109,33 @@ def _orders(
     if verdict.evaluation not in primary.results:
         return {}
     return under_each_order(primary.contrast, verdict.evaluation, inputs.orders, alpha, method)
+
+
+def _trust(
+    verdict: verdicts.Verdict,
+    contrasts: tuple[ContrastReport, ...],
+    inputs: ReportInputs,
+    scores: Scores,
+    orders: Mapping[str, ContrastResult],
+    elsewhere: Sequence[ContrastResult],
+    alpha: float,
+) -> Trust | None:
+    """What bears on how far the judge can be trusted, once the primary contrast is there."""
+    params, evaluation = inputs.params, verdict.evaluation
+    primary = next(one for one in contrasts if one.contrast.name == verdict.contrast)
+    if evaluation not in primary.results:
+        return None
+    arms = {arm: scores[arm, evaluation] for arm in primary.contrast.arms}
+    others = [
+        (params.evaluations[name].judge or name, primary.results[name])
+        for name in params.second_judges
+        if name in primary.results
+    ]
+    others += [(one.evaluation, one) for one in elsewhere]
+    about = params.evaluations[evaluation]
+    return trust(
+        primary.results[evaluation], about, arms, orders, others, inputs.gold, inputs.voted, verdict.delta, alpha
+    )
 
 
 def _frontier(

@@ -11,10 +11,13 @@ from services.analyst.contrasts import Contrast, ContrastResult
 from services.analyst.critics.card import CriticCard
 from services.analyst.disagreement import Disagreement
 from services.analyst.frontier import Frontier
+from services.analyst.gold import GoldScores
 from services.analyst.match import Sides, Used, sides
 from services.analyst.orders import ByOrder
 from services.analyst.params import ArmParams, EvaluationParams, ReportParams
+from services.analyst.people import Voted
 from services.analyst.scores import SeedScores
+from services.analyst.trust import Trust
 from services.analyst.verdict import Level, Verdict
 from shared.matrix import in_cell
 
@@ -91,6 +94,8 @@ class ReportInputs:
     examples: tuple[Example, ...] = ()
     examples_of: str | None = None
     orders: Mapping[str, Mapping[int, ByOrder]] = field(default_factory=dict)
+    gold: GoldScores | None = None
+    voted: Voted = field(default_factory=Voted)
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,8 @@ class Report:
     """The whole report. `alpha` is the share of misses allowed to the deciding interval.
 
     `bootstrap` checks that interval's part over prompts; None where the primary contrast is not there. `orders` has
-    the primary contrast as judged in each order alone; empty where not both were asked.
+    the primary contrast as judged in each order alone; empty where not both were asked. `trust` has all that bears on
+    how far the judge can be trusted; None where the primary contrast is not there, or is no judge's.
     """
 
     name: str
@@ -176,6 +182,7 @@ class Report:
     bootstrap: Checked | None = None
     frontier: Frontier | None = None
     orders: Mapping[str, ContrastResult] = field(default_factory=dict)
+    trust: Trust | None = None
 
     @property
     def matches(self) -> dict[str, Sides]:

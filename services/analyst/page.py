@@ -29,7 +29,8 @@ from services.analyst.model import (
 )
 from services.analyst.params import EvaluationParams
 from services.analyst.spectext import line_of, spec_yaml
-from services.analyst.wording import bootstrapped, decisions, in_each_order, number
+from services.analyst.trust_page import trust_view
+from services.analyst.wording import bootstrapped, decisions, number
 
 LEVELS = {
     "rl_adds_value": "RL adds value",
@@ -130,10 +131,8 @@ def context(report: Report, at: str = "", top: int = 1) -> dict[str, Any]:
         "match_titles": MATCH_TITLES,
         "decisions": report.looks * report.cells,
         "since": decisions(report.looks, report.cells),
-        "checks": [
-            *([bootstrapped(report.bootstrap)] if report.bootstrap is not None else []),
-            *([in_each_order(report.orders)] if report.orders else []),
-        ],
+        "trust": trust_view(report.trust),
+        "checks": [bootstrapped(report.bootstrap)] if report.bootstrap is not None else [],
     }
 
 

@@ -81,6 +81,16 @@ class RecipeParams(Params):
     stages: list[list[str]]
 
 
+class GoldParams(Params):
+    """Gold labels of the primary evaluation: recorded `pairs`, or `scores` of the primary's arms by a check."""
+
+    labels: str
+    n: int
+    arms: list[str]
+    pairs: str | None = None
+    scores: list[ScoreInput] = []
+
+
 class ReportParams(Params):
     """All that the report must know of the experiment besides its artifacts.
 
@@ -105,6 +115,7 @@ class ReportParams(Params):
     recipes: dict[str, RecipeParams] = {}
     near_duplicates: int = 0
     null_completions: list[str] = []
+    gold: GoldParams | None = None
     cell: str = ""
     cells: int = 1
 

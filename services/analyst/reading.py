@@ -12,18 +12,21 @@ from services.analyst.model import Curve, Example, Judged, ReportInputs, StageFa
 from services.analyst.orders import ByOrder, by_order
 from services.analyst.params import ReportParams
 from services.analyst.scores import SeedScores
+from services.analyst.voted import read_gold, read_votes
 from shared.artifacts import Artifact, Manifest
 from shared.canonical import sha256_hex
+from shared.human import Ballots
 from shared.splits import SPLITS, normalise
 
 JUDGEMENTS = "judgements.parquet"
 CURVE = "loss.parquet"
 EXAMPLES = 4
+NO_VOTES = Ballots()
 LONGEST = 6_000
 """Characters of a text that the report shows; more is cut, and says so."""
 
 
-def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> ReportInputs:
+def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact], ballots: Ballots = NO_VOTES) -> ReportInputs:
     """What is there of a report's inputs; `artifacts` has the committed ones by their input's name."""
     scores: dict[tuple[str, str], dict[int, SeedScores]] = {}
     examples_of = _shown(params, artifacts)
@@ -52,6 +55,8 @@ def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> Repo
         ),
         examples_of=examples_of,
         orders=orders,
+        gold=read_gold(params, artifacts),
+        voted=read_votes(params, artifacts, ballots),
     )
 
 

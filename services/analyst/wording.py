@@ -110,15 +110,6 @@ def bootstrapped(checked: Checked) -> str:
     )
 
 
-def in_each_order(orders: Mapping[str, ContrastResult]) -> str:
-    """The primary contrast as the judge saw it in each order alone."""
-    found = [
-        f"{number(one.estimate)} ({number(one.interval[0])} to {number(one.interval[1])}) {order}"
-        for order, one in orders.items()
-    ]
-    return f"The primary with the arms’ completions in one order alone, 95% intervals: {'; '.join(found)}."
-
-
 def by_interval(primary: ContrastResult, delta: float, level: str) -> str:
     low, high = primary.decision_interval
     if level == "rl_adds_value":

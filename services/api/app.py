@@ -22,6 +22,7 @@ from services.api.routers import (
     experiments,
     figures,
     health,
+    human,
     login,
     models,
     new,
@@ -31,13 +32,28 @@ from services.api.routers import (
     stages,
     static,
     templates,
+    vote,
 )
 from shared.queues import redis_client
 from shared.settings import Settings
 from shared.store import ObjectStore, S3Store
 
-API = (experiments, events, reports, samples, figures, curves, stages, datasets, models, templates, activity, health)
-PAGES = (page, new, actions, login, static)
+API = (
+    experiments,
+    events,
+    reports,
+    human,
+    samples,
+    figures,
+    curves,
+    stages,
+    datasets,
+    models,
+    templates,
+    activity,
+    health,
+)
+PAGES = (page, vote, new, actions, login, static)
 
 
 def create_app(settings: Settings, store: ObjectStore | None = None) -> FastAPI:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, Tag
 from shared import records
 from shared.comparisons import Comparison, Verdicts
 from shared.protocols.base import Builder, Evaluation, TrainedArm
+from shared.protocols.gold import Gold
 from shared.specbase import BY_SHAPE, LIST, PLAIN
 
 
@@ -33,6 +34,7 @@ class Pairwise(Evaluation):
     temperature: Annotated[Annotated[Temperature, Tag(PLAIN)] | Annotated[Temperatures, Tag(LIST)], BY_SHAPE] = Field(
         0.7, description="sampling temperature, or several side by side"
     )
+    gold: Gold | None = Field(None, description="labels that are right, to correct the primary contrast with")
 
     def temperatures(self) -> Sequence[float]:
         given = self.temperature if isinstance(self.temperature, list) else [self.temperature]

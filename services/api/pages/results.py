@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.api.pages import interval
+from services.api.pages.trust import Trust, trust
 from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, SCOPES, Level, money, number
 from services.api.planned import Planned
 
@@ -89,6 +90,7 @@ class Block:
     evaluations: tuple[str, ...]
     arms: tuple[ArmRow, ...]
     contrasts: tuple[ContrastRow, ...]
+    trust: Trust | None
 
 
 def blocks(report: Data, planned: Planned | None) -> list[Block]:
@@ -108,6 +110,7 @@ def block(report: Data, planned: Planned | None, cell: str) -> Block:
         evaluations=evaluations,
         arms=tuple(arm_row(name, arm, evaluations, report) for name, arm in report["arms"].items()),
         contrasts=tuple(contrast_rows(report, pairs)),
+        trust=trust(report.get("trust")),
     )
 
 

@@ -30,7 +30,7 @@ from services.api.pages.wording import LEVELS, STATES
 from services.api.paging import page_of
 from services.api.planned import Plans
 from services.api.problems import not_found
-from services.api.reportfiles import JSON, Reports, report_bytes
+from services.api.reportfiles import JSON, Reports
 from services.api.routers.samples import ArmName, EvaluationName, Seed, Text, place
 from services.api.schemas import ExperimentState
 from services.api.viewer import ViewerDep
@@ -110,9 +110,9 @@ def shown(summary: dict[str, Any], plans: Plans, reports: Reports) -> dict[str, 
 
 
 @router.get("/experiments/{id}/report.json")
-def report_json(who: ViewerDep, summary: Summary, store: Store) -> Response:
+def report_json(who: ViewerDep, summary: Summary, reports: ReportsDep) -> Response:
     """The report's numbers, as a file."""
-    data = report_bytes(store, summary, JSON)
+    data = reports.bytes(summary, JSON)
     if data is None:
         raise not_found(f"report of experiment {summary['id']} yet")
     return _file(data, "application/json", f"{summary['name']}.json")
