@@ -104,9 +104,16 @@ class Client:
     ) -> str:
         """A blinded sheet of pairs of completions as CSV, to be filled in and sent by `add_votes`."""
         given = {"n": n, "against": against, "contrast": contrast, "arm": arm, "seed": seed}
+        return self._sheet(id, given, "text/csv").content.decode()
+
+    def human_pairs(self, id: str, **given: Any) -> Json:
+        """The same as `{items: [{row, prompt, left, right}]}`; takes what `human_sheet` takes."""
+        return _object(self._sheet(id, given, "application/json"), ("items",))
+
+    def _sheet(self, id: str, given: Mapping[str, Any], accept: str) -> httpx.Response:
         params = {name: str(value) for name, value in given.items() if value not in ("", None)}
         path = f"/v1/experiments/{_part(id)}/human/sheet"
-        return self._request("GET", path, params=params, headers={"Accept": "text/csv"}).content.decode()
+        return self._request("GET", path, params=params, headers={"Accept": accept})
 
     def add_votes(self, id: str, votes: Path | Sequence[Mapping[str, str]], rater: str = "") -> Json:
         """Send votes, a filled-in sheet or `[{row, vote}]`: `{added, superseded, votes}`. All are kept or, where one is

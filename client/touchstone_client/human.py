@@ -43,10 +43,16 @@ def sheet(
     seed: Annotated[int | None, typer.Option("--seed", help="of which training; without it, the first")] = None,
     url: Url = DEFAULT_URL,
     token: Token = None,
+    json: Json = False,
 ) -> None:
     """Get a blinded sheet (CSV) of pairs of answers, to be voted on in its column vote: left, right or tie."""
     with Client(url, token) as client:
-        text = client.human_sheet(find_experiment(client, target), n, against, contrast, arm, seed)
+        id = find_experiment(client, target)
+        if json:
+            found = client.human_pairs(id, n=n, against=against, contrast=contrast, arm=arm, seed=seed)
+            text = json_module.dumps(found, indent=2) + "\n"
+        else:
+            text = client.human_sheet(id, n, against, contrast, arm, seed)
     if out is None:
         typer.echo(text, nl=False)
         return
