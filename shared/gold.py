@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared.errors import FieldError
+from shared.evaluated import BEST, all_names, evaluation_names
 from shared.protocols.gold import FEWEST, Gold
 from shared.spec import Spec
 from shared.specnames import model_errors
@@ -18,22 +19,16 @@ EVERY_PAIR = 1000
 
 def gold_of(spec: Spec) -> tuple[str, float | None, Gold] | None:
     """The primary's entry of `evaluations`, its temperature and its gold labels; None where it names none."""
-    for name, temperature in _primary(spec):
-        gold: Gold | None = getattr(spec.evaluations[name], "gold", None)
-        return None if gold is None else (name, temperature, gold)
-    return None
-
-
-def _primary(spec: Spec) -> Iterator[tuple[str, float | None]]:
-    for name, evaluation in spec.evaluations.items():
-        for temperature in evaluation.temperatures():
-            if spec.primary.evaluation == (name if temperature is None else f"{name}@{temperature}"):
-                yield name, temperature
+    found = evaluation_names(spec).get(spec.primary.evaluation)
+    if found is None:
+        return None
+    gold: Gold | None = getattr(spec.evaluations[found[0]], "gold", None)
+    return None if gold is None else (*found, gold)
 
 
 def gold_errors(spec: Spec) -> Iterator[FieldError]:
     """Gold labels must be said to be so, be of the primary's evaluation, and leave prompts without any."""
-    (primary, _), *_ = _primary(spec)
+    primary, temperature = all_names(spec)[spec.primary.evaluation]
     for name, evaluation in spec.evaluations.items():
         gold: Gold | None = getattr(evaluation, "gold", None)
         if gold is None:
@@ -42,6 +37,9 @@ def gold_errors(spec: Spec) -> Iterator[FieldError]:
         if name != primary:
             fix = f"Move it to evaluations.{primary}, or remove it."
             yield FieldError(field, "corrects the primary contrast, which is under another evaluation", fix)
+        elif temperature == BEST:
+            fix = f"Name one as primary.evaluation, such as {next(iter(evaluation_names(spec)))}, or remove gold."
+            yield FieldError(field, "is of one temperature, and the primary's is chosen on dev", fix)
         most = spec.prompts.eval - REST
         if gold.n > most:
             fix = f"Write {most} or less, or raise prompts.eval." if most >= FEWEST else "Raise prompts.eval."

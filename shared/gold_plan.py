@@ -9,7 +9,8 @@ from shared.matrix import in_cell
 from shared.specparse import contrasts
 
 if TYPE_CHECKING:
-    from shared.plan import CellPlan, PlanBuilder
+    from shared.cell_plan import CellPlan
+    from shared.plan import PlanBuilder
 
 
 def plan_gold(build: PlanBuilder, cell: CellPlan) -> dict[str, Any]:
@@ -30,6 +31,6 @@ def plan_gold(build: PlanBuilder, cell: CellPlan) -> dict[str, Any]:
     for arm in contrasts(spec)[spec.primary.contrast]:
         for seed in spec.seeds:
             source = f"gold/{in_cell(cell.name, arm)}/{seed}"
-            cell.gold[source] = checked.plan(build, cell.trained[arm, seed], temperature)
+            cell.gold[source] = checked.plan(build, cell.primary[arm, seed], temperature)
             scores.append({"arm": arm, "seed": seed, "evaluation": spec.primary.evaluation, "input": source})
     return {"scores": scores}

@@ -8,12 +8,15 @@ experiments that need the same stage share it.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from shared.asking import DEFAULT
+from shared.beside import BASE, NULL, TEACHER, Beside, judged_beside, nulls_beside
 from shared.canonical import content_key
+from shared.cell_plan import CellPlan, always, plan_beside
 from shared.critic_plan import critic_params, critics_of
 from shared.gold import EVERY_PAIR
 from shared.gold_plan import plan_gold
@@ -22,13 +25,15 @@ from shared.llm.providers import ModelSpec
 from shared.llm.providers.ensemble import MEMBERS
 from shared.llm.providers.reward_model import REWARDS
 from shared.matrix import cells, in_cell
+from shared.nulls import NULLS, PROMPTS
 from shared.prices import FREE, price_of
 from shared.protocols import TrainedArm
 from shared.report_plan import report_params
 from shared.resolve import Resolved
 from shared.spec import Arm, Policy, Rl, Sft, SimulatedPrompts, Spec
 from shared.specbase import DeclaredDataset
-from shared.specparse import evaluation_names, needed_models, policy_of, start_arms
+from shared.specnames import policy_of
+from shared.specparse import needed_models, start_arms
 
 
 @dataclass
@@ -91,6 +96,7 @@ def plan(resolved: Resolved) -> Plan:
             cell.spec,
             cell.starts,
             cell.scores,
+            cell.dev_scores,
             cell.training,
             stages_of,
             _recipes(build, cell),
@@ -109,26 +115,11 @@ def plan(resolved: Resolved) -> Plan:
     return Plan(build.stages, report)
 
 
-@dataclass
-class CellPlan:
-    """One cell's arms in their order, starts included, and where the report finds their scores and training curves."""
-
-    name: str
-    spec: Spec
-    starts: dict[str, str]
-    order: list[str]
-    scores: list[dict[str, Any]]
-    training: list[dict[str, Any]]
-    inputs: dict[str, str]
-    trained: dict[tuple[str, int], TrainedArm] = field(default_factory=dict)
-    gold: dict[str, str] = field(default_factory=dict)
-
-
 def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> CellPlan:
     """Add the stages of a cell's arms; each start's before those of its RL arm."""
     starts = start_arms(spec)
     order = list(dict.fromkeys(found for arm in spec.arms for found in (starts.get(arm), arm) if found))
-    cell = CellPlan(name, spec, starts, order, [], [], {})
+    cell = CellPlan(name, spec, starts, order)
     done: set[str] = set()
     for arm_name, arm in spec.arms.items():
         recipes = [(starts[arm_name], arm.model_copy(update={"rl": None}))] if arm_name in starts else []
@@ -136,6 +127,12 @@ def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> CellPlan:
             if one not in done:
                 done.add(one)
                 _plan_arm(build, cell, one, recipe)
+    unjudged = [Beside(TEACHER, model) for model in build.resolved.unjudged]
+    beside = {arm: who for arm, who in judged_beside(spec).items() if who not in unjudged}
+    for one, who in {**beside, **nulls_beside(spec)}.items():
+        plan_beside(build, cell, one, who)
+    judged = {row["arm"] for row in cell.scores}
+    cell.order.extend(arm for arm in beside if arm in judged)
     return cell
 
 
@@ -143,24 +140,23 @@ def _plan_arm(build: PlanBuilder, cell: CellPlan, name: str, arm: Arm) -> None:
     """One arm's stages for every seed."""
     spec, where = cell.spec, in_cell(cell.name, name)
     for seed in spec.seeds:
-        trained = cell.trained[name, seed] = build.train(arm, seed)
-        steps = [("sft", trained.start or trained.checkpoint), *([("rl", trained.checkpoint)] if arm.rl else [])]
-        for step, key in steps:
+        trained = build.train(arm, seed)
+        steps = {"sft": trained.start or trained.checkpoint, "rl": trained.checkpoint if arm.rl else None}
+        for step, key in steps.items():
+            if key is None:
+                continue
             source = f"train/{where}/{seed}/{step}"
             cell.training.append({"arm": name, "seed": seed, "step": step, "input": source})
             cell.inputs[source] = key
-        for full, (entry, temperature) in evaluation_names(spec).items():
-            source = f"judge/{where}/{seed}/{full}"
-            cell.scores.append({"arm": name, "seed": seed, "evaluation": full, "input": source})
-            cell.inputs[source] = spec.evaluations[entry].plan(build, trained, temperature)
+        cell.judge(build, name, seed, always(trained))
 
 
 def _stages_of_arms(build: PlanBuilder, cell: CellPlan) -> dict[str, list[str]]:
     """The stages that each arm of a cell would need alone; every one of them learns that this arm needs it."""
     drawn = Plan(build.stages, "")
     wanted: dict[str, list[str]] = {arm: [] for arm in cell.order}
-    for row in [*cell.scores, *cell.training]:
-        wanted[row["arm"]].append(cell.inputs[row["input"]])
+    for row in [*cell.scores, *cell.dev_scores, *cell.training]:
+        wanted.setdefault(row["arm"], []).append(cell.inputs[row["input"]])
     found = {arm: drawn.ancestors(keys) for arm, keys in wanted.items()}
     for arm, keys in found.items():
         for key in keys:
@@ -185,8 +181,15 @@ class PlanBuilder:
         self.spec = spec
         self.resolved = resolved
         self.stages: dict[str, Stage] = {}
+        self.split = "eval"
         self._critics: dict[tuple[str, str], dict[str, Any]] = {}
         self.prompts = self.add("prompts", {**self._sizes(), "source": self._source()}, {})
+
+    def on(self, split: str) -> PlanBuilder:
+        """The same plan, for evaluations on the prompts of another split."""
+        other = copy.copy(self)
+        other.split = split
+        return other
 
     def add(self, kind: str, params: Mapping[str, Any], inputs: Mapping[str, str], model: str | None = None) -> str:
         """Add a stage unless it is there; `model` names the entry of `models` whose options it needs."""
@@ -203,21 +206,31 @@ class PlanBuilder:
             return TrainedArm(name, seed, start)
         return TrainedArm(name, seed, self._rl(self.spec.policies[name], name, arm.sft, arm.rl, start, seed), start)
 
+    def beside(self, who: Beside, seed: int) -> TrainedArm:
+        """A policy as it is before any training, or completions that no policy wrote."""
+        if who.role == BASE:
+            return TrainedArm(who.of, seed, self._pretrained(self.spec.policies[who.of]))
+        if who.role == NULL:
+            return TrainedArm("", seed, completions=self._null(NULLS[who.of]))
+        return TrainedArm("", seed, completions=self.completions(who.of))
+
     def samples(self, arm: TrainedArm, temperature: float) -> str:
-        params = {"split": "eval", "n": 1, "temperature": temperature, "seed": arm.seed}
-        return self._sample(self.spec.policies[arm.policy], arm.checkpoint, params)
+        if arm.completions is not None:
+            return arm.completions
+        params = {"split": self.split, "n": 1, "temperature": temperature, "seed": arm.seed}
+        return self._sample(arm.policy, arm.checkpoint, params)
 
     def completions(self, model: str) -> str:
-        return self._teach(model, "eval", 0.0, 1.0)
+        return self._teach(model, self.split, 0.0, 1.0)
 
     def labelled(self, model: str, per_prompt: int) -> str:
-        return self._recorded_pairs(model, "eval", 0.0, per_prompt)
+        return self._recorded_pairs(model, self.split, 0.0, per_prompt)
 
     def every_label(self, model: str) -> str:
         """All recorded pairs of the eval prompts."""
         return self._recorded_pairs(model, "eval", 0.0, EVERY_PAIR)
 
-    def likelihoods(self, arm: TrainedArm, checkpoint: str, completions: str, kind: str) -> str:
+    def likelihoods(self, arm: TrainedArm, checkpoint: str | None, completions: str, kind: str) -> str:
         policy = self.spec.policies[arm.policy]
         params = {
             "engine": policy.engine,
@@ -225,33 +238,40 @@ class PlanBuilder:
             "chat_template": policy.chat_template,
             "max_length": policy.max_length,
         }
-        return self.add("score", params, {"checkpoint": checkpoint, kind: completions})
+        return self._from_model("score", arm.policy, checkpoint, params, {kind: completions})
 
     def judge(self, protocol: str, params: Mapping[str, Any], inputs: Mapping[str, str], judge: str | None) -> str:
         given = dict(inputs)
         full = {"protocol": protocol, **params}
         if judge is not None:
             full |= self._critic(judge, "judge")
-            given |= self._critic_inputs(judge, "eval", 0.0, inputs)
+            given |= self._critic_inputs(judge, self.split, 0.0, inputs)
         return self.add("judge", full, given, judge)
 
     def _sft(self, policy: Policy, name: str, sft: Sft, seed: int) -> str:
         params: dict[str, Any] = {"method": "sft", "seed": seed, **self._training(policy)}
         params["args"] = {**self.spec.defaults.sft, **sft.args}
         inputs = {"demonstrations": self._teach(sft.teacher, "train", 0.0, sft.fraction)}
-        if policy.base is not None:
-            settings = policy.base.pretrain.model_dump(mode="json")
-            inputs["base"] = self.add("pretrain", {"settings": settings}, {"prompts": self.prompts})
+        base = self._pretrained(policy)
+        if base is not None:
+            inputs["base"] = base
         else:
             params["model"] = self.resolved.policies[name]
         return self.add("sft", params, inputs)
 
+    def _pretrained(self, policy: Policy) -> str | None:
+        """The stage that makes a base model on the spot; None where it is a hub's or uploaded."""
+        if policy.base is None:
+            return None
+        settings = policy.base.pretrain.model_dump(mode="json")
+        return self.add("pretrain", {"settings": settings}, {"prompts": self.prompts})
+
     def _rl(self, policy: Policy, name: str, sft: Sft, rl: Rl, start: str, seed: int) -> str:
         params: dict[str, Any] = {"method": rl.method, "seed": seed, "beta": rl.beta, **self._training(policy)}
         params["args"] = {**self.spec.defaults.rl, **rl.args}
-        return self.add("rl", params, {"start": start, "preferences": self._pairs(policy, sft, rl, start, seed)})
+        return self.add("rl", params, {"start": start, "preferences": self._pairs(name, sft, rl, start, seed)})
 
-    def _pairs(self, policy: Policy, sft: Sft, rl: Rl, start: str, seed: int) -> str:
+    def _pairs(self, policy: str, sft: Sft, rl: Rl, start: str, seed: int) -> str:
         """The labelled pairs on P2, the train prompts from `sft.fraction` on."""
         if rl.pairs == "recorded":
             return self._recorded_pairs(rl.critic, "train", sft.fraction, rl.per_prompt)
@@ -310,11 +330,18 @@ class PlanBuilder:
         label = {"pairs": "recorded", "critic": self._identity(model), **where}
         return self.add("label", label, {"prompts": self.prompts}, model)
 
+    def _null(self, text: str) -> str:
+        """The same completion of the first eval prompts, or of all where they are fewer."""
+        share = min(1.0, PROMPTS / self.spec.prompts.eval)
+        params = {"model": {"provider": "null", "text": text}, "split": "eval", "start": 0.0, "stop": share}
+        return self.add("teach", params, {"prompts": self.prompts})
+
     def _teach(self, model: str, split: str, start: float, stop: float) -> str:
         params = {"model": self._identity(model), "split": split, "start": start, "stop": stop}
         return self.add("teach", params, {"prompts": self.prompts}, model)
 
-    def _sample(self, policy: Policy, checkpoint: str, params: Mapping[str, Any]) -> str:
+    def _sample(self, name: str, checkpoint: str | None, params: Mapping[str, Any]) -> str:
+        policy = self.spec.policies[name]
         full = {
             "engine": policy.engine,
             "dtype": policy.precision,
@@ -326,7 +353,15 @@ class PlanBuilder:
             "stop": 1.0,
             **params,
         }
-        return self.add("sample", full, {"checkpoint": checkpoint, "prompts": self.prompts})
+        return self._from_model("sample", name, checkpoint, full, {"prompts": self.prompts})
+
+    def _from_model(
+        self, kind: str, policy: str, checkpoint: str | None, params: Mapping[str, Any], inputs: Mapping[str, str]
+    ) -> str:
+        """A stage that runs a checkpoint, or the untrained model that a policy names."""
+        if checkpoint is not None:
+            return self.add(kind, params, {"checkpoint": checkpoint, **inputs})
+        return self.add(kind, {**params, "model": self.resolved.policies[policy]}, inputs)
 
     def _training(self, policy: Policy) -> dict[str, Any]:
         return {

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from shared.asking import Ask
-from shared.coverage import check_coverage, declared_errors
+from shared.coverage import check_coverage, declared_errors, unjudged_teachers
 from shared.datasets import DatasetInfo, find_dataset, read_dataset
 from shared.declared import declared_fields
 from shared.errors import BadInput, BadInputs, FieldError, Outage
@@ -20,6 +20,7 @@ from shared.prices import price_errors
 from shared.settings import Settings
 from shared.spec import Policy, Prompts, SimulatedPrompts, Spec
 from shared.specbase import DeclaredDataset
+from shared.specbeside import unjudged_contrasts
 from shared.specparse import parse_spec
 from shared.splits import Splits, split_prompts
 from shared.store import ObjectStore
@@ -43,6 +44,8 @@ class Resolved(BaseModel):
     there, {declared: name, revision: as stated}."""
     counts: dict[str, int] = {}
     """Prompts in each split, and near_duplicates."""
+    unjudged: list[str] = []
+    """Teachers whose recorded completions leave out eval prompts, so that they are not judged as arms."""
 
     @property
     def parsed(self) -> Spec:
@@ -77,6 +80,7 @@ def resolve(spec: Spec, store: ObjectStore, settings: Settings) -> Resolved:
         for name, entry in spec.models.items()
         if entry.base_model is not None
     }
+    splits = None
     if isinstance(spec.prompts.source, DeclaredDataset):
         counts = _declared_counts(spec.prompts, spec.prompts.source)
     else:
@@ -85,11 +89,15 @@ def resolve(spec: Spec, store: ObjectStore, settings: Settings) -> Resolved:
         counts["near_duplicates"] = splits.near_duplicates
         for name in spec.models:
             check_coverage(spec, name, pins, splits, store)
+    unjudged = unjudged_teachers(spec, pins, splits, store)
+    if errors := list(unjudged_contrasts(spec, unjudged)):
+        raise BadInputs(errors)
     return Resolved(
         spec=_pinned(spec, pins, templates, checkpoints),
         datasets={name: info.sha256 for name, info in pins.items()},
         policies=policies,
         counts=counts,
+        unjudged=unjudged,
     )
 
 

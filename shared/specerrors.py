@@ -40,6 +40,8 @@ WORDS: dict[str, tuple[str | None, str]] = {
     "int_from_float": (None, "Write a whole number."),
     "float_type": (None, "Write a number."),
     "float_parsing": (None, "Write a number."),
+    "bool_parsing": ("is neither true nor false", "Write true or false."),
+    "bool_type": ("is neither true nor false", "Write true or false."),
     "finite_number": (None, "Write a finite number."),
     "greater_than": (None, "Give more than {gt}."),
     "greater_than_equal": (None, "Give {ge} or more."),

@@ -9,10 +9,12 @@ from pydantic import ValidationError
 
 from shared.chat_templates import CHAT_TEMPLATES
 from shared.errors import BadInput, BadInputs, FieldError
+from shared.evaluated import all_names, best_errors, evaluation_names
 from shared.gold import gold_errors
 from shared.llm.providers import ModelSpec
 from shared.matrix import cells, matrix_errors
 from shared.spec import Arm, Preset, Rl, Spec
+from shared.specbeside import contrast_errors, taken_names
 from shared.specerrors import PRESET_FIELDS, field_errors, kind_of
 from shared.specmodels import alike_errors, limit_errors, part_errors
 from shared.specnames import model_errors, one_of, unknown
@@ -83,15 +85,6 @@ def contrasts(spec: Spec) -> dict[str, tuple[str, str]]:
     known = {name: pair for name, pair in WELL_KNOWN.items() if set(pair) <= arms}
     gains = {f"gain-{arm.removeprefix('rlaif-')}": (arm, start) for arm, start in start_arms(spec).items()}
     return {**known, **{name: pair for name, pair in gains.items() if name not in known}}
-
-
-def evaluation_names(spec: Spec) -> dict[str, tuple[str, float | None]]:
-    """Every evaluation by its full name (`win-rate@0.7`), with its entry's name and temperature."""
-    return {
-        name if temperature is None else f"{name}@{temperature}": (name, temperature)
-        for name, evaluation in spec.evaluations.items()
-        for temperature in evaluation.temperatures()
-    }
 
 
 def needed_models(entry: ModelSpec) -> dict[str, str]:
@@ -252,17 +245,13 @@ def _judgement(spec: Spec) -> Iterator[FieldError]:
     """The contrasts and the primary."""
     yield from _starts(spec)
     arms = set(spec.arms) | set(start_arms(spec).values())
-    for name, pair in spec.contrasts.items():
-        if pair[0] == pair[1]:
-            yield FieldError(f"contrasts.{name}", f"compares {pair[0]} with itself", "Name two arms.")
-        for arm in pair:
-            if arm not in arms:
-                yield unknown(f"contrasts.{name}", arm, arms, "arms")
+    yield from taken_names(spec)
+    yield from contrast_errors(spec, arms, names := all_names(spec))
     pairs = contrasts(spec)
     if spec.primary.contrast not in pairs:
         fix = one_of(pairs) if pairs else "Name the arms sft-weak, sft-strong, rlaif-weak …, or write `contrasts:`."
         yield FieldError("primary.contrast", f"{spec.primary.contrast!r} is no contrast of these arms", fix)
-    if spec.primary.evaluation not in (names := evaluation_names(spec)):
+    if spec.primary.evaluation not in names:
         yield unknown("primary.evaluation", spec.primary.evaluation, names, "evaluations")
     for name, evaluation in spec.evaluations.items():
         judge = evaluation.models().get("judge")
@@ -272,6 +261,7 @@ def _judgement(spec: Spec) -> Iterator[FieldError]:
                 f"{judge} only has recorded pairs and cannot judge new completions",
                 "Name a model that can be asked.",
             )
+    yield from best_errors(spec)
     for arm in spec.tuning_trials:
         if arm not in arms:
             yield unknown("tuning_trials", arm, arms, "arms")
@@ -301,8 +291,3 @@ def _arguments(spec: Spec) -> Iterator[tuple[str, str, dict[str, Any]]]:
         yield f"arms.{name}.sft.args", "sft", arm.sft.args
         if arm.rl is not None:
             yield f"arms.{name}.rl.args", arm.rl.method, arm.rl.args
-
-
-def policy_of(spec: Spec, arm: Arm) -> str:
-    """The name of an arm's policy."""
-    return arm.policy or next(iter(spec.policies))

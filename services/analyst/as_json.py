@@ -7,6 +7,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
+from services.analyst import wording
 from services.analyst.bootstrap import Checked
 from services.analyst.contrasts import ContrastResult
 from services.analyst.critics.as_json import card_dict
@@ -16,6 +17,10 @@ from services.analyst.verdict import Verdict
 from shared.matrix import in_cell
 
 SCHEMA = "touchstone/report/1"
+CELL_FIELDS = (
+    "verdict", "arms", "contrasts", "trust", "frontier", "matches", "evaluations", "best_on_dev", "nulls", "scores"
+)  # fmt: skip
+"""What a report says of each cell of a matrix."""
 
 
 def to_json(report: Report | MatrixReport) -> bytes:
@@ -31,7 +36,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "experiment": {"name": report.name},
         "partial": report.partial,
         "seeds": list(report.seeds),
-        "verdict": _verdict(report.verdict),
+        "verdict": _verdict(report.verdict) | _judges(report),
         "arms": {arm.name: _arm(arm) for arm in report.arms},
         "contrasts": {one.contrast.name: _contrast(one, report) for one in report.contrasts},
         "trust": trust_dict(report.trust),
@@ -40,6 +45,12 @@ def as_dict(report: Report) -> dict[str, Any]:
             name: {quantity: list(both) for quantity, both in sides.items()} for name, sides in report.matches.items()
         },
         "evaluations": {name: evaluation.model_dump() for name, evaluation in report.evaluations.items()},
+        "best_on_dev": {
+            name: {arm: asdict(chosen) for arm, chosen in of.items()} for name, of in report.choices.items()
+        },
+        "nulls": {
+            name: {evaluation: asdict(found) for evaluation, found in of.items()} for name, of in report.nulls.items()
+        },
         "cost": _cost(report.total),
         "scores": {"there": report.scores_there, "total": report.scores_total},
         "critics": {card.name: card_dict(card) for card in report.critics},
@@ -61,13 +72,7 @@ def matrix_dict(report: MatrixReport) -> dict[str, Any]:
         "partial": report.partial,
         "seeds": list(report.first.seeds),
         "verdict": _verdict(report.verdict) | {"cells": {level: list(of) for level, of in report.levels.items()}},
-        "cells": {
-            name: {
-                field: cell[field]
-                for field in ("verdict", "arms", "contrasts", "trust", "frontier", "matches", "evaluations", "scores")
-            }
-            for name, cell in cells.items()
-        },
+        "cells": {name: {field: cell[field] for field in CELL_FIELDS} for name, cell in cells.items()},
         **{
             field: {in_cell(name, one): value for name, cell in cells.items() for one, value in cell[field].items()}
             for field in ("arms", "contrasts", "matches")
@@ -118,10 +123,21 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
     }
 
 
+def _judges(report: Report) -> dict[str, Any]:
+    """Each judge's own level, and what is said where they are all of one family."""
+    return {
+        "judges": [asdict(one) for one in report.judges],
+        "another_family": report.another_family,
+        "family_note": wording.one_family(len(report.judges)) if report.another_family is False else None,
+    }
+
+
 def _arm(arm: ArmReport) -> dict[str, Any]:
     return {
         "role": arm.params.role,
+        "of": arm.params.of,
         "start": arm.params.start,
+        "unjudged": list(arm.unjudged),
         "evaluations": {
             name: {
                 "estimate": found.estimate,

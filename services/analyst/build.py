@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from services.analyst import bootstrap
 from services.analyst import verdict as verdicts
@@ -10,9 +11,11 @@ from services.analyst.answer_notes import answer_notes
 from services.analyst.contrasts import Contrast, ContrastResult, compare, parse_contrasts, weigh
 from services.analyst.frontier import Frontier, frontier, prices
 from services.analyst.intervals import Method, crossed
+from services.analyst.judges import JudgeView, judge_views
 from services.analyst.match import used
 from services.analyst.model import ArmEstimate, ArmReport, ContrastReport, Cost, Report, ReportInputs, StageFacts
 from services.analyst.notes import notes_for
+from services.analyst.nulls import null_results, null_scores
 from services.analyst.orders import under_each_order
 from services.analyst.params import ReportParams
 from services.analyst.scores import ArmScores, align, assemble
@@ -23,27 +26,29 @@ Scores = Mapping[tuple[str, str], ArmScores]
 
 
 def build_report(
-    inputs: ReportInputs, partial: bool = False, method: Method = crossed, elsewhere: Sequence[ContrastResult] = ()
+    inputs: ReportInputs,
+    partial: bool = False,
+    method: Method = crossed,
+    elsewhere: Mapping[str, ContrastResult] = MappingProxyType({}),
 ) -> Report:
     """The report of an experiment; `partial` lets scores be missing, and then says no verdict.
 
-    `elsewhere` is the primary contrast as other judges saw it who are not among this report's evaluations.
+    `elsewhere` is the primary contrast as other judges saw it who are not among this report's evaluations, by judge.
 
     Raises:
         ValueError: scores are missing in a report that is not partial, or judgements or contrasts are not well formed.
     """
     params = inputs.params
     scores = complete_scores(inputs)
-    expected = {(row.arm, row.evaluation) for row in params.scores}
-    if not partial and (missing := sorted(expected - set(scores))):
+    if not partial and (missing := sorted(params.expected - set(scores))):
         raise ValueError(f"no judgements of {missing[0][0]} under {missing[0][1]}")
     alpha = verdicts.decision_alpha(params.looks, params.cells)
     contrasts = tuple(
         _contrast(contrast, params, scores, alpha, method) for contrast in parse_contrasts(params.contrasts).values()
     )
-    there = sum(row.seed in inputs.scores.get((row.arm, row.evaluation), {}) for row in params.scores)
+    there, total = sets_of_judgements(inputs)
     costs = {arm: cost_of((key for _, key in stages), inputs.stages) for arm, stages in params.stages.items()}
-    found = _verdict(params, contrasts, scores, costs, alpha, there, partial, elsewhere)
+    found = _verdict(params, contrasts, scores, costs, alpha, (there, total), partial, elsewhere)
     arms = _arms(params, scores, costs, inputs.stages, method)
     orders = _orders(found, contrasts, inputs, alpha, method)
     return Report(
@@ -65,12 +70,28 @@ def build_report(
         cells=params.cells,
         alpha=alpha,
         scores_there=there,
-        scores_total=len(params.scores),
+        scores_total=total,
         bootstrap=_bootstrap(found, contrasts, scores, alpha),
         frontier=_frontier(params, arms, contrasts, inputs.stages),
         orders=orders,
         trust=_trust(found, contrasts, inputs, scores, orders, elsewhere, alpha),
+        nulls=null_results(params, scores),
+        null_prompts=params.null_prompts,
+        null_cost=cost_of(
+            (key for null in params.null_completions for _, key in params.stages.get(null, ())), inputs.stages
+        ),
+        choices=inputs.choices,
+        judges=_judges(found, contrasts, params, elsewhere),
+        another_family=params.another_family,
     )
+
+
+def sets_of_judgements(inputs: ReportInputs) -> tuple[int, int]:
+    """How many are there, and how many there will be; those under a choice among temperatures are no others."""
+    params = inputs.params
+    there = {row.input for row in params.scores if row.seed in inputs.scores.get((row.arm, row.evaluation), {})}
+    own = {row.input for row in params.scores if not params.evaluations[row.evaluation].best_of}
+    return len(there & own) + inputs.dev_there, len(own) + len(params.dev_scores)
 
 
 def complete_scores(inputs: ReportInputs) -> dict[tuple[str, str], ArmScores]:
@@ -117,7 +138,7 @@ def _trust(
     inputs: ReportInputs,
     scores: Scores,
     orders: Mapping[str, ContrastResult],
-    elsewhere: Sequence[ContrastResult],
+    elsewhere: Mapping[str, ContrastResult],
     alpha: float,
 ) -> Trust | None:
     """What bears on how far the judge can be trusted, once the primary contrast is there."""
@@ -131,7 +152,7 @@ def _trust(
         for name in params.second_judges
         if name in primary.results
     ]
-    others += [(one.evaluation, one) for one in elsewhere]
+    others += elsewhere.items()
     about = params.evaluations[evaluation]
     return trust(
         primary.results[evaluation], about, arms, orders, others, inputs.gold, inputs.voted, verdict.delta, alpha
@@ -176,7 +197,10 @@ def delta_of(params: ReportParams, costs: Mapping[str, Cost], pair: tuple[str, s
 def _contrast(contrast: Contrast, params: ReportParams, scores: Scores, alpha: float, method: Method) -> ContrastReport:
     results: dict[str, ContrastResult] = {}
     pending, absent = [], []
+    expected = params.expected
     for name, evaluation in params.evaluations.items():
+        if any((arm, name) not in expected for arm in contrast.arms):
+            continue
         if any((arm, name) not in scores for arm in contrast.arms):
             pending.append(name)
             continue
@@ -196,6 +220,7 @@ def _arms(
     stages: Mapping[str, StageFacts],
     method: Method,
 ) -> tuple[ArmReport, ...]:
+    expected = params.expected
     return tuple(
         ArmReport(
             name,
@@ -208,6 +233,7 @@ def _arms(
             },
             costs.get(name, Cost()),
             used(params.recipes[name], stages) if name in params.recipes else None,
+            tuple(one for one in params.evaluations if (name, one) not in expected),
         )
         for name, arm in params.arms.items()
     )
@@ -236,9 +262,9 @@ def _verdict(
     scores: Scores,
     costs: Mapping[str, Cost],
     alpha: float,
-    there: int,
+    sets: tuple[int, int],
     partial: bool,
-    elsewhere: Sequence[ContrastResult],
+    elsewhere: Mapping[str, ContrastResult],
 ) -> verdicts.Verdict:
     name, evaluation = params.primary.contrast, params.primary.evaluation
     primary = next((one for one in contrasts if one.contrast.name == name), None)
@@ -250,7 +276,7 @@ def _verdict(
     seeds = len(params.seeds)
     if partial:
         known_delta = params.delta.points
-        total = len(params.scores)
+        there, total = sets
         return verdicts.pending(name, evaluation, seeds, known_delta, total - there, total)
     delta = delta_of(params, costs, primary.contrast.pair)
     if evaluation in primary.absent:
@@ -259,10 +285,25 @@ def _verdict(
         eval_in_training=params.checks.eval_in_training,
         tuning_trials=params.checks.tuning_trials,
         measures_imitation=_imitation(params),
-        null_scores=_null_scores(params, primary.contrast.pair, scores),
+        null_scores=null_scores(params, primary.contrast.pair, scores),
     )
     second = [primary.results[other] for other in params.second_judges if other in primary.results]
-    return verdicts.decide(primary.results[evaluation], delta, checks, [*second, *elsewhere], alpha)
+    return verdicts.decide(primary.results[evaluation], delta, checks, [*second, *elsewhere.values()], alpha)
+
+
+def _judges(
+    verdict: verdicts.Verdict,
+    contrasts: tuple[ContrastReport, ...],
+    params: ReportParams,
+    elsewhere: Mapping[str, ContrastResult],
+) -> tuple[JudgeView, ...]:
+    """What each judge says of the primary contrast, once it is decided."""
+    primary = next(one for one in contrasts if one.contrast.name == verdict.contrast)
+    if verdict.level == "pending" or verdict.delta is None or verdict.evaluation not in primary.results:
+        return ()
+    here = [(params.evaluations[one].judge, one) for one in (verdict.evaluation, *params.second_judges)]
+    seen = [(judge, primary.results[one]) for judge, one in here if judge is not None and one in primary.results]
+    return judge_views(params, [*seen, *elsewhere.items()], verdict.delta)
 
 
 def _imitation(params: ReportParams) -> str | None:
@@ -270,19 +311,6 @@ def _imitation(params: ReportParams) -> str | None:
     if not evaluation.imitation:
         return None
     return evaluation.reason or f"{params.primary.evaluation} measures imitation of a teacher, not quality"
-
-
-def _null_scores(params: ReportParams, pair: tuple[str, str], scores: Scores) -> tuple[verdicts.NullScore, ...]:
-    """Null completions against both arms of the primary, on the prompts that are valid for both."""
-    evaluation = params.primary.evaluation
-    found = []
-    for null in params.null_completions:
-        for arm in pair:
-            against = Contrast(f"{null} − {arm}", ((1, null), (-1, arm)))
-            result = compare(against, {name: scores[name, evaluation] for name in (null, arm)}, 0.05)
-            if result is not None:
-                found.append(verdicts.NullScore(null, arm, result.estimate))
-    return tuple(found)
 
 
 def stages_with_arms(

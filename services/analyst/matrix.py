@@ -57,14 +57,16 @@ def modelled(
     return disagreement(found, method)
 
 
-def other_judges(cell: str, reports: Mapping[str, Report]) -> list[ContrastResult]:
-    """The primary contrast in the cells that differ from this one in their judge alone."""
-    return [
-        replace(result, evaluation=in_cell(other, result.evaluation))
+def other_judges(cell: str, reports: Mapping[str, Report]) -> dict[str, ContrastResult]:
+    """The primary contrast in the cells that differ from this one in their judge alone, by judge."""
+    return {
+        report.evaluations[result.evaluation].judge or other: replace(
+            result, evaluation=in_cell(other, result.evaluation)
+        )
         for other, report in reports.items()
         if other != cell and but_for_judge(other) == but_for_judge(cell)
         if (result := report.primary_result) is not None
-    ]
+    }
 
 
 def levels(reports: Mapping[str, Report]) -> dict[Level, tuple[str, ...]]:

@@ -10,7 +10,7 @@ from services.analyst.disagreement_page import disagreement_view, heat_map
 from services.analyst.model import MatrixReport, Report
 from services.analyst.page import LEVELS, SCOPES, Numbers, context, cost_cells, numbers, relation, render, whole
 from services.analyst.spectext import spec_yaml
-from services.analyst.wording import decisions, number
+from services.analyst.wording import decisions, number, one_family
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ def matrix_to_html(report: MatrixReport) -> bytes:
         verdict=report.verdict,
         level=LEVELS[report.verdict.level] if len(report.levels) == 1 or report.partial else "Cells differ",
         facts=_facts(report),
+        judges=[],
+        family_note=one_family(len(report.first.judges)) if report.first.another_family is False else "",
         rows=rows,
         heat=heat_map(report),
         disagreement=disagreement_view(report.disagreement),

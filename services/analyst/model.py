@@ -12,11 +12,14 @@ from services.analyst.critics.card import CriticCard
 from services.analyst.disagreement import Disagreement
 from services.analyst.frontier import Frontier
 from services.analyst.gold import GoldScores
+from services.analyst.judges import JudgeView
 from services.analyst.match import Sides, Used, sides
+from services.analyst.nulls import NullResult
 from services.analyst.orders import ByOrder
 from services.analyst.params import ArmParams, EvaluationParams, ReportParams
 from services.analyst.people import Voted
 from services.analyst.scores import SeedScores
+from services.analyst.temperatures import Choices
 from services.analyst.trust import Trust
 from services.analyst.verdict import Level, Verdict
 from shared.matrix import in_cell
@@ -84,7 +87,8 @@ class ReportInputs:
     """Everything that was read: scores by (arm, evaluation) and seed, and whatever else is there already.
 
     `examples` are of the evaluation `examples_of`, first seed; `orders` has the primary evaluation's scores in each
-    order alone, by arm and seed.
+    order alone, by arm and seed. `choices` are the arms' temperatures, from `dev_there` sets of judgements of dev
+    prompts.
     """
 
     params: ReportParams
@@ -96,6 +100,8 @@ class ReportInputs:
     orders: Mapping[str, Mapping[int, ByOrder]] = field(default_factory=dict)
     gold: GoldScores | None = None
     voted: Voted = field(default_factory=Voted)
+    choices: Choices = field(default_factory=dict)
+    dev_there: int = 0
 
 
 @dataclass(frozen=True)
@@ -122,13 +128,16 @@ class Cost:
 
 @dataclass(frozen=True)
 class ArmReport:
-    """An arm's results and its price; `used` is what makes its model, None where that is not there yet."""
+    """An arm's results and its price; `used` is what makes its model, None where that is not there yet.
+
+    `unjudged` are the evaluations that say nothing of it: completions that no policy wrote have no likelihood."""
 
     name: str
     params: ArmParams
     evaluations: Mapping[str, ArmEstimate]
     cost: Cost
     used: Used | None = None
+    unjudged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,8 +164,11 @@ class Report:
     """The whole report. `alpha` is the share of misses allowed to the deciding interval.
 
     `bootstrap` checks that interval's part over prompts; None where the primary contrast is not there. `orders` has
-    the primary contrast as judged in each order alone; empty where not both were asked. `trust` has all that bears on
-    how far the judge can be trusted; None where the primary contrast is not there, or is no judge's.
+    the primary contrast as judged in each order alone; empty where not both were asked. `nulls` has null completions by
+    evaluation, which were judged on `null_prompts` prompts. `choices` are the temperatures chosen on dev. `judges` has
+    what each judge says of the primary contrast; `another_family` whether one of another family is among them, None
+    where the primary evaluation has no judge. `trust` has all that bears on how far the judge can be trusted; None
+    where the primary contrast is not there, or is no judge's.
     """
 
     name: str
@@ -183,6 +195,12 @@ class Report:
     frontier: Frontier | None = None
     orders: Mapping[str, ContrastResult] = field(default_factory=dict)
     trust: Trust | None = None
+    nulls: Mapping[str, Mapping[str, NullResult]] = field(default_factory=dict)
+    null_prompts: int = 0
+    null_cost: Cost = field(default_factory=Cost)
+    choices: Choices = field(default_factory=dict)
+    judges: tuple[JudgeView, ...] = ()
+    another_family: bool | None = None
 
     @property
     def matches(self) -> dict[str, Sides]:

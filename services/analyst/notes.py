@@ -93,14 +93,19 @@ def _limits(params: ReportParams, contrasts: tuple[ContrastReport, ...]) -> Iter
             "not other training runs. Three seeds or more let the verdict speak of the recipe.",
             ("seeds",),
         )
-    if not params.null_completions:
+    if params.expected.isdisjoint((null, params.primary.evaluation) for null in params.null_completions):
         yield Note(
             "limit",
             "No null completions were judged (answers that say nothing): whether the judge rewards emptiness was not "
             "checked.",
         )
-    if not params.second_judges:
-        yield Note("limit", "No second judge was asked: whether another would agree was not checked.")
+    if params.another_family is False:
+        yield Note(
+            "limit",
+            "No judge of another family was asked the same: whether one would agree was not checked. An evaluation "
+            "like the primary one with such a judge shows both levels side by side.",
+            ("evaluations",),
+        )
     if not params.checks.tuning_trials:
         yield Note(
             "limit",
@@ -123,6 +128,12 @@ def _limits(params: ReportParams, contrasts: tuple[ContrastReport, ...]) -> Iter
 def _data(
     params: ReportParams, contrasts: tuple[ContrastReport, ...], scores: Mapping[tuple[str, str], ArmScores]
 ) -> Iterator[Note]:
+    if params.unjudged:
+        yield Note(
+            "data",
+            f"{' and '.join(params.unjudged)} {'is' if len(params.unjudged) == 1 else 'are'} not judged as an arm: "
+            "recorded completions of the eval prompts are missing.",
+        )
     if params.near_duplicates:
         yield Note(
             "data",
@@ -154,4 +165,4 @@ def _data(
 
 def _entry(name: str, evaluation: EvaluationParams) -> str:
     """The entry of the spec that an evaluation comes from: its name without the temperature."""
-    return name if evaluation.temperature is None else name.rsplit("@", 1)[0]
+    return name.rsplit("@", 1)[0] if evaluation.sampled else name

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from services.analyst import curves, forest
+from services.analyst.beside_page import BESIDE, RECIPES, is_beside, judge_rows, null_rows, what_it_is
 from services.analyst.contrasts import ContrastResult
 from services.analyst.critics.view import views
 from services.analyst.frontier_page import frontier_view
@@ -29,8 +30,9 @@ from services.analyst.model import (
 )
 from services.analyst.params import EvaluationParams
 from services.analyst.spectext import line_of, spec_yaml
+from services.analyst.temperatures_page import temperature_tables
 from services.analyst.trust_page import trust_view
-from services.analyst.wording import bootstrapped, decisions, number
+from services.analyst.wording import bootstrapped, decisions, number, one_family
 
 LEVELS = {
     "rl_adds_value": "RL adds value",
@@ -98,7 +100,10 @@ def to_html(report: Report) -> bytes:
         **context(report),
         **whole(report, text),
         skip="arms",
-        costs=[(arm.name, relation(arm), *cost_cells(arm.cost)) for arm in report.arms],
+        costs=[
+            *((arm.name, relation(arm), *cost_cells(arm.cost)) for arm in report.arms),
+            *([("null completions", "", *cost_cells(report.null_cost))] if report.nulls else []),
+        ],
     ).encode()
 
 
@@ -120,7 +125,14 @@ def context(report: Report, at: str = "", top: int = 1) -> dict[str, Any]:
         "level": LEVELS[report.verdict.level],
         "facts": facts(report),
         "columns": columns(report),
-        "arm_rows": [(arm, relation(arm), cells(arm, report)) for arm in report.arms],
+        "arm_groups": [
+            (title, [(arm, relation(arm), cells(arm, report)) for arm in report.arms if is_beside(arm) == beside])
+            for title, beside in ((RECIPES, False), (BESIDE, True))
+        ],
+        "nulls": null_rows(report),
+        "judges": judge_rows(report),
+        "family_note": one_family(len(report.judges)) if report.another_family is False else "",
+        "temperatures": temperature_tables(report),
         "contrast_rows": [row for one in report.contrasts for row in contrast_rows(one, report)],
         "forests": [Markup(svg) for svg in forests if svg],
         "curves": [(title, Markup(svg)) for title, svg in curves.figures(report.curves, 348, 236, at)],
@@ -207,7 +219,10 @@ def _how(evaluation: EvaluationParams) -> str:
 
 def cells(arm: ArmReport, report: Report) -> list[tuple[str, Cell]]:
     """One arm's estimates, one for each column."""
-    return [(name, _cell(arm.evaluations.get(name), evaluation)) for name, evaluation in report.evaluations.items()]
+    return [
+        (name, Cell("–") if name in arm.unjudged else _cell(arm.evaluations.get(name), evaluation))
+        for name, evaluation in report.evaluations.items()
+    ]
 
 
 def _cell(found: ArmEstimate | None, evaluation: EvaluationParams) -> Cell:
@@ -225,6 +240,8 @@ def _cell(found: ArmEstimate | None, evaluation: EvaluationParams) -> Cell:
 
 def relation(arm: ArmReport) -> str:
     """How an arm belongs to others."""
+    if is_beside(arm):
+        return what_it_is(arm)
     if arm.params.start:
         return f"from {arm.params.start}"
     return f"start of {', '.join(arm.params.start_of)}" if arm.params.start_of else ""

@@ -13,25 +13,36 @@ class Params(BaseModel):
 
 
 class ArmParams(Params):
-    """An arm's place among the others: the SFT model that it starts from, or the RL arms that start from it."""
+    """An arm's place among the others: the SFT model that it starts from, or the RL arms that start from it.
+
+    `of` is set of who is judged beside the recipes (`role` base or teacher): the policy or model that it is."""
 
     role: str | None = None
+    of: str | None = None
     start: str | None = None
     start_of: list[str] | None = None
 
 
 class EvaluationParams(Params):
-    """One evaluation: how it was made, the unit of its scores, and why it may say less than it seems to."""
+    """One evaluation: how it was made, the unit of its scores, and why it may say less than it seems to.
+
+    `best_of` has the evaluations, one a temperature, from which each arm's best on dev is this one."""
 
     protocol: str
     judge: str | None = None
     judge_provider: str | None = None
     reference: str | None = None
     temperature: float | None = None
+    best_of: list[str] = []
     unit: str = "points"
     offline_judge: bool = False
     imitation: bool = False
     reason: str = ""
+
+    @property
+    def sampled(self) -> bool:
+        """Whether completions are judged."""
+        return self.temperature is not None or bool(self.best_of)
 
     @property
     def in_points(self) -> bool:
@@ -95,8 +106,10 @@ class ReportParams(Params):
     """All that the report must know of the experiment besides its artifacts.
 
     `stages` has, for every arm, the (kind, key) of each stage it would need if it were run alone. `null_completions`
-    names entries of `scores` that are no arms: completions that carry no answer, judged like an arm's. `cell` names the
-    cell of a matrix that this is, and `cells` is how many it has.
+    names entries of `scores` that are no arms: completions that carry no answer, judged like an arm's on `null_prompts`
+    prompts. `another_family` says whether a judge of another family than the primary's is asked the same (None: that
+    has no judge), `judge_families` what they are by judge. `unjudged` are teachers whose completions leave out eval
+    prompts. `cell` names the cell of a matrix that this is, and `cells` is how many it has.
     """
 
     spec: dict[str, Any]
@@ -104,10 +117,13 @@ class ReportParams(Params):
     arms: dict[str, ArmParams]
     evaluations: dict[str, EvaluationParams]
     scores: list[ScoreInput]
+    dev_scores: list[ScoreInput] = []
     training: list[TrainingInput] = []
     contrasts: dict[str, Any]
     primary: PrimaryParams
     second_judges: list[str] = []
+    another_family: bool | None = None
+    judge_families: dict[str, str] = {}
     delta: DeltaParams
     looks: int = 1
     checks: CheckParams = CheckParams()
@@ -116,8 +132,15 @@ class ReportParams(Params):
     near_duplicates: int = 0
     null_completions: list[str] = []
     gold: GoldParams | None = None
+    null_prompts: int = 0
+    unjudged: list[str] = []
     cell: str = ""
     cells: int = 1
+
+    @property
+    def expected(self) -> frozenset[tuple[str, str]]:
+        """The arms and evaluations that there will be scores of."""
+        return frozenset((row.arm, row.evaluation) for row in self.scores)
 
     @property
     def decisions(self) -> int:

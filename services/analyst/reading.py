@@ -12,6 +12,7 @@ from services.analyst.model import Curve, Example, Judged, ReportInputs, StageFa
 from services.analyst.orders import ByOrder, by_order
 from services.analyst.params import ReportParams
 from services.analyst.scores import SeedScores
+from services.analyst.temperatures import choose, with_choices
 from services.analyst.voted import read_gold, read_votes
 from shared.artifacts import Artifact, Manifest
 from shared.canonical import sha256_hex
@@ -28,6 +29,14 @@ LONGEST = 6_000
 
 def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact], ballots: Ballots = NO_VOTES) -> ReportInputs:
     """What is there of a report's inputs; `artifacts` has the committed ones by their input's name."""
+    dev: dict[tuple[str, str], dict[int, SeedScores]] = {}
+    for row in params.dev_scores:
+        if row.input in artifacts:
+            dev.setdefault((row.arm, row.evaluation), {})[row.seed] = seed_scores(
+                artifacts[row.input].table(JUDGEMENTS)
+            )
+    choices = choose(params, dev)
+    params = with_choices(params, choices)
     scores: dict[tuple[str, str], dict[int, SeedScores]] = {}
     examples_of = _shown(params, artifacts)
     shown: dict[str, pa.Table] = {}
@@ -57,6 +66,8 @@ def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact], ballots
         orders=orders,
         gold=read_gold(params, artifacts),
         voted=read_votes(params, artifacts, ballots),
+        choices=choices,
+        dev_there=sum(len(of) for of in dev.values()),
     )
 
 
@@ -137,7 +148,7 @@ def clip(text: str) -> str:
 def _shown(params: ReportParams, artifacts: Mapping[str, Artifact]) -> str | None:
     """The evaluation whose completions are shown: the primary's if it has any, else the first that has."""
     order = [params.primary.evaluation, *params.evaluations]
-    sampled = [name for name in order if params.evaluations[name].temperature is not None]
+    sampled = [name for name in order if params.evaluations[name].sampled]
     there = {row.evaluation for row in params.scores if row.input in artifacts}
     return next((name for name in sampled if name in there), None)
 

@@ -74,7 +74,7 @@ def _tables(
 ) -> dict[tuple[str, int], Rows]:
     """The rows of these arms under the primary evaluation, by arm and seed."""
     wanted = set(arms)
-    found = {}
+    found: dict[tuple[str, int], Rows] = {}
     for row in params.scores:
         if row.evaluation == params.primary.evaluation and row.arm in wanted and row.input in artifacts:
             table = artifacts[row.input].table(JUDGEMENTS)

@@ -172,3 +172,10 @@ def _threshold(delta: float) -> str:
     if delta <= 0:
         return f"the {points(delta)} that it may lose"
     return f"the {points(delta)} that would make it worth its cost"
+
+
+def one_family(judges: int) -> str:
+    """What is said beside a verdict that rests on judges who are likely to share their mistakes."""
+    if judges > 1:
+        return "Its judges are of one family: whether a judge of another would agree was not asked."
+    return "One judge was asked: whether a judge of another family would agree is not known."

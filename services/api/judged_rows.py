@@ -59,7 +59,11 @@ class JudgedRows:
         spec = planned.spec
         pair = next((pair for name, pair in planned.pairs.items() if _base(name) == spec.primary.contrast), None)
         a, b = pair or (arms[0], arms[-1])
-        return planned, Choices(arms, evaluations, seeds, Choice(a, b, spec.primary.evaluation, seeds[0]))
+        # Of a choice among temperatures the rows are those of each.
+        entry = spec.primary.evaluation.rpartition("@")[0]
+        of_entry = [name for name in evaluations if name.rpartition("@")[0] == entry]
+        shown = spec.primary.evaluation if spec.primary.evaluation in evaluations else of_entry[0]
+        return planned, Choices(arms, evaluations, seeds, Choice(a, b, shown, seeds[0]))
 
     def choose(self, id: str, arm_a: str, arm_b: str, evaluation: str, seed: int | None) -> Choice:
         """What was asked for, with the usual for what was left out. Raises `BadInput` for a name that is none."""

@@ -24,8 +24,8 @@ class Reports:
         self._voted = voted
         self._data: Kept[dict[str, Any]] = Kept(64)
 
-    def bytes(self, summary: dict[str, Any], file: str) -> bytes | None:
-        """One of its files; None where there is none yet. Raises `Outage`."""
+    def file(self, summary: dict[str, Any], file: str) -> bytes | None:
+        """One of its files as it is; None where there is none yet. Raises `Outage`."""
         newest = self._voted.newest(summary, file)
         return self._get(partial_report_name(summary["id"], file) if newest is None else newest.name)
 

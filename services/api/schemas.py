@@ -27,6 +27,7 @@ __all__ = [
     "ReportPending",
     "Resume",
     "SampleList",
+    "Submitted",
     "Template",
     "TemplateList",
 ]
@@ -50,6 +51,12 @@ class Created(Answer):
     id: str = Field(examples=["01kdmzq4n0x6v1t5a8w9e2r3y7"])
     name: str = Field(examples=["quickstart"])
     state: ExperimentState
+
+
+class Submitted(Created):
+    """An experiment that was started."""
+
+    warnings: list[str] = Field([], description="what could be wrong with it, though it can be run")
 
 
 class Progress(BaseModel):
@@ -221,6 +228,7 @@ class Plan(Estimate):
     over_budget: bool = Field(description="the high end of the cost passes the budget")
     assumption: str = Field(description="how tokens are estimated where nothing like a stage was run before")
     power: Power | None = Field(description="null where the primary's scores are not points and nothing is known")
+    warnings: list[str] = Field([], description="what could be wrong with it, though it can be run")
 
 
 class ReportPending(BaseModel):

@@ -77,6 +77,8 @@ class Sheets:
         if arm and arm not in choices.arms:
             raise BadInput("arm", f"{arm!r} is none of this experiment", f"Use one of {', '.join(choices.arms)}.")
         evaluation = planned.spec.primary.evaluation
+        if evaluation not in choices.evaluations:
+            raise not_found(f"sheet: {evaluation} has completions of several temperatures, and a vote is of one")
         if against == "arm":
             return [Sheet(*pairs[name], evaluation, used)]
         return [Sheet(one, None, evaluation, used) for one in ([arm] if arm else pairs[name])]

@@ -17,6 +17,8 @@ from shared.human import VOTES, Cast, Vote
 MOST = 20_000
 MOST_ERRORS = 50
 LONGEST_NAME = 60
+# A completion may be longer than the csv module expects a cell to be. The limit is the whole process's.
+csv.field_size_limit(2**31 - 1)
 RATER_FIX = f"Give a name of 1 to {LONGEST_NAME} characters that can be seen."
 
 
@@ -51,8 +53,6 @@ def _csv(text: str, rater: str) -> Iterator[Given]:
     """Rows whose vote is empty are not voted on yet. Columns besides row, vote and rater are not looked at."""
     head = text.partition("\n")[0]
     delimiter = max(",;\t", key=head.count)
-    # A completion may be longer than the csv module expects a cell to be.
-    csv.field_size_limit(len(text) + 1)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     names = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
     for column in ("row", "vote"):

@@ -14,10 +14,12 @@ from typing import Any
 
 from shared.canonical import content_key
 from shared.estimate.quantity import Quantity
+from shared.evaluated import At, all_names
 from shared.matrix import cells
 from shared.power import MOST_PROMPTS, RECIPE_SEEDS, SEEN, SHARE, Components
 from shared.spec import Spec, WorthPoints
-from shared.specparse import contrasts, evaluation_names, policy_of
+from shared.specnames import policy_of
+from shared.specparse import contrasts
 
 SCORE_SD = Quantity(*(error * math.sqrt(800) for error in (1.458, 1.73, 1.77)))
 """Of one prompt's score in points: from the published standard errors (least, median, largest)."""
@@ -68,7 +70,7 @@ def design_of(spec: Spec, counts: Mapping[str, int]) -> Design:
     """The design of an experiment's primary contrast; with a matrix, of each of its cells."""
     whole = cells(spec)
     cell = next(iter(whole.values()))
-    entry, temperature = evaluation_names(cell)[cell.primary.evaluation]
+    entry, at = all_names(cell)[cell.primary.evaluation]
     evaluation = cell.evaluations[entry]
     return Design(
         contrast=cell.primary.contrast,
@@ -78,17 +80,17 @@ def design_of(spec: Spec, counts: Mapping[str, int]) -> Design:
         seeds=len(cell.seeds),
         alpha=0.05 / (cell.looks * len(whole)),
         delta=cell.worth.points if isinstance(cell.worth, WorthPoints) else None,
-        likeness=_likeness(cell, entry, temperature) if spec.matrix is None else None,
+        likeness=_likeness(cell, entry, at) if spec.matrix is None else None,
     )
 
 
-def _likeness(spec: Spec, entry: str, temperature: float | None) -> str:
+def _likeness(spec: Spec, entry: str, at: At) -> str:
     evaluation = spec.evaluations[entry]
     named = {field: _defined(spec, name) for field, name in evaluation.models().items()}
     pair = contrasts(spec).get(spec.primary.contrast, ())
     policies = {policy_of(spec, arm) for name, arm in spec.arms.items() if name in pair}
     models = [spec.policies[name].model_dump(mode="json") for name in sorted(policies)]
-    return content_key([evaluation.protocol, temperature, named, spec.primary.contrast, models])
+    return content_key([evaluation.protocol, at, named, spec.primary.contrast, models])
 
 
 def _defined(spec: Spec, name: str) -> Any:

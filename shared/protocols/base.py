@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
+from pydantic import Field
 
 from shared.comparisons import Comparison, Verdicts
 from shared.specbase import SpecModel
@@ -14,28 +15,37 @@ from shared.specbase import SpecModel
 
 @dataclass(frozen=True)
 class TrainedArm:
-    """One arm's model for one seed: the keys of the stages that an evaluation builds on."""
+    """One arm for one seed, as an evaluation sees it: the keys of the stages that it builds on.
+
+    `checkpoint` is None where the model is not a stage's: an untrained one, which the entry `policy` names. An arm that
+    is not sampled (a teacher) has `completions` of the eval prompts instead, and no policy.
+    """
 
     policy: str
     seed: int
-    checkpoint: str
+    checkpoint: str | None = None
     start: str | None = None
+    completions: str | None = None
 
 
 class Builder(Protocol):
-    """What a protocol may ask of the plan: each returns the key of a stage, made once however often it is asked."""
+    """What a protocol may ask of the plan: each returns the key of a stage, made once however often it is asked.
+
+    The prompts are those of eval; of dev where temperatures are chosen."""
 
     def samples(self, arm: TrainedArm, temperature: float) -> str:
-        """The arm's samples on the eval prompts."""
+        """The arm's completions of the prompts: its samples at this temperature, or those that it consists of."""
 
     def completions(self, model: str) -> str:
-        """A model's (teacher's, reference's) completions of the eval prompts."""
+        """A model's (teacher's, reference's) completions of the prompts."""
 
     def labelled(self, model: str, per_prompt: int) -> str:
-        """Recorded preference pairs on the eval prompts."""
+        """Recorded preference pairs on the prompts."""
 
-    def likelihoods(self, arm: TrainedArm, checkpoint: str, completions: str, kind: str) -> str:
-        """Log-likelihoods of given completions (kind demonstrations) or pairs (kind preferences)."""
+    def likelihoods(self, arm: TrainedArm, checkpoint: str | None, completions: str, kind: str) -> str:
+        """Log-likelihoods of given completions (kind demonstrations) or pairs (kind preferences).
+
+        `checkpoint` is the arm's own or its start's."""
 
     def judge(self, protocol: str, params: Mapping[str, Any], inputs: Mapping[str, str], judge: str | None) -> str:
         """The stage that makes the evaluation's rows; `judge` names the model that is asked, if any."""
@@ -45,6 +55,9 @@ class Evaluation(SpecModel):
     """One entry of `evaluations:`. A subclass is a protocol's spec; the registry is in `shared/protocols`."""
 
     protocol: str
+    best_on_dev: bool = Field(
+        False, description="also report each arm at the temperature at which it does best on the dev prompts"
+    )
     unit: ClassVar[str] = "points"
     imitation: ClassVar[bool] = False
     """True: the score is built from likelihood, which measures imitation of whoever wrote the completions."""
@@ -56,6 +69,11 @@ class Evaluation(SpecModel):
     def models(self) -> Mapping[str, str]:
         """The names of models it uses, by the spec field that names them."""
         return {}
+
+    @property
+    def judges_completions(self) -> bool:
+        """Whether completions that no policy wrote (a teacher's) can be judged like an arm's samples."""
+        return None not in self.temperatures()
 
     def plan(self, build: Builder, arm: TrainedArm, temperature: float | None) -> str:
         """The key of the judge stage for one arm, seed and temperature."""

@@ -235,4 +235,26 @@ GOLDEN: list[Row] = [
      "evaluations.nll.gold", "completions"),
 ]  # fmt: skip
 
-BAD: list[Row] = [*GOLDEN, *TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS]
+BEST = "evaluations.win-rate.best_on_dev"
+BY_BEST = {"evaluations__win-rate__best_on_dev": True}
+JUDGED: list[Row] = [
+    ({"arms__base": {"sft": {"teacher": "weak"}}}, "arms.base", "Give it another name"),
+    ({"also_judge": ["base", "judges"]}, "also_judge.1", "'base' or 'teachers'"),
+    ({"also_judge": "base"}, "also_judge", "Write a list"),
+    ({"null_completions": "some"}, "null_completions", "true or false"),
+    ({"contrasts": {"x": ["sft-weak", "base"]}, "primary__contrast": "x"}, "contrasts.x", "Add base to also_judge"),
+    ({"contrasts": {"headline": ["sft-weak", "teacher:strong"]}}, "contrasts.headline", "Add teachers to also_judge"),
+    (
+        {"also_judge": ["base"], "contrasts": {"headline": ["sft-weak", "bass"]}},
+        "contrasts.headline", "Did you mean base",
+    ),
+    (
+        {"also_judge": ["teachers"], "contrasts": {"headline": ["sft-weak", "teacher:weak"]}},
+        "contrasts.headline", "another reference",
+    ),
+    ({**BY_BEST, "evaluations__win-rate__temperature": 0.7}, BEST, "two temperatures or more"),
+    ({**BY_BEST, "prompts__dev": 0}, BEST, "Raise prompts.dev"),
+    ({"primary__evaluation": "win-rate@best_on_dev"}, "primary.evaluation", "is not under evaluations"),
+]  # fmt: skip
+
+BAD: list[Row] = [*GOLDEN, *TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS, *JUDGED]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.api.pages import interval
+from services.api.pages.beside import JudgeRow, NullRow, judge_rows, null_rows, what_it_is
+from services.api.pages.temperatures import TemperatureTable, temperature_tables
 from services.api.pages.trust import Trust, trust
 from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, SCOPES, Level, money, number
 from services.api.planned import Planned
@@ -40,7 +42,8 @@ class Primary:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The first screen of a report, or of one cell of it."""
+    """The first screen of a report, or of one cell of it. `judges` are each judge's answers, where there are several;
+    `family_note` says where they are all of one family."""
 
     level: str
     words: Level
@@ -52,6 +55,8 @@ class Verdict:
     sides: tuple[Side, ...]
     primary: Primary | None
     reasons: tuple[str, ...]
+    judges: tuple[JudgeRow, ...] = ()
+    family_note: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,14 +88,18 @@ class ContrastRow:
 
 @dataclass(frozen=True)
 class Block:
-    """One cell's results; `name` is empty where there is no matrix."""
+    """One cell's results; `name` is empty where there is no matrix. Beside the recipes (`arms`) stand untrained
+    policies, teachers and null completions."""
 
     name: str
     verdict: Verdict
     evaluations: tuple[str, ...]
     arms: tuple[ArmRow, ...]
     contrasts: tuple[ContrastRow, ...]
-    trust: Trust | None
+    beside: tuple[ArmRow, ...] = ()
+    nulls: tuple[NullRow, ...] = ()
+    temperatures: tuple[TemperatureTable, ...] = ()
+    trust: Trust | None = None
 
 
 def blocks(report: Data, planned: Planned | None) -> list[Block]:
@@ -104,12 +113,23 @@ def blocks(report: Data, planned: Planned | None) -> list[Block]:
 def block(report: Data, planned: Planned | None, cell: str) -> Block:
     pairs = pairs_of(planned, cell)
     evaluations = tuple(report.get("evaluations") or first_evaluations(report))
+    rows = {
+        is_beside: tuple(
+            arm_row(name, arm, evaluations, report)
+            for name, arm in report["arms"].items()
+            if (arm.get("of") is not None) == is_beside
+        )
+        for is_beside in (False, True)
+    }
     return Block(
         name=cell,
         verdict=verdict(report, pairs),
         evaluations=evaluations,
-        arms=tuple(arm_row(name, arm, evaluations, report) for name, arm in report["arms"].items()),
+        arms=rows[False],
         contrasts=tuple(contrast_rows(report, pairs)),
+        beside=rows[True],
+        nulls=null_rows(report, evaluations),
+        temperatures=temperature_tables(report),
         trust=trust(report.get("trust")),
     )
 
@@ -146,6 +166,8 @@ def verdict(report: Data, pairs: Mapping[str, tuple[str, str]]) -> Verdict:
         sides=tuple(side(name, report) for name in pairs.get(contrast, ())),
         primary=None if found is None else primary(found, told["delta"]),
         reasons=tuple(told["reasons"]),
+        judges=judge_rows(told),
+        family_note=told.get("family_note") or "",
     )
 
 
@@ -182,10 +204,14 @@ def size(found: Data) -> str:
 
 def arm_row(name: str, arm: Data, evaluations: tuple[str, ...], report: Data) -> ArmRow:
     cost = arm["cost"]
-    cells = tuple(arm_cell(arm["evaluations"].get(evaluation), report, evaluation) for evaluation in evaluations)
-    return ArmRow(
-        name, ARMS.get(name, ""), cells, money(cost["usd"]), number(cost["device_hours"], 2), cost.get("missing", 0)
+    unjudged = arm.get("unjudged") or ()
+    cells = tuple(
+        ("–", "", None) if one in unjudged else arm_cell(arm["evaluations"].get(one), report, one)
+        for one in evaluations
     )
+    meaning = ARMS.get(name, "") or what_it_is(arm)
+    hours = number(cost["device_hours"], 2)
+    return ArmRow(name, meaning, cells, money(cost["usd"]), hours, cost.get("missing", 0))
 
 
 def arm_cell(found: Data | None, report: Data, evaluation: str) -> tuple[str, str, float | None]:

@@ -58,6 +58,12 @@ ARMS = {
     "rlaif-strong": "started from the strong teacher's answers, then RL on the critic's preferences",
     "swap-arm": "started from the weak teacher's answers, then fine-tuned on the strong teacher's",
 }
+NULLS = {
+    "null:sorry": "declines to answer",
+    "null:generic": "words that fit every prompt",
+    "null:praise": "praises itself",
+    "null:verdict": "dictates the verdict",
+}
 CONTRASTS = {
     "headline": "Which recipe: RL from a weak start, or fine-tuning on the strong teacher?",
     "added": "With the strong teacher: RL, or more of its answers?",

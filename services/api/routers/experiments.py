@@ -20,13 +20,13 @@ from services.api.deps import (
     Summary,
     caller,
 )
-from services.api.estimate import estimate
+from services.api.estimate import estimate, warnings_of
 from services.api.idempotency import already_created, keyed_id, one_at_a_time
 from services.api.listing import matching
 from services.api.openapi import SPEC_BODY
 from services.api.paging import page_of
 from services.api.problems import Problem, responses
-from services.api.schemas import Created, Experiment, ExperimentList, ExperimentState, Plan, Resume
+from services.api.schemas import Created, Experiment, ExperimentList, ExperimentState, Plan, Resume, Submitted
 from shared import experiments as stored
 from shared.budget import NANO, counted, dollars, grants_folder, nano, read_accounts
 from shared.declared import declared_fields
@@ -54,7 +54,7 @@ def create_experiment(
     who: Caller,
     response: Response,
     idempotency_key: IdempotencyKey = None,
-) -> Created:
+) -> Submitted:
     """Start an experiment. It is stored before the answer is sent, and goes on whatever happens to the API."""
     # Nothing may be half done because Redis was away: ask it before the store is written to.
     client.ping()
@@ -67,7 +67,8 @@ def create_experiment(
                 store, client, resolved_spec(body.data, store, settings), body.text, id
             )
     response.headers["Location"] = f"/v1/experiments/{id}"
-    return Created(id=id, name=summary["name"], state=summary["state"])
+    warnings = warnings_of(parse_spec(body.data))
+    return Submitted(id=id, name=summary["name"], state=summary["state"], warnings=warnings)
 
 
 @router.get("", responses=responses(422))

@@ -112,7 +112,7 @@ def shown(summary: dict[str, Any], plans: Plans, reports: Reports) -> dict[str, 
 @router.get("/experiments/{id}/report.json")
 def report_json(who: ViewerDep, summary: Summary, reports: ReportsDep) -> Response:
     """The report's numbers, as a file."""
-    data = reports.bytes(summary, JSON)
+    data = reports.file(summary, JSON)
     if data is None:
         raise not_found(f"report of experiment {summary['id']} yet")
     return _file(data, "application/json", f"{summary['name']}.json")
@@ -199,7 +199,7 @@ def _scores(sides: list[dict[str, Any]]) -> list[tuple[str, str, list[Any]]]:
     for side in sides:
         found: dict[tuple[str, str], Any] = {}
         for block in side["blocks"]:
-            for arm in block.arms:
+            for arm in (*block.arms, *block.beside):
                 name = f"{arm.name} [{block.name}]" if block.name else arm.name
                 found |= {
                     (name, evaluation): cell for evaluation, cell in zip(block.evaluations, arm.cells, strict=True)

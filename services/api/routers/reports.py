@@ -63,7 +63,7 @@ def get_report(request: Request, summary: Summary, reports: ReportsDep) -> Respo
     html = prefers_html(request.headers.get("accept", ""))
     if html is None:
         raise Problem(406, "a report is application/json or text/html; accept one of them")
-    data = reports.bytes(summary, HTML if html else JSON)
+    data = reports.file(summary, HTML if html else JSON)
     if data is None:
         return _pending(summary)
     headers = {"Vary": "Accept", "Cache-Control": "no-cache"}
@@ -83,7 +83,7 @@ def get_report(request: Request, summary: Summary, reports: ReportsDep) -> Respo
 def get_critics(summary: Summary, reports: ReportsDep) -> Response:
     """The cards of the experiment's critics and judges, from the newest report: position and length bias, agreement,
     errors against gold labels, self-preference, cost of a label."""
-    data = reports.bytes(summary, JSON)
+    data = reports.file(summary, JSON)
     if data is None:
         return _pending(summary)
     report = json.loads(data)

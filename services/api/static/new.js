@@ -36,7 +36,7 @@ function price(plan) {
   if (plan.unknown_prices?.length) words.push(`Not counted, for want of a price: ${plan.unknown_prices.join(", ")}`);
   if (plan.over_budget) words.push("This may pass the budget: it would pause there");
   if (plan.provisional) words.push("Something in it is only declared: it can be planned, not started");
-  return words.join(". ") + ".";
+  return [words.join(". ") + ".", ...(plan.warnings ?? [])].join(" ");
 }
 
 function errors(problem) {

@@ -29,7 +29,7 @@ TASKS = (
 
 
 def quickstart(**changes: Any) -> dict[str, Any]:
-    """A spec like the quickstart's."""
+    """A spec like the quickstart's, the arms alone judged."""
     return {
         "name": "quickstart",
         "seeds": [0],
@@ -59,11 +59,14 @@ def quickstart(**changes: Any) -> dict[str, Any]:
         },
         "primary": {"contrast": "headline", "evaluation": "win-rate@0.7"},
         "worth": {"points": 2},
+        "also_judge": [],
+        "null_completions": False,
     } | changes
 
 
 def offline(**changes: Any) -> dict[str, Any]:
-    """A spec like the real-input example: recorded teachers, an offline judge, likelihood protocols beside it."""
+    """A spec like the real-input example, the arms alone judged: recorded teachers, an offline judge, likelihood
+    protocols beside it."""
     similarity = {"provider": "similarity", "towards": "gpt-4"}
     return {
         "name": "alpaca-eval-smollm2",
@@ -105,6 +108,8 @@ def offline(**changes: Any) -> dict[str, Any]:
         },
         "primary": {"contrast": "headline", "evaluation": "win-rate@0.7"},
         "worth": {"points": 2},
+        "also_judge": [],
+        "null_completions": False,
     } | changes
 
 
@@ -154,12 +159,14 @@ def experiment(folder: Path, spec: dict[str, Any] | None = None, shift: float = 
     )
     report = made.plan.stages[made.plan.report]
     tables = list(report.params.get("cells", {"": report.params}).values())
-    scored = {report.inputs[row["input"]]: row for table in tables for row in table["scores"]}
+    scored = {report.inputs[row["input"]]: row for table in tables for row in [*table["scores"], *table["dev_scores"]]}
     for place, (key, stage) in enumerate(made.plan.stages.items()):
         if stage.kind != "report":
             row = scored.get(key)
             what = stage.kind if row is None else row["input"].removeprefix("judge/")
-            files = _files(stage, row, parsed.prompts.eval, shift, np.random.default_rng([len(what), *what.encode()]))
+            on_dev = row is not None and row["input"].startswith("dev/")
+            prompts = parsed.prompts.dev if on_dev else parsed.prompts.eval
+            files = _files(stage, row, prompts, shift, np.random.default_rng([len(what), *what.encode()]))
             made.refs[key] = _commit(made.store, key, stage, files, place, usd)
     return made
 
@@ -203,6 +210,10 @@ def _judgements(row: dict[str, Any], prompts: int, shift: float, rng: np.random.
     arm = row["arm"]
     mean = WINS["strong" if "strong" in arm else "weak"]
     mean += (shift / 100 if arm.startswith("rlaif") else 0.0) - (0.1 if arm.startswith("start-weak") else 0.0)
+    mean -= {"base": 0.25, "null": 0.45}.get(arm.partition(":")[0], 0.0)
+    prompts = min(prompts, 50) if arm.startswith("null:") else prompts
+    sort = "d" if row["input"].startswith("dev/") else "p"
+    difficulty = difficulty[:prompts]
     win = np.clip(mean + difficulty + rng.normal(0, 0.1), 0.02, 0.98) if "@" in row["evaluation"] else None
     if win is None:
         scale = {"nll": lambda: rng.normal(-1.83, 0.4, prompts)}
@@ -217,7 +228,7 @@ def _judgements(row: dict[str, Any], prompts: int, shift: float, rng: np.random.
         answer = TASKS[i % len(TASKS)][1]
         rows.append(
             {
-                "prompt_id": f"p{i:04}",
+                "prompt_id": f"{sort}{i:04}",
                 "score": None if broken else 50.0 * ((first == "a") + (second == "a")),
                 "valid": not broken,
                 "completion": answer if first == "a" else "",

@@ -39,11 +39,11 @@ def right(prompt: str, answer: str, reference: str) -> float:
 
 def rows(seed: int) -> tuple[float, Row, Row]:
     """The true difference over all prompts, and the contrast by the judge and corrected; A's answers are padded."""
-    prompts = [one.text for one in make_prompts(PROMPTS, seed)]
-    ids = [f"p{place:04}" for place in range(PROMPTS)]
+    prompts = make_prompts(PROMPTS, seed)
+    ids = [prompt.prompt_id for prompt in prompts]
     scores: dict[str, list[float]] = {A: [], B: []}
     truth: dict[str, list[float]] = {A: [], B: []}
-    for place, prompt in enumerate(prompts):
+    for place, prompt in enumerate(one.text for one in prompts):
         reference = teach(TeacherSettings(accuracy=0.6, seed=1), prompt, (seed, place))
         for arm, who in ((A, 2), (B, 3)):
             answer = teach(TeacherSettings(accuracy=0.6, seed=who), prompt, (seed, place))
