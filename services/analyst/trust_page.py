@@ -113,15 +113,17 @@ def summary(trust: Trust) -> Iterator[str]:
     raw = trust.rows[0]
     for row in trust.corrections:
         assert row.bias is not None and row.estimate is not None and row.decision_interval is not None
-        kind = f"favours {a} by" if row.bias > 0 else f"favours {b} by"
+        kind = f"favours {a if row.bias > 0 else b} by {wording.points(row.bias)}"
+        if number(row.bias) == number(0.0):
+            kind = "favours neither arm"
         low, high = (number(end) for end in row.decision_interval)
         said = "" if row.level is None else f" That alone would say: {wording.LEVELS[row.level]}"
         if row.level is not None:
             same = row.level == raw.level
             said += ", as the judge’s own contrast does." if same else ", which the judge’s own contrast does not."
         yield (
-            f"On the {row.gold} prompts with gold labels ({row.name}) the judge {kind} {wording.points(row.bias)}. "
-            f"Corrected for it, {a} is {wording.points(row.estimate)} {'above' if row.estimate >= 0 else 'below'} {b} "
+            f"On the {row.gold} prompts with gold labels ({row.name}) the judge {kind}. "
+            f"Corrected with them, {a} is {wording.points(row.estimate)} {'above' if row.estimate >= 0 else 'below'} {b} "
             f"({low} to {high}).{said}"
         )
 

@@ -36,8 +36,17 @@ async function begin(event) {
     pairs = sheet.items;
     votes = new Map(mine.items.map(one => [one.row, one.vote]));
     skipped = new Set();
+    at("name").textContent = rater;
+    // What is known by now leaves its place to the answers.
+    introduce(false);
     onward(-1);
   } catch (error) { trouble(error.message); }
+}
+
+/** Show the words at the beginning and the form for a name, or who votes. */
+function introduce(first) {
+  at("how").hidden = at("who").hidden = !first;
+  at("as").hidden = first;
 }
 
 const open = index => !votes.has(pairs[index].row) && !skipped.has(pairs[index].row);
@@ -98,6 +107,7 @@ function move(where) {
 }
 
 at("who").addEventListener("submit", begin);
+at("other").addEventListener("click", () => { introduce(true); at("ballot").hidden = at("thanks").hidden = true; at("rater").focus(); });
 at("again").addEventListener("click", () => { skipped = new Set(); onward(-1); });
 for (const button of document.querySelectorAll("[data-vote]")) button.addEventListener("click", () => vote(button.dataset.vote));
 for (const button of document.querySelectorAll("[data-move]")) button.addEventListener("click", () => move(button.dataset.move));

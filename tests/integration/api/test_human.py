@@ -51,7 +51,7 @@ def judged(made: Experiment) -> None:
     rows = [(row["arm"], row["input"], 60) for row in report.params["scores"] if row["arm"] in ARMS]
     rows += [(row["arm"], row["input"], 45) for row in report.params["gold"]["scores"]]
     for arm, source, wins in rows:
-        rng = np.random.default_rng([len(source), wins])
+        rng = np.random.default_rng([wins, *source.encode()])
         table = []
         for place in range(PROMPTS):
             won = bool(rng.random() < wins / 100)
