@@ -29,7 +29,8 @@ def always(arm: TrainedArm) -> ArmAt:
 class CellPlan:
     """One cell's arms in their order, starts included, and where the report finds their scores and training curves.
 
-    `primary` has who is judged under the primary evaluation, by arm and seed; `gold` where its gold labels are.
+    `players` are who can be judged against each other, by seed and name; `battles` are the pairs that are. `primary`
+    has who is judged under the primary evaluation, by arm and seed; `gold` where its gold labels are.
     """
 
     name: str
@@ -42,15 +43,18 @@ class CellPlan:
     inputs: dict[str, str] = field(default_factory=dict)
     primary: dict[tuple[str, int], TrainedArm] = field(default_factory=dict)
     gold: dict[str, str] = field(default_factory=dict)
+    players: dict[int, dict[str, ArmAt]] = field(default_factory=dict)
+    battles: list[dict[str, Any]] = field(default_factory=list)
 
     def judge(self, build: PlanBuilder, name: str, seed: int, arm: ArmAt) -> None:
         """Add the stages that judge who is called `name`, where `arm` says what they are at a temperature, if judged.
 
         A model is judged on dev too where its temperature is chosen there; completions that are no model's have none.
         """
+        self.players.setdefault(seed, {})[name] = arm
         for full, (entry, temperature) in evaluation_names(self.spec).items():
             evaluation = self.spec.evaluations[entry]
-            if (found := arm(entry, temperature)) is None:
+            if evaluation.together or (found := arm(entry, temperature)) is None:
                 continue
             if full == self.spec.primary.evaluation:
                 self.primary[name, seed] = found

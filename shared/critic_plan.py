@@ -75,8 +75,16 @@ def _add(
     if entry.parts:
         one["members"] = list(entry.parts)
     one["stages"].setdefault(role, []).append(stage.key)
+    if (sides := _sides(stage, stages)) is not None:
+        one.setdefault("sides", {})[stage.key] = sides
+
+
+def _sides(stage: Stage, stages: Mapping[str, Stage]) -> str | None:
+    """What sort of pairs a stage compares, where that is not the usual one of its kind."""
     if stage.params.get("pairs", "on_policy") != "on_policy":
-        one.setdefault("sides", {})[stage.key] = stage.params["pairs"]
+        return str(stage.params["pairs"])
+    other = stage.inputs.get("reference")
+    return "arms" if other is not None and stages[other].kind == "sample" else None
 
 
 def _role(stage: Stage) -> str:

@@ -49,6 +49,7 @@ def second_judges(spec: Spec) -> list[str]:
         if where == at
         and spec.evaluations[other].protocol == primary.protocol
         and spec.evaluations[other].models().get("reference") == primary.models().get("reference")
+        and spec.evaluations[other].against == primary.against
         and spec.evaluations[other].models().get("judge") != primary.models()["judge"]
     ]
 

@@ -37,6 +37,9 @@ def gold_errors(spec: Spec) -> Iterator[FieldError]:
         if name != primary:
             fix = f"Move it to evaluations.{primary}, or remove it."
             yield FieldError(field, "corrects the primary contrast, which is under another evaluation", fix)
+        elif evaluation.models().get("reference") is None:
+            fix = "Remove it, and let people vote on the two arms; or give a reference in place of `between`."
+            yield FieldError(field, "is of answers beside a reference's, and there is none", fix)
         elif temperature == BEST:
             fix = f"Name one as primary.evaluation, such as {next(iter(evaluation_names(spec)))}, or remove gold."
             yield FieldError(field, "is of one temperature, and the primary's is chosen on dev", fix)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.asking import DEFAULT
+from shared.bandit import KIND, is_bandit, parse_bandit
+from shared.battle_plan import own_stages, plan_battles, with_battles
 from shared.beside import BASE, NULL, TEACHER, Beside, judged_beside, nulls_beside
 from shared.canonical import content_key
 from shared.cell_plan import CellPlan, always, plan_beside
@@ -84,6 +86,8 @@ def stage_key(kind: str, params: Mapping[str, Any], inputs: Mapping[str, str]) -
 
 def plan(resolved: Resolved) -> Plan:
     """The stages of an experiment and their keys; the cells of a matrix share what is the same in them."""
+    if is_bandit(resolved.spec):
+        return _plan_bandit(resolved)
     spec = resolved.parsed
     build = PlanBuilder(spec, resolved)
     drawn = [_plan_cell(build, name, cell) for name, cell in cells(spec).items()]
@@ -91,7 +95,7 @@ def plan(resolved: Resolved) -> Plan:
     tables: dict[str, dict[str, Any]] = {}
     for cell in drawn:
         stages_of = _stages_of_arms(build, cell)
-        tables[cell.name] = report_params(
+        table = report_params(
             resolved,
             cell.spec,
             cell.starts,
@@ -104,6 +108,7 @@ def plan(resolved: Resolved) -> Plan:
             plan_gold(build, cell),
         )
         inputs |= cell.gold
+        tables[cell.name] = with_battles(table, cell)
     if spec.critic_check is not None:
         for name in critics_of(spec):
             build.check(name, spec.critic_check.labels, spec.critic_check.split)
@@ -113,6 +118,22 @@ def plan(resolved: Resolved) -> Plan:
     report = build.add("report", params, inputs)
     build.stages[report].arms.extend(in_cell(cell.name, arm) for cell in drawn for arm in cell.order)
     return Plan(build.stages, report)
+
+
+def _plan_bandit(resolved: Resolved) -> Plan:
+    """A stage for each seed, and the report."""
+    spec = parse_bandit(resolved.spec)
+    settings = spec.bandit.model_dump(mode="json")
+    stages: dict[str, Stage] = {}
+
+    def add(kind: str, params: dict[str, Any], inputs: dict[str, str]) -> str:
+        key = stage_key(kind, params, inputs)
+        stages[key] = Stage(key, kind, params, inputs, {})
+        return key
+
+    drawn = {f"bandit/{seed}": add("bandit", {"settings": settings, "seed": seed}, {}) for seed in spec.seeds}
+    params = {"kind": KIND, "settings": settings, "seeds": spec.seeds, "spec": resolved.spec}
+    return Plan(stages, add("report", params, drawn))
 
 
 def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> CellPlan:
@@ -131,7 +152,8 @@ def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> CellPlan:
     beside = {arm: who for arm, who in judged_beside(spec).items() if who not in unjudged}
     for one, who in {**beside, **nulls_beside(spec)}.items():
         plan_beside(build, cell, one, who)
-    judged = {row["arm"] for row in cell.scores}
+    plan_battles(build, cell, [*cell.order, *beside])
+    judged = {row["arm"] for row in cell.scores} | {arm for row in cell.battles for arm in (row["a"], row["b"])}
     cell.order.extend(arm for arm in beside if arm in judged)
     return cell
 
@@ -155,9 +177,14 @@ def _stages_of_arms(build: PlanBuilder, cell: CellPlan) -> dict[str, list[str]]:
     """The stages that each arm of a cell would need alone; every one of them learns that this arm needs it."""
     drawn = Plan(build.stages, "")
     wanted: dict[str, list[str]] = {arm: [] for arm in cell.order}
+    battles = {row["evaluation"] for row in cell.battles}
     for row in [*cell.scores, *cell.dev_scores, *cell.training]:
-        wanted.setdefault(row["arm"], []).append(cell.inputs[row["input"]])
+        if row.get("evaluation") not in battles:
+            wanted.setdefault(row["arm"], []).append(cell.inputs[row["input"]])
     found = {arm: drawn.ancestors(keys) for arm, keys in wanted.items()}
+    for arm, more in own_stages(drawn, cell).items():
+        needed = more.union(found[arm])
+        found[arm] = [key for key in build.stages if key in needed]
     for arm, keys in found.items():
         for key in keys:
             build.stages[key].arms.append(in_cell(cell.name, arm))
@@ -182,7 +209,7 @@ class PlanBuilder:
         self.resolved = resolved
         self.stages: dict[str, Stage] = {}
         self.split = "eval"
-        self._critics: dict[tuple[str, str], dict[str, Any]] = {}
+        self._critics: dict[tuple[str, str, str | None], dict[str, Any]] = {}
         self.prompts = self.add("prompts", {**self._sizes(), "source": self._source()}, {})
 
     def on(self, split: str) -> PlanBuilder:
@@ -240,11 +267,18 @@ class PlanBuilder:
         }
         return self._from_model("score", arm.policy, checkpoint, params, {kind: completions})
 
-    def judge(self, protocol: str, params: Mapping[str, Any], inputs: Mapping[str, str], judge: str | None) -> str:
+    def judge(
+        self,
+        protocol: str,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        judge: str | None,
+        order: str | None = None,
+    ) -> str:
         given = dict(inputs)
         full = {"protocol": protocol, **params}
         if judge is not None:
-            full |= self._critic(judge, "judge")
+            full |= self._critic(judge, "judge", order)
             given |= self._critic_inputs(judge, self.split, 0.0, inputs)
         return self.add("judge", full, given, judge)
 
@@ -284,20 +318,25 @@ class PlanBuilder:
         inputs |= self._critic_inputs(rl.critic, "train", sft.fraction, inputs)
         return self.add("label", {**source, **self._critic(rl.critic, "critic")}, inputs, rl.critic)
 
-    def _critic(self, model: str, role: str) -> dict[str, Any]:
-        """All that a stage's key holds of a critic or judge: who it is, and how it is asked where that is not usual."""
-        if (model, role) not in self._critics:
-            self._critics[model, role] = self._describe_critic(model, role)
-        return self._critics[model, role]
+    def _critic(self, model: str, role: str, order: str | None = None) -> dict[str, Any]:
+        """All that a stage's key holds of a critic or judge: who it is, and how it is asked where that is not usual.
 
-    def _describe_critic(self, model: str, role: str) -> dict[str, Any]:
+        `order` takes the place of its own `ask.order`.
+        """
+        if (model, role, order) not in self._critics:
+            self._critics[model, role, order] = self._describe_critic(model, role, order)
+        return self._critics[model, role, order]
+
+    def _describe_critic(self, model: str, role: str, order: str | None) -> dict[str, Any]:
         entry = self.spec.models[model]
         who = self._identity(model)
         if entry.parts:
-            who["members"] = [self._critic(part, "critic") for part in entry.parts]
+            who["members"] = [self._critic(part, "critic", order) for part in entry.parts]
         ask = entry.asks
         if ask is None:
             return {role: who, "order": "both", "template": None}
+        if order is not None:
+            ask = ask.in_order(order)
         unusual = {} if ask.params() == DEFAULT.params() else {"ask": ask.params()}
         return {role: who, "order": ask.shown, "template": ask.fingerprint(), **unusual}
 

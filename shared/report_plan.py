@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shared.beside import TEACHER, judged_beside, nulls_beside
+from shared.declared_prices import declared_prices
 from shared.evaluated import BEST, At, all_names, evaluation_names, second_judges
 from shared.families import another_family, families, judges_beside
 from shared.gold import gold_of
 from shared.nulls import PROMPTS
+from shared.protocols.length_controlled import report_facts
 from shared.spec import Spec
 from shared.specparse import contrasts
 from shared.splits import rows_between
@@ -45,6 +47,8 @@ def report_params(
     pairs: dict[str, Any] = {name: list(pair) for name, pair in contrasts(spec).items()}
     if {"gain-weak", "gain-strong"} <= set(pairs) and not spec.contrasts:
         pairs["vanishing"] = [pairs["gain-weak"], pairs["gain-strong"]]
+    needed = dict.fromkeys(key for keys in stages_of.values() for key in keys)
+    declared = declared_prices(spec, needed, stages)
     return {
         "seeds": spec.seeds,
         "arms": {
@@ -81,6 +85,8 @@ def report_params(
         "unjudged": [arm for arm, who in beside.items() if who.role == TEACHER and who.of in resolved.unjudged],
         "near_duplicates": resolved.counts.get("near_duplicates", 0),
         **_gold(spec, gold),
+        # Only where there are any, so that other reports keep their keys.
+        **({"declared": declared} if declared else {}),
     }
 
 
@@ -131,4 +137,5 @@ def _evaluation(spec: Spec, entry: str, at: At) -> dict[str, Any]:
         "offline_judge": offline,
         "imitation": copied or evaluation.imitation,
         "reason": reason,
+        **report_facts(evaluation, at, spec.evaluations),
     }

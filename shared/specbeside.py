@@ -39,7 +39,10 @@ def contrast_errors(spec: Spec, arms: Set[str], evaluations: Mapping[str, tuple[
                 yield FieldError(field, f"names {arm}, which also_judge leaves out", fix)
             else:
                 yield unknown(field, arm, arms | set(beside), "arms")
-        if not any(is_judged_everywhere(beside, pair, evaluation) for evaluation in spec.evaluations.values()):
+        if not any(
+            is_judged_everywhere(beside, pair, one) and (one.against is None or set(pair) <= one.against)
+            for one in spec.evaluations.values()
+        ):
             fix = "Give an evaluation another reference, or remove the contrast."
             yield FieldError(field, f"has no evaluation that judges both {pair[0]} and {pair[1]}", fix)
     primary = spec.contrasts.get(spec.primary.contrast)

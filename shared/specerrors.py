@@ -95,7 +95,7 @@ def _field_error(item: dict[str, Any], root: type[BaseModel]) -> FieldError:
 def _unknown_field(loc: Sequence[str], root: type[BaseModel]) -> FieldError:
     path, places = _path(loc[:-1], root)
     known = {name for place in places if _is_model(place) for name in place.model_fields} - {PINNED}
-    if not path:
+    if not path and root is Spec:
         known |= set(PRESET_FIELDS)
     near = difflib.get_close_matches(loc[-1], sorted(known), n=1)
     if loc[-1] == "mode" and path[:1] == ["models"] and len(path) == 2:
@@ -126,9 +126,12 @@ def _path(loc: Sequence[str], root: type[BaseModel]) -> tuple[list[str], list[An
             continue
         inner = [member for place in places for member in _inside(place, step)]
         tagged = [member for known in REGISTRIES.values() if (member := known.get(step)) in places]
-        if inner or not tagged:
-            path.append(step)
-        places = inner or tagged or places
+        if tagged and len(places) > 1:
+            # A member of the union, even where a field of it has the same name.
+            places = tagged
+            continue
+        path.append(step)
+        places = inner or places
     return path, places
 
 

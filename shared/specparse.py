@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from shared.beside import judged_beside
 from shared.chat_templates import CHAT_TEMPLATES
 from shared.errors import BadInput, BadInputs, FieldError
 from shared.evaluated import all_names, best_errors, evaluation_names
@@ -14,10 +15,12 @@ from shared.gold import gold_errors
 from shared.llm.providers import ModelSpec
 from shared.matrix import cells, matrix_errors
 from shared.spec import Arm, Preset, Rl, Spec
+from shared.specbattles import battle_errors, primary_errors
 from shared.specbeside import contrast_errors, taken_names
 from shared.specerrors import PRESET_FIELDS, field_errors, kind_of
 from shared.specmodels import alike_errors, limit_errors, part_errors
 from shared.specnames import model_errors, one_of, unknown
+from shared.specorders import order_errors
 from shared.splits import rows_between
 from shared.trl import check_arguments, trl_arguments
 
@@ -55,7 +58,9 @@ def parse_spec(data: Any) -> Spec:
         _critic_check,
         limit_errors,
         _in_cells(_references),
+        _in_cells(lambda cell: battle_errors(cell, players(cell))),
         _in_cells(_training),
+        _in_cells(order_errors),
         _in_cells(_judgement),
         _in_cells(gold_errors),
     )
@@ -75,6 +80,13 @@ def start_arms(spec: Spec) -> dict[str, str]:
             default = f"start-{name.removeprefix('rlaif-')}"
             starts[name] = named.setdefault(recipe, default)
     return starts
+
+
+def players(spec: Spec) -> list[str]:
+    """Who can be judged against each other: all arms, each start before its RL arm, then who is judged beside them."""
+    starts = start_arms(spec)
+    arms = dict.fromkeys(found for arm in spec.arms for found in (starts.get(arm), arm) if found)
+    return [*arms, *judged_beside(spec)]
 
 
 def contrasts(spec: Spec) -> dict[str, tuple[str, str]]:
@@ -131,7 +143,9 @@ def _whole(spec: Spec) -> Iterator[FieldError]:
             for name in names:
                 yield from model_errors(spec, f"matrix.{field}", name, "can_compare")
             yield from alike_errors(spec, names, [f"matrix.{field}"] * len(names), "which makes two cells of one")
-    scores = len(spec.seeds) * len(spec.arms) * len(evaluation_names(spec)) * len(cells(spec))
+    judged = (spec.evaluations[entry] for entry, _ in evaluation_names(spec).values())
+    each = sum(len(one.pairs_of(players(spec))) if one.together else len(spec.arms) for one in judged)
+    scores = len(spec.seeds) * each * len(cells(spec))
     if scores > MOST_SCORES:
         problem = (
             f"with these arms and evaluations there are {scores:,} models to score, and {MOST_SCORES:,} is the most"
@@ -253,6 +267,13 @@ def _judgement(spec: Spec) -> Iterator[FieldError]:
         yield FieldError("primary.contrast", f"{spec.primary.contrast!r} is no contrast of these arms", fix)
     if spec.primary.evaluation not in names:
         yield unknown("primary.evaluation", spec.primary.evaluation, names, "evaluations")
+    else:
+        entry, at = names[spec.primary.evaluation]
+        judged = spec.evaluations[entry]
+        if refused := judged.not_primary(at, spec.evaluations):
+            yield FieldError("primary.evaluation", f"{spec.primary.evaluation!r} {refused[0]}", refused[1])
+        elif spec.primary.contrast in pairs:
+            yield from primary_errors(spec, judged, pairs[spec.primary.contrast])
     for name, evaluation in spec.evaluations.items():
         judge = evaluation.models().get("judge")
         if judge is not None and spec.models[judge].records_preferences:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from services.analyst import wording
+from services.analyst.arena.joining import ratings_dict
+from services.analyst.arena.win_rates import WinRates
 from services.analyst.bootstrap import Checked
 from services.analyst.contrasts import ContrastResult
 from services.analyst.critics.as_json import card_dict
+from services.analyst.lengths.as_json import lengths_dict
 from services.analyst.model import ArmReport, ContrastReport, Cost, MatrixReport, Report
+from services.analyst.preferences import WinRate
 from services.analyst.trust_json import trust_dict
 from services.analyst.verdict import Verdict
 from shared.matrix import in_cell
 
 SCHEMA = "touchstone/report/1"
 CELL_FIELDS = (
-    "verdict", "arms", "contrasts", "trust", "frontier", "matches", "evaluations", "best_on_dev", "nulls", "scores"
+    "verdict", "arms", "contrasts", "trust", "frontier", "lengths", "matches", "evaluations", "arenas", "win_rates",
+    "best_on_dev", "nulls", "scores",
 )  # fmt: skip
 """What a report says of each cell of a matrix."""
 
@@ -41,10 +47,13 @@ def as_dict(report: Report) -> dict[str, Any]:
         "contrasts": {one.contrast.name: _contrast(one, report) for one in report.contrasts},
         "trust": trust_dict(report.trust),
         "frontier": None if report.frontier is None else asdict(report.frontier),
+        "lengths": lengths_dict(report.lengths),
         "matches": {
             name: {quantity: list(both) for quantity, both in sides.items()} for name, sides in report.matches.items()
         },
         "evaluations": {name: evaluation.model_dump() for name, evaluation in report.evaluations.items()},
+        "arenas": {name: ratings_dict(found) for name, found in report.arenas.items()},
+        "win_rates": [_win_rates(one) for one in report.win_rates],
         "best_on_dev": {
             name: {arm: asdict(chosen) for arm, chosen in of.items()} for name, of in report.choices.items()
         },
@@ -123,6 +132,20 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
     }
 
 
+def _win_rates(found: WinRates) -> dict[str, Any]:
+    """`rows` has, for each arm, how often it is preferred to each other one, where the two were compared."""
+    rows: dict[str, dict[str, Any]] = {arm: {} for arm in found.arms}
+    for (row, column), cell in found.cells.items():
+        rows[row][column] = {**asdict(cell), "interval": list(cell.interval)}
+    return {
+        "judge": found.judge,
+        "temperature": found.temperature,
+        "evaluations": list(found.evaluations),
+        "arms": list(found.arms),
+        "rows": rows,
+    }
+
+
 def _judges(report: Report) -> dict[str, Any]:
     """Each judge's own level, and what is said where they are all of one family."""
     return {
@@ -145,6 +168,7 @@ def _arm(arm: ArmReport) -> dict[str, Any]:
                 "interval": list(found.interval),
                 "n": found.prompts,
                 "dropped": found.dropped,
+                **({"alpaca_eval": _by_seed(found.alpaca_eval)} if found.alpaca_eval else {}),
             }
             for name, found in arm.evaluations.items()
         },
@@ -152,8 +176,18 @@ def _arm(arm: ArmReport) -> dict[str, Any]:
     }
 
 
+def _by_seed(rates: Mapping[int, WinRate]) -> dict[str, dict[str, Any]]:
+    return {str(seed): asdict(rate) for seed, rate in rates.items()}
+
+
 def _cost(cost: Cost) -> dict[str, Any]:
-    return {"usd": cost.usd, "device_hours": cost.device_hours, "stages": cost.stages, "missing": cost.missing}
+    return {
+        "usd": cost.usd,
+        "declared_usd": cost.declared,
+        "device_hours": cost.device_hours,
+        "stages": cost.stages,
+        "missing": cost.missing,
+    }
 
 
 def _contrast(report: ContrastReport, whole: Report) -> dict[str, Any]:
@@ -190,6 +224,7 @@ def _result(result: ContrastResult) -> dict[str, Any]:
         "n_prompts": result.prompts,
         "n_seeds": result.seeds,
         "dropped": result.dropped,
+        "length_ratio": result.length_ratio,
         "log_odds": None
         if odds is None
         else {
@@ -198,4 +233,5 @@ def _result(result: ContrastResult) -> dict[str, Any]:
             "interval": list(odds.interval),
             "p_value": odds.p_value,
         },
+        **({} if result.win_rates is None else {"win_rates": list(result.win_rates)}),
     }

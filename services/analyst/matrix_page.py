@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from services.analyst.disagreement_page import disagreement_view, heat_map
+from services.analyst.heat_figure import heat_figures
 from services.analyst.model import MatrixReport, Report
 from services.analyst.page import LEVELS, SCOPES, Numbers, context, cost_cells, numbers, relation, render, whole
 from services.analyst.spectext import spec_yaml
@@ -29,6 +30,7 @@ class CellRow:
 def matrix_to_html(report: MatrixReport) -> bytes:
     """UTF-8 HTML."""
     rows = [_row(f"c{place}-", name, cell) for place, (name, cell) in enumerate(report.cells.items(), start=1)]
+    heat = heat_map(report)
     return render(
         "matrix.html.jinja",
         **whole(report, spec_yaml(report.spec)),
@@ -42,7 +44,9 @@ def matrix_to_html(report: MatrixReport) -> bytes:
         judges=[],
         family_note=one_family(len(report.first.judges)) if report.first.another_family is False else "",
         rows=rows,
-        heat=heat_map(report),
+        heat=heat,
+        heats=[Markup(svg) for svg in heat_figures(heat)],
+        intervals=[],
         disagreement=disagreement_view(report.disagreement),
         since=decisions(report.first.looks, report.first.cells),
         costs=[(name, relation(arm), *cost_cells(arm.cost)) for name, arm in report.arms.items()],

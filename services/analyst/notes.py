@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from services.analyst.arena.notes import battle_notes
+from services.analyst.arena.ratings import Ratings
 from services.analyst.model import ContrastReport, Note
 from services.analyst.params import EvaluationParams, ReportParams
 from services.analyst.scores import ArmScores
@@ -21,13 +23,16 @@ def notes_for(
     contrasts: tuple[ContrastReport, ...],
     scores: Mapping[tuple[str, str], ArmScores],
     partial: bool,
+    arenas: Mapping[str, Ratings],
 ) -> tuple[Note, ...]:
     """All notes, the weightiest first."""
     spec = cells(parse_spec(params.spec))[params.cell]
     return (
         *_judges(params),
         *_critics(spec),
+        *_nulls(params, scores, partial),
         *_limits(params, contrasts),
+        *(Note("limit", text, path) for text, path in battle_notes(params.evaluations, arenas)),
         *_data(params, contrasts, scores),
         *(
             [Note("limit", "This report is partial: numbers will change, and no verdict is drawn yet.")]
@@ -85,6 +90,18 @@ def _critics(spec: Spec) -> Iterator[Note]:
             )
 
 
+def _nulls(params: ReportParams, scores: Mapping[tuple[str, str], ArmScores], partial: bool) -> Iterator[Note]:
+    places = {(null, params.primary.evaluation) for null in params.null_completions}
+    if partial and not places.isdisjoint(params.expected):
+        return
+    if not any(place in scores and scores[place].valid.any() for place in places):
+        yield Note(
+            "limit",
+            "No null completions were judged (answers that say nothing): whether the judge rewards emptiness was not "
+            "checked.",
+        )
+
+
 def _limits(params: ReportParams, contrasts: tuple[ContrastReport, ...]) -> Iterator[Note]:
     if scope_of(len(params.seeds)) == "checkpoints":
         yield Note(
@@ -92,12 +109,6 @@ def _limits(params: ReportParams, contrasts: tuple[ContrastReport, ...]) -> Iter
             f"Every arm was trained {'once' if len(params.seeds) == 1 else 'twice'}: intervals cover other prompts, "
             "not other training runs. Three seeds or more let the verdict speak of the recipe.",
             ("seeds",),
-        )
-    if params.expected.isdisjoint((null, params.primary.evaluation) for null in params.null_completions):
-        yield Note(
-            "limit",
-            "No null completions were judged (answers that say nothing): whether the judge rewards emptiness was not "
-            "checked.",
         )
     if params.another_family is False:
         yield Note(
@@ -140,7 +151,10 @@ def _data(
             f"{params.near_duplicates} prompts are near-duplicates of another; each went to the split of the first of "
             "its cluster, so no cluster is on both sides of training and evaluation.",
         )
-    for evaluation in params.evaluations:
+    for evaluation, of in params.evaluations.items():
+        if of.raw is not None:
+            # It has the judgements of another, which says it.
+            continue
         dropped = {
             arm: int((~scores[arm, evaluation].valid).sum()) for arm in params.arms if (arm, evaluation) in scores
         }
@@ -151,14 +165,15 @@ def _data(
             yield Note("data", f"{evaluation}: {which} prompts lack a valid judgement in some seed and do not count.")
     for report in contrasts:
         for evaluation in report.absent:
-            yield Note(
-                "data",
-                f"{report.contrast.name} under {evaluation} cannot be estimated: fewer than two prompts are valid for "
-                "all of its arms.",
-            )
+            pooled = params.evaluations[evaluation].pooled
+            why = "fewer than two prompts are valid for all of its arms"
+            if pooled:
+                why = "its arms were not compared, nor through others, or on fewer than two prompts"
+            yield Note("data", f"{report.contrast.name} under {evaluation} cannot be estimated: {why}.")
         for evaluation, result in report.results.items():
             points = params.evaluations[evaluation].in_points
-            if points and report.contrast.pair is None and result.log_odds is None:
+            raw = params.evaluations[evaluation].length_controlled is None
+            if points and raw and report.contrast.pair is None and result.log_odds is None:
                 name = report.contrast.name
                 yield Note("data", f"{name} under {evaluation} has no log-odds: an arm won or lost everything.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -26,7 +26,11 @@ class ArmParams(Params):
 class EvaluationParams(Params):
     """One evaluation: how it was made, the unit of its scores, and why it may say less than it seems to.
 
-    `best_of` has the evaluations, one a temperature, from which each arm's best on dev is this one."""
+    `best_of` has the evaluations, one a temperature, from which each arm's best on dev is this one. `arms` is set where
+    arms were judged against each other, and names them. `pooled` says that an arm's figure is made from all comparisons
+    together (a rating), and is no mean of scores by prompt. `raw` names the evaluation whose judgements a
+    length-controlled one takes, where the spec has it.
+    """
 
     protocol: str
     judge: str | None = None
@@ -38,6 +42,15 @@ class EvaluationParams(Params):
     offline_judge: bool = False
     imitation: bool = False
     reason: str = ""
+    arms: list[str] | None = None
+    pooled: bool = False
+    length_controlled: Literal["joint", "alpaca_eval_minimal"] | None = None
+    raw: str | None = None
+
+    @property
+    def alpaca_eval(self) -> bool:
+        """Whether its scores are AlpacaEval's preferences."""
+        return self.protocol == "alpaca_eval"
 
     @property
     def sampled(self) -> bool:
@@ -49,11 +62,27 @@ class EvaluationParams(Params):
         """Whether scores are percentages, 0 to 100."""
         return self.unit == "points"
 
+    @property
+    def head_to_head(self) -> bool:
+        """Whether two arms were judged against each other, so that their scores add up to 100."""
+        return self.arms is not None and not self.pooled
+
 
 class ScoreInput(Params):
-    """Where one arm's judgements of one seed and evaluation are."""
+    """Where one arm's judgements of one seed and evaluation are; `mirrored` ones are written as its opponent's."""
 
     arm: str
+    seed: int
+    evaluation: str
+    input: str
+    mirrored: bool = False
+
+
+class BattleInput(Params):
+    """Where the judgements of arm a against arm b are, of one seed and evaluation."""
+
+    a: str
+    b: str
     seed: int
     evaluation: str
     input: str
@@ -102,6 +131,13 @@ class GoldParams(Params):
     scores: list[ScoreInput] = []
 
 
+class DeclaredParams(Params):
+    """A stage that read recorded data: the model's name in the spec, and what it would have cost (DeclaredPrice)."""
+
+    model: str
+    price: dict[str, float]
+
+
 class ReportParams(Params):
     """All that the report must know of the experiment besides its artifacts.
 
@@ -109,7 +145,8 @@ class ReportParams(Params):
     names entries of `scores` that are no arms: completions that carry no answer, judged like an arm's on `null_prompts`
     prompts. `another_family` says whether a judge of another family than the primary's is asked the same (None: that
     has no judge), `judge_families` what they are by judge. `unjudged` are teachers whose completions leave out eval
-    prompts. `cell` names the cell of a matrix that this is, and `cells` is how many it has.
+    prompts. `declared` has the stages whose recorded data have a declared price, by key. `cell` names the cell of a
+    matrix that this is, and `cells` is how many it has.
     """
 
     spec: dict[str, Any]
@@ -117,6 +154,7 @@ class ReportParams(Params):
     arms: dict[str, ArmParams]
     evaluations: dict[str, EvaluationParams]
     scores: list[ScoreInput]
+    battles: list[BattleInput] = []
     dev_scores: list[ScoreInput] = []
     training: list[TrainingInput] = []
     contrasts: dict[str, Any]
@@ -132,6 +170,7 @@ class ReportParams(Params):
     near_duplicates: int = 0
     null_completions: list[str] = []
     gold: GoldParams | None = None
+    declared: dict[str, DeclaredParams] = {}
     null_prompts: int = 0
     unjudged: list[str] = []
     cell: str = ""
@@ -141,6 +180,12 @@ class ReportParams(Params):
     def expected(self) -> frozenset[tuple[str, str]]:
         """The arms and evaluations that there will be scores of."""
         return frozenset((row.arm, row.evaluation) for row in self.scores)
+
+    @property
+    def figures(self) -> frozenset[tuple[str, str]]:
+        """The arms and evaluations that there will be a score or a rating of."""
+        pooled = {name: one.arms or () for name, one in self.evaluations.items() if one.pooled}
+        return self.expected | {(arm, name) for name, arms in pooled.items() for arm in arms}
 
     @property
     def decisions(self) -> int:

@@ -6,7 +6,7 @@ One table. Only its first row makes the verdict; the level of every other is wha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -81,13 +81,22 @@ def trust(
     if contrast.pair is None or not evaluation.in_points or (evaluation.judge is None and gold is None):
         return None
     aligned = align([scores[arm] for arm in contrast.arms])
+    cast = _as_primary(contrast, voted) if evaluation.head_to_head else voted
     rows = [
         _seen("judge", evaluation.judge or primary.evaluation, primary, delta),
         *(_seen("order", order, found, delta) for order, found in orders.items()),
         *(_seen("second_judge", name, found, delta) for name, found in others),
-        *_corrected(contrast, aligned, gold, voted, delta, alpha),
+        *_corrected(contrast, aligned, gold, cast, delta, alpha),
     ]
     return Trust(tuple(rows), people(voted), contrast.pair, not orders, not others)
+
+
+def _as_primary(contrast: Contrast, voted: Voted) -> Voted:
+    """Where the judge too compares the arms with each other, votes on the two are in the primary's own points."""
+    a, b = contrast.arms
+    ahead = {seed: {id: (lead + 100) / 2 for id, lead in one.items()} for seed, one in voted.leads.items()}
+    behind = {seed: {id: 100 - score for id, score in one.items()} for seed, one in ahead.items()}
+    return replace(voted, scores={a: ahead, b: behind}, leads={})
 
 
 def _seen(sort: Sort, name: str, found: ContrastResult, delta: float | None) -> Row:

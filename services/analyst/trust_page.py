@@ -121,9 +121,10 @@ def summary(trust: Trust) -> Iterator[str]:
         if row.level is not None:
             same = row.level == raw.level
             said += ", as the judge’s own contrast does." if same else ", which the judge’s own contrast does not."
+        where = f"{wording.points(row.estimate)} {'above' if row.estimate >= 0 else 'below'}"
         yield (
             f"On the {row.gold} prompts with gold labels ({row.name}) the judge {kind}. "
-            f"Corrected with them, {a} is {wording.points(row.estimate)} {'above' if row.estimate >= 0 else 'below'} {b} "
+            f"Corrected with them, {a} is {where} {b} "
             f"({low} to {high}).{said}"
         )
 

@@ -11,6 +11,7 @@ from services.analyst.params import ReportParams
 from services.analyst.people import Voted, VotedPair, passed_over, with_same
 from shared.artifacts import Artifact
 from shared.human import SHARES, Ballots, Cast
+from shared.judgements import mirrored
 from shared.matrix import in_cell
 
 JUDGEMENTS = "judgements.parquet"
@@ -78,6 +79,7 @@ def _tables(
     for row in params.scores:
         if row.evaluation == params.primary.evaluation and row.arm in wanted and row.input in artifacts:
             table = artifacts[row.input].table(JUDGEMENTS)
+            table = mirrored(table) if row.mirrored else table
             columns = [name for name in COLUMNS if name in table.column_names]
             rows = [dict.fromkeys(COLUMNS) | one for one in table.select(columns).to_pylist()]
             found[row.arm, row.seed] = {str(one["prompt_id"]): one for one in rows}

@@ -86,12 +86,17 @@ def measured(result: ContrastResult) -> str:
     """What was seen: `rlaif-weak scores 3.1 points below sft-strong on win-rate@0.7 (95% interval −5.0 to −1.2)`."""
     a, b = result.contrast.arms[:2]
     low, high = result.decision_interval
-    where = "above" if result.estimate >= 0 else "below"
     level = "95% interval" if result.decision_interval == result.interval else "decision interval"
-    return (
-        f"{a} scores {points(result.estimate)} {where} {b} on {result.evaluation} "
-        f"({level} {number(low)} to {number(high)})"
-    )
+    interval = f"({level} {number(low)} to {number(high)})"
+    if result.win_rates is not None:
+        mine, other = (number(rate) for rate in result.win_rates)
+        often = "more" if result.estimate >= 0 else "less"
+        return (
+            f"head to head {a} wins {points(result.estimate)} {often} than {b} on {result.evaluation}, {mine} to "
+            f"{other} {interval}"
+        )
+    where = "above" if result.estimate >= 0 else "below"
+    return f"{a} scores {points(result.estimate)} {where} {b} on {result.evaluation} {interval}"
 
 
 FAR_APART = 0.2

@@ -23,6 +23,7 @@ from services.api.routers import (
     figures,
     health,
     human,
+    lineage,
     login,
     models,
     new,
@@ -39,19 +40,8 @@ from shared.settings import Settings
 from shared.store import ObjectStore, S3Store
 
 API = (
-    experiments,
-    events,
-    reports,
-    human,
-    samples,
-    figures,
-    curves,
-    stages,
-    datasets,
-    models,
-    templates,
-    activity,
-    health,
+    *(experiments, events, reports, human, samples, figures, curves, lineage, stages),
+    *(datasets, models, templates, activity, health),
 )
 PAGES = (page, vote, new, actions, login, static)
 
@@ -80,6 +70,7 @@ def create_app(settings: Settings, store: ObjectStore | None = None) -> FastAPI:
     viewer.install(app)
     for module in (*API, *PAGES):
         app.include_router(module.router)
+    app.include_router(lineage.pages)
     return app
 
 

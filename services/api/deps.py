@@ -14,6 +14,7 @@ from services.api.activity import Activity
 from services.api.feeds import Feeds
 from services.api.guard import COOKIE, FORM_HEADER, SAFE, is_form_token, session_of, token_of
 from services.api.judged_rows import JudgedRows
+from services.api.lineage import Lineages
 from services.api.listing import Listing
 from services.api.metrics import Metrics
 from services.api.planned import Plans
@@ -49,6 +50,7 @@ class State:
     judged: JudgedRows
     voted: Voted
     sheets: Sheets
+    lineages: Lineages
     activity: Activity
     feeds: Feeds
 
@@ -71,6 +73,7 @@ class State:
             judged,
             voted,
             Sheets(plans, judged),
+            Lineages(store),
             Activity(broker, client),
             Feeds(events, client, store),
         )
@@ -120,6 +123,10 @@ def _sheets(state: StateDep) -> Sheets:
     return state.sheets
 
 
+def _lineages(state: StateDep) -> Lineages:
+    return state.lineages
+
+
 def _activity(state: StateDep) -> Activity:
     return state.activity
 
@@ -138,6 +145,7 @@ FiguresDep = Annotated[Figures, Depends(_figures)]
 JudgedRowsDep = Annotated[JudgedRows, Depends(_judged)]
 VotedDep = Annotated[Voted, Depends(_voted)]
 SheetsDep = Annotated[Sheets, Depends(_sheets)]
+LineagesDep = Annotated[Lineages, Depends(_lineages)]
 ActivityDep = Annotated[Activity, Depends(_activity)]
 
 

@@ -29,8 +29,10 @@ from shared.uploaded_templates import read_template
 
 def estimate(resolved: Resolved, store: ObjectStore, settings: Settings) -> dict[str, Any]:
     """What an experiment would do and cost. Raises `Outage`."""
-    planned, spec = plan(resolved), resolved.parsed
+    planned = plan(resolved)
     done = commits_of(store, planned.stages)
+    if (spec := resolved.bounded) is None:
+        return {**preview(str(resolved.spec["name"]), planned, resolved.counts, done), "power": None, "warnings": []}
     todo = [stage for key, stage in planned.stages.items() if key not in done]
     prompts = prompts_of(resolved, store)
     texts = {split: [one.prompt for one in rows] for split, rows in prompts.items()}

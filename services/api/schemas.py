@@ -306,6 +306,7 @@ class SampleRow(BaseModel):
 
     prompt_id: str
     prompt: str | None
+    category: str | None = Field(None, description="where the prompts' rows have one; the simulated world's task")
     reference: str | None
     winner: Literal["a", "b", "tie", "unjudged"]
     orders_disagree: bool = Field(description="shown the other way round, the judge named the other winner")
@@ -319,6 +320,7 @@ class SampleList(BaseModel):
     next_cursor: str | None = None
     total: int = Field(description="rows that the filters leave")
     counts: dict[str, int] = Field(description="of all rows: won by a, by b, ties, unjudged; orders, judges: disagree")
+    categories: dict[str, int] = Field({}, description="how many of all rows are of each category")
     evaluation: str = Field(examples=["win-rate@0.7"])
     seed: int
 

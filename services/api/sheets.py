@@ -15,6 +15,7 @@ from services.api.judged_rows import Choice, JudgedRows
 from services.api.planned import Planned, Plans
 from services.api.problems import not_found
 from shared.errors import BadInput
+from shared.evaluated import evaluation_names
 from shared.human import Sheet, Shown, rank, shown
 
 Against = Literal["arm", "reference"]
@@ -79,6 +80,9 @@ class Sheets:
         evaluation = planned.spec.primary.evaluation
         if evaluation not in choices.evaluations:
             raise not_found(f"sheet: {evaluation} has completions of several temperatures, and a vote is of one")
+        entry = evaluation_names(planned.spec)[evaluation][0]
+        if against == "reference" and planned.spec.evaluations[entry].models().get("reference") is None:
+            raise BadInput("against", "is reference, and the arms are judged against each other", "Write against=arm.")
         if against == "arm":
             return [Sheet(*pairs[name], evaluation, used)]
         return [Sheet(one, None, evaluation, used) for one in ([arm] if arm else pairs[name])]
@@ -127,10 +131,13 @@ class Sheets:
 def every_sheet(planned: Planned, seeds: Sequence[int]) -> Iterable[Sheet]:
     """All sheets that can be asked for."""
     evaluation = planned.spec.primary.evaluation
+    entry = evaluation_names(planned.spec).get(evaluation)
+    referred = entry is not None and planned.spec.evaluations[entry[0]].models().get("reference") is not None
     arms = dict.fromkeys(judged.arm for judged in planned.judged if judged.evaluation == evaluation)
     for seed in seeds:
         yield from (Sheet(a, b, evaluation, seed) for a, b in dict.fromkeys(planned.pairs.values()))
-        yield from (Sheet(arm, None, evaluation, seed) for arm in arms)
+        if referred:
+            yield from (Sheet(arm, None, evaluation, seed) for arm in arms)
 
 
 def _pair(code: str, sheet: Sheet, row: Mapping[str, Any]) -> Pair | None:

@@ -47,8 +47,18 @@ class Builder(Protocol):
 
         `checkpoint` is the arm's own or its start's."""
 
-    def judge(self, protocol: str, params: Mapping[str, Any], inputs: Mapping[str, str], judge: str | None) -> str:
-        """The stage that makes the evaluation's rows; `judge` names the model that is asked, if any."""
+    def judge(
+        self,
+        protocol: str,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        judge: str | None,
+        order: str | None = None,
+    ) -> str:
+        """The stage that makes the evaluation's rows; `judge` names the model that is asked, if any.
+
+        `order` is the one in which it is shown the pairs, where the protocol says (as `ask.order`); None: the judge's.
+        """
 
 
 class Evaluation(SpecModel):
@@ -61,6 +71,8 @@ class Evaluation(SpecModel):
     unit: ClassVar[str] = "points"
     imitation: ClassVar[bool] = False
     """True: the score is built from likelihood, which measures imitation of whoever wrote the completions."""
+    pooled: ClassVar[bool] = False
+    """True: an arm's figure comes from all comparisons together and is no mean of scores by prompt: never primary."""
 
     def temperatures(self) -> Sequence[float | None]:
         """The temperatures that it samples at; (None,) if it does not sample."""
@@ -71,12 +83,43 @@ class Evaluation(SpecModel):
         return {}
 
     @property
+    def together(self) -> bool:
+        """Whether it compares arms with each other: planned by `plan_together` then, not by `plan`."""
+        return False
+
+    @property
+    def against(self) -> frozenset[str] | None:
+        """The arms that it names to be compared with each other; None where it names none."""
+        return None
+
+    def pairs_of(self, arms: Sequence[str]) -> list[tuple[str, str]]:
+        """The pairs of arms that it compares, where it compares them with each other; each in the arms' order."""
+        return []
+
+    @property
     def judges_completions(self) -> bool:
         """Whether completions that no policy wrote (a teacher's) can be judged like an arm's samples."""
         return None not in self.temperatures()
 
+    def not_primary(self, at: float | str | None, others: Mapping[str, Evaluation]) -> tuple[str, str] | None:
+        """Why the verdict cannot be made from it, and what to write instead; None where it can.
+
+        It can where its score is a mean over prompts, which the verdict's interval is made for. `at` is a temperature,
+        or best_on_dev; `others` are all of the spec's evaluations by name.
+        """
+        return None
+
     def plan(self, build: Builder, arm: TrainedArm, temperature: float | None) -> str:
         """The key of the judge stage for one arm, seed and temperature."""
+        raise NotImplementedError
+
+    def plan_together(
+        self, build: Builder, arms: Mapping[str, TrainedArm], temperature: float | None
+    ) -> dict[tuple[str, str], str]:
+        """The keys of the judge stages that compare two arms, for one seed and temperature, by the arms' names.
+
+        A stage's input `samples` are the first arm's completions, `reference` the second's.
+        """
         raise NotImplementedError
 
     @classmethod

@@ -50,6 +50,12 @@ def null_rows(report: Data, evaluations: tuple[str, ...]) -> tuple[NullRow, ...]
     )
 
 
+def null_prompts(report: Data) -> int:
+    """On how many prompts they are judged, at most."""
+    found = [one["prompts"] for of in (report.get("nulls") or {}).values() for one in of.values()]
+    return max(found, default=0)
+
+
 def _cell(found: Data | None) -> tuple[str, str]:
     if found is None:
         return "–", ""

@@ -28,11 +28,11 @@ from services.api.paging import page_of
 from services.api.problems import Problem, responses
 from services.api.schemas import Created, Experiment, ExperimentList, ExperimentState, Plan, Resume, Submitted
 from shared import experiments as stored
+from shared.bandit import is_bandit
 from shared.budget import NANO, counted, dollars, grants_folder, nano, read_accounts
-from shared.declared import declared_fields
-from shared.errors import BadInput, BadInputs
+from shared.errors import BadInput
 from shared.plan import plan
-from shared.resolve import Resolved, resolve
+from shared.resolve import Resolved, resolve_any
 from shared.settings import Settings
 from shared.specparse import parse_spec
 from shared.store import ObjectStore
@@ -67,7 +67,7 @@ def create_experiment(
                 store, client, resolved_spec(body.data, store, settings), body.text, id
             )
     response.headers["Location"] = f"/v1/experiments/{id}"
-    warnings = warnings_of(parse_spec(body.data))
+    warnings = [] if is_bandit(body.data) else warnings_of(parse_spec(body.data))
     return Submitted(id=id, name=summary["name"], state=summary["state"], warnings=warnings)
 
 
@@ -87,7 +87,7 @@ def list_experiments(
 @router.post("/plan", openapi_extra=SPEC_BODY, responses=responses(413, 422))
 def plan_experiment(body: SpecBodyDep, store: Store, settings: SettingsDep) -> Plan:
     """What an experiment would do, without doing it: stages, those committed already, requests, tokens, dollars."""
-    return Plan.model_validate(estimate(resolve(parse_spec(body.data), store, settings), store, settings))
+    return Plan.model_validate(estimate(resolve_any(body.data, store, settings), store, settings))
 
 
 @router.get("/{id}", response_model=Experiment, responses=responses(404))
@@ -132,7 +132,8 @@ def resume_experiment(summary: Summary, store: Store, client: Redis, more: Resum
 def _raised(id: str, more: Resume, control: stored.Control, store: ObjectStore) -> dict[str, Any]:
     """What a resume adds to the budget, as its record keeps it. A budget never falls: what is promised may be spent."""
     resolved = stored.read_resolved(store, id)
-    now = None if resolved is None else control.raised(resolved.parsed)
+    spec = None if resolved is None else resolved.bounded
+    now = None if spec is None else control.raised(spec)
     if now is None:
         raise BadInput("budget_usd", "this experiment has no budget to raise", "Leave it out.")
     accounts = read_accounts(info.name for info in store.list(grants_folder(id)))
@@ -166,9 +167,6 @@ def resolved_spec(data: Any, store: ObjectStore, settings: Settings) -> Resolved
     Raises:
         BadInput: the spec is wrong, or something in it is only declared.
     """
-    spec = parse_spec(data)
-    if declared := list(declared_fields(spec)):
-        raise BadInputs(declared)
-    resolved = resolve(spec, store, settings)
+    resolved = resolve_any(data, store, settings, whole=True)
     plan(resolved)
     return resolved

@@ -18,6 +18,7 @@ from shared import records
 from shared.artifacts import CommitRef, Manifest
 from shared.canonical import sha256_hex
 from shared.human import votes_prefix
+from shared.world.prompts import make_prompts
 from tests.integration.api.conftest import Run, command_for, start_api
 from tests.stack import Stack
 from tests.unit.analyst.fixture import Experiment, experiment, quickstart
@@ -43,8 +44,8 @@ def judged(made: Experiment) -> None:
     # The conductor counts shards by what this stage has counted.
     (prompts,) = made.keys("prompts")
     texts = [
-        {"prompt_id": f"p{place:04}", "prompt": f"+prompt {place}", "split": "eval", "rank": place}
-        for place in range(PROMPTS)
+        {"prompt_id": f"p{place:04}", "prompt": one.text, "split": "eval", "rank": place}
+        for place, one in enumerate(make_prompts(PROMPTS, 0))
     ]
     sizes = {"train": 100, "dev": 10, "eval": PROMPTS, "near_duplicates": 0}
     made.commit(prompts, {"prompts.parquet": records.from_rows(texts, records.PROMPTS)}, sizes)

@@ -140,7 +140,7 @@ class Experiment:
 
     def commit(self, key: str, files: dict[str, pa.Table], metrics: dict[str, Any]) -> None:
         """Commit a stage with these contents in place of the made-up ones."""
-        self.refs[key] = _commit(self.store, key, self.plan.stages[key], files, 0, 0.0, metrics)
+        self.refs[key] = _commit(self, key, files, 0, 0.0, metrics)
 
 
 def experiment(folder: Path, spec: dict[str, Any] | None = None, shift: float = 0.0, usd: float = 0.0) -> Experiment:
@@ -160,6 +160,7 @@ def experiment(folder: Path, spec: dict[str, Any] | None = None, shift: float = 
     report = made.plan.stages[made.plan.report]
     tables = list(report.params.get("cells", {"": report.params}).values())
     scored = {report.inputs[row["input"]]: row for table in tables for row in [*table["scores"], *table["dev_scores"]]}
+    scored |= {report.inputs[row["input"]]: row for table in tables for row in table.get("battles", [])}
     for place, (key, stage) in enumerate(made.plan.stages.items()):
         if stage.kind != "report":
             row = scored.get(key)
@@ -167,7 +168,7 @@ def experiment(folder: Path, spec: dict[str, Any] | None = None, shift: float = 
             on_dev = row is not None and row["input"].startswith("dev/")
             prompts = parsed.prompts.dev if on_dev else parsed.prompts.eval
             files = _files(stage, row, prompts, shift, np.random.default_rng([len(what), *what.encode()]))
-            made.refs[key] = _commit(made.store, key, stage, files, place, usd)
+            made.refs[key] = _commit(made, key, files, place, usd)
     return made
 
 
@@ -204,13 +205,17 @@ def _curve(kind: str, rng: np.random.Generator) -> pa.Table:
     )
 
 
+def _mean(arm: str, shift: float) -> float:
+    mean = WINS["strong" if "strong" in arm else "weak"]
+    mean += (shift / 100 if arm.startswith("rlaif") else 0.0) - (0.1 if arm.startswith("start-weak") else 0.0)
+    return mean - {"base": 0.25, "null": 0.45}.get(arm.partition(":")[0], 0.0)
+
+
 def _judgements(row: dict[str, Any], prompts: int, shift: float, rng: np.random.Generator) -> pa.Table:
     """Judgements whose prompts are as hard for every arm and seed."""
     difficulty = np.random.default_rng(99).normal(0, 0.25, prompts)
-    arm = row["arm"]
-    mean = WINS["strong" if "strong" in arm else "weak"]
-    mean += (shift / 100 if arm.startswith("rlaif") else 0.0) - (0.1 if arm.startswith("start-weak") else 0.0)
-    mean -= {"base": 0.25, "null": 0.45}.get(arm.partition(":")[0], 0.0)
+    arm, other = row.get("a", row.get("arm", "")), row.get("b")
+    mean = _mean(arm, shift) if other is None else 0.5 + _mean(arm, shift) - _mean(other, shift)
     prompts = min(prompts, 50) if arm.startswith("null:") else prompts
     sort = "d" if row["input"].startswith("dev/") else "p"
     difficulty = difficulty[:prompts]
@@ -259,15 +264,14 @@ def _metrics(stage: Stage) -> dict[str, Any]:
 
 
 def _commit(
-    store: MemoryStore,
+    made: Experiment,
     key: str,
-    stage: Stage,
     files: dict[str, pa.Table],
     place: int,
     usd: float,
     metrics: dict[str, Any] | None = None,
 ) -> CommitRef:
-    refs = {}
+    store, stage, refs = made.store, made.plan.stages[key], {}
     for name, table in files.items():
         data = records.to_bytes(table)
         at = f"stages/{stage.kind}/{key}/{sha256_hex(data)}.parquet"
@@ -279,7 +283,7 @@ def _commit(
         kind=stage.kind,
         attempt="a1",
         files=refs,
-        inputs={},
+        inputs={name: made.refs[source] for name, source in stage.inputs.items()},
         metrics=metrics or _metrics(stage),
         cost=Cost(usd=usd if stage.kind in {"judge", "label"} else 0.0, device_seconds=17.25 if trained else 0.0),
         versions={"python": "3.11.9", "touchstone-rlaif": "0.1.0", **({"trl": "1.16.0"} if trained else {})},
