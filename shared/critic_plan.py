@@ -63,16 +63,16 @@ def _add(
     role: str,
 ) -> None:
     entry = spec.models[name]
-    one = found.setdefault(
-        name,
-        {
+    # Once for each name: it looks at every stage, and a critic may have thousands.
+    if name not in found:
+        found[name] = {
             "provider": entry.provider,
             "gold": entry.is_gold,
             "recorded": entry.records_preferences,
             "stages": {},
             "own": [key for key, other in stages.items() if _wrote(who, other)],
-        },
-    )
+        }
+    one = found[name]
     if entry.given_price == UNKNOWN_PRICE:
         one["unpriced"] = True
     if entry.parts:

@@ -69,7 +69,8 @@ class JudgedRows:
         if planned is None or not planned.judged:
             raise not_found(f"judged sample of experiment {id!r}")
         found = list(planned.judged)
-        arms = list(dict.fromkeys(one.arm for one in found))
+        fought = [arm for one in planned.battles for arm in (one.a, one.b)]
+        arms = list(dict.fromkeys([*(one.arm for one in found), *fought]))
         together = list(dict.fromkeys(one.evaluation for one in planned.battles))
         evaluations = list(dict.fromkeys([*(one.evaluation for one in found), *together]))
         seeds = list(dict.fromkeys(one.seed for one in found))
