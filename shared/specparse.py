@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,6 +22,7 @@ from shared.specerrors import PRESET_FIELDS, field_errors, kind_of
 from shared.specmodels import alike_errors, limit_errors, part_errors
 from shared.specnames import model_errors, one_of, unknown
 from shared.specorders import order_errors
+from shared.specworth import worth_errors
 from shared.splits import rows_between
 from shared.trl import check_arguments, trl_arguments
 
@@ -182,7 +184,12 @@ def _references(spec: Spec) -> Iterator[FieldError]:
     for name, evaluation in spec.evaluations.items():
         for field, model in evaluation.models().items():
             needs = "can_compare" if field in {"judge", "labels"} else "can_teach"
+            if field == "model" and model in spec.models:
+                continue  # the evaluation itself says what it can use
             yield from model_errors(spec, f"evaluations.{name}.{field}", model, needs)
+        if all(model in spec.models for model in evaluation.models().values()):
+            for error in evaluation.model_errors(spec.models):
+                yield replace(error, field=f"evaluations.{name}.{error.field}")
     for name, entry in spec.models.items():
         for field, model in needed_models(entry).items():
             yield from model_errors(spec, f"models.{name}.{field}", model, "can_teach")
@@ -274,6 +281,7 @@ def _judgement(spec: Spec) -> Iterator[FieldError]:
             yield FieldError("primary.evaluation", f"{spec.primary.evaluation!r} {refused[0]}", refused[1])
         elif spec.primary.contrast in pairs:
             yield from primary_errors(spec, judged, pairs[spec.primary.contrast])
+        yield from worth_errors(spec, judged)
     for name, evaluation in spec.evaluations.items():
         judge = evaluation.models().get("judge")
         if judge is not None and spec.models[judge].records_preferences:
