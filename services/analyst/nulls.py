@@ -28,6 +28,7 @@ def null_results(params: ReportParams, scores: Scores) -> dict[str, dict[str, Nu
     for null in params.null_completions:
         for evaluation, how in params.evaluations.items():
             if how.length_controlled is not None:
+                # Its figures are from a fit that null completions, all of one length, have no part in.
                 continue
             if (null, evaluation) in scores and (values := scores[null, evaluation].common).size:
                 beats = tuple(arm for arm in params.arms if (_above(null, arm, evaluation, scores) or 0) > 0)
