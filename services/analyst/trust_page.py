@@ -147,7 +147,8 @@ def votes(found: People) -> str:
     said = f"This report includes {found.votes:,} {'vote' if found.votes == 1 else 'votes'} of {people} on "
     said += f"{found.pairs:,} {'pair' if found.pairs == 1 else 'pairs'}."
     if found.superseded:
-        said += f" {found.superseded:,} earlier ones were changed by the same person and do not count."
+        what = "one was" if found.superseded == 1 else "ones were"
+        said += f" {found.superseded:,} earlier {what} changed by the same person, which no longer counts."
     if found.passed_over:
         said += (
             f" {found.passed_over:,} prompts were passed over: if those were hard ones, the rest is no random choice."

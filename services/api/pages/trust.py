@@ -95,10 +95,10 @@ def _raters(people: Data) -> list[Rater]:
 def _rater(who: str, votes: int, found: Data | None) -> Rater:
     if found is None:
         return Rater(who, f"{votes:,}", "–", "", "–", "")
-    return Rater(
-        who, f"{votes:,}", *_estimate(found["agree"], lambda value: f"{number(100 * value)}%"),
-        *_estimate(found["kappa"], lambda value: number(value, 2)),
-    )  # fmt: skip
+    agree = _estimate(found["agree"], lambda value: f"{number(100 * value)}%")
+    value, ends = _estimate(found["kappa"], lambda value: number(value, 2))
+    # What there is too little of for the one is said once.
+    return Rater(who, f"{votes:,}", *agree, value, "" if ends == agree[1] else ends)
 
 
 def _estimate(one: Data, write: Callable[[float], str]) -> tuple[str, str]:
