@@ -42,6 +42,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     made.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_duel_decides_and_an_arena_rates_everybody(stack: Stack, tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"

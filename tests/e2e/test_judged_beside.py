@@ -68,6 +68,7 @@ def run(stack: Stack, folder: Path, judge: str) -> tuple[dict[str, Any], dict[st
     return dict(created), told, page
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_everybody_is_judged_and_a_judge_that_likes_length_is_found_out(stack: Stack, tmp_path: Path) -> None:
     created, honest, page = run(stack, tmp_path, "error_rate: 0.0")
