@@ -37,7 +37,7 @@ def report_params(
         pairs["vanishing"] = [pairs["gain-weak"], pairs["gain-strong"]]
     return {
         "seeds": spec.seeds,
-        "arms": {arm: _arm(arm, starts) for arm in stages_of},
+        "arms": {arm: {**_arm(arm, starts), **_control(spec, arm)} for arm in stages_of},
         "evaluations": {full: _evaluation(spec, entry, at) for full, (entry, at) in evaluation_names(spec).items()},
         "scores": [dict(row) for row in scores],
         "training": [dict(row) for row in training],
@@ -74,6 +74,15 @@ def _arm(name: str, starts: Mapping[str, str]) -> dict[str, Any]:
         "start": starts.get(name),
         "start_of": [arm for arm, start in starts.items() if start == name],
     }
+
+
+def _control(spec: Spec, name: str) -> dict[str, Any]:
+    """Of a control: which arm it is of, and what the two have alike."""
+    control = None if name not in spec.arms else spec.arms[name].control
+    if control is None:
+        return {}
+    said = {"kind": control.kind, "of": control.of, "equal": control.equal, "differs": control.differs}
+    return {"control": said}
 
 
 def _evaluation(spec: Spec, entry: str, temperature: float | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from shared.asking import ASKS
+from shared.controls import CONTROLS
 from shared.errors import FieldError
 from shared.llm.providers import PROVIDERS
 from shared.protocols import PROTOCOLS
@@ -17,7 +18,13 @@ from shared.spec import NAME_PATTERN, Preset, Spec
 from shared.specbase import LIST, MAPPING, PLAIN, TRUTH
 
 PRESET_FIELDS = ("preset", *Preset.model_fields)
-REGISTRIES: dict[str, dict[str, Any]] = {"provider": PROVIDERS, "protocol": PROTOCOLS, "kind": ASKS}
+REGISTRIES: dict[str, dict[str, Any]] = {
+    "provider": PROVIDERS,
+    "protocol": PROTOCOLS,
+    "kind": ASKS,
+    "control": CONTROLS,
+}
+"""By the field that tells their members apart; a control's is `kind` too."""
 SHAPES = {LIST: "a list", MAPPING: "a mapping", PLAIN: "a single value"}
 KINDS = {dict: "a mapping", list: "a list", str: "a text", bool: "true or false", type(None): "nothing"}
 
@@ -35,6 +42,8 @@ WORDS: dict[str, tuple[str | None, str]] = {
     "list_type": NO_LIST,
     "tuple_type": NO_LIST,
     "string_type": ("is no text", 'Write a text, in quotes if it looks like something else: "no", "1".'),
+    "bool_type": ("is neither true nor false", "Write true or false."),
+    "bool_parsing": ("is neither true nor false", "Write true or false."),
     "int_type": (None, "Write a whole number."),
     "int_parsing": (None, "Write a whole number."),
     "int_from_float": (None, "Write a whole number."),
@@ -110,7 +119,8 @@ def _no_member(field: str, kind: str, context: dict[str, Any]) -> FieldError:
     tag = str(context.get("discriminator", "")).strip("'")
     if tag in REGISTRIES:
         problem = "is missing" if kind == "union_tag_not_found" else "is unknown"
-        return FieldError(f"{field}.{tag}", problem, f"Use one of: {', '.join(REGISTRIES[tag])}.")
+        known = REGISTRIES["control" if field.endswith(".control") else tag]
+        return FieldError(f"{field}.{tag}", problem, f"Use one of: {', '.join(known)}.")
     shapes = [words for shape, words in SHAPES.items() if shape in str(context.get("expected_tags", ""))]
     return FieldError(field, "has the wrong shape", f"Write {' or '.join(shapes)}.")
 

@@ -120,6 +120,7 @@ def _arm(arm: ArmReport) -> dict[str, Any]:
     return {
         "role": arm.params.role,
         "start": arm.params.start,
+        "control": None if arm.params.control is None else arm.params.control.model_dump(),
         "evaluations": {
             name: {
                 "estimate": found.estimate,

@@ -12,12 +12,22 @@ class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class ControlParams(Params):
+    """A control of the arm `of`: what both have alike, and what it does otherwise."""
+
+    kind: str
+    of: str
+    equal: str
+    differs: str
+
+
 class ArmParams(Params):
     """An arm's place among the others: the SFT model that it starts from, or the RL arms that start from it."""
 
     role: str | None = None
     start: str | None = None
     start_of: list[str] | None = None
+    control: ControlParams | None = None
 
 
 class EvaluationParams(Params):
