@@ -238,7 +238,7 @@ def speed() -> None:
     world = World(805, levels, (1.0,) * 10, (0.2,) * 10)
     table = world.table(np.random.default_rng(0))
     began, cpu = time.monotonic(), time.process_time()
-    length_controlled(table)
+    length_controlled(table, resamples=500)
     spent = time.process_time() - cpu
     print(f"10 arms x 805 prompts x 500 resamples: {time.monotonic() - began:.1f} s, CPU {spent:.1f} s")
 

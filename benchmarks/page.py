@@ -91,6 +91,7 @@ def first_paint(stack: Stack, id: str) -> None:
             "list": "/",
             "experiment": f"/experiments/{id}",
             "samples": f"/experiments/{id}/samples?winner=b",
+            "lineage": lineage(stack, id),
         }.items():
             times = []
             # The first one does not count: it also starts the browser's processes.
@@ -105,11 +106,23 @@ def first_paint(stack: Stack, id: str) -> None:
         browser.close()
 
 
+def lineage(stack: Stack, id: str) -> str:
+    """The path of an RL step's lineage."""
+    with Client(stack.api_url) as client:
+        key = next(stage["key"] for stage in client.get(id)["stages"] if stage["kind"] == "rl")
+    return f"/experiments/{id}/stages/{key}"
+
+
 def pages(stack: Stack, count: int, id: str) -> None:
     """Milliseconds of answers among many experiments, before and after a FLUSHALL, and of a new API over it."""
     fill(stack.store, stack.redis, count, 10)
     with httpx.Client(base_url=stack.api_url, headers=HTML, timeout=60) as http:
-        paths = {"list": "/", "list, searched": "/?text=filled-77", "experiment": f"/experiments/{id}"}
+        paths = {
+            "list": "/",
+            "list, searched": "/?text=filled-77",
+            "experiment": f"/experiments/{id}",
+            "lineage": lineage(stack, id),
+        }
         wait_until(lambda: "filled" in http.get("/").text, 60, "the list to be filled")
         for name, path in {"/healthz": "/healthz", **paths}.items():
             report(name, [timed(lambda path=path: get(http, path)) for _ in range(50)], LISTED_MS)  # type: ignore[misc]

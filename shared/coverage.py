@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from shared.beside import judged_beside
 from shared.critic_plan import critics_of
 from shared.datasets import DatasetInfo, read_dataset
 from shared.errors import BadInput, FieldError
@@ -17,6 +18,9 @@ from shared.specbase import DeclaredDataset
 from shared.specparse import needed_models
 from shared.splits import Splits, rows_between
 from shared.store import ObjectStore
+
+LEAST_COVERED = 0.5
+"""The share of the eval prompts that a teacher with `missing: drop` must have completions of to be judged."""
 
 
 def check_coverage(spec: Spec, name: str, pins: dict[str, DatasetInfo], splits: Splits, store: ObjectStore) -> None:
@@ -51,6 +55,33 @@ def declared_errors(spec: Spec) -> Iterator[FieldError]:
             )
 
 
+def unjudged_teachers(spec: Spec, pins: dict[str, DatasetInfo], splits: Splits | None, store: ObjectStore) -> list[str]:
+    """Recorded teachers that cannot be judged as arms: completions of eval prompts are missing.
+
+    Nobody need record more than the demonstrations, so this is no mistake. Of what is `declared` the number of rows
+    tells; without `splits`, where prompts are, nothing is known and nothing left out.
+    """
+    named = {who.of for cell in cells(spec).values() for who in judged_beside(cell).values()}
+    return [name for name in spec.models if name in named and not _covers_eval(spec, name, pins, splits, store)]
+
+
+def _covers_eval(
+    spec: Spec, name: str, pins: dict[str, DatasetInfo], splits: Splits | None, store: ObjectStore
+) -> bool:
+    entry = spec.models[name]
+    if not isinstance(entry, RecordedModel):
+        return True
+    given = getattr(entry, entry.dataset_field)
+    if isinstance(given, DeclaredDataset):
+        wanted = {split: last - first for split, first, last in _ranges(spec, name)} | {"eval": spec.prompts.eval}
+        return given.declared.rows >= sum(wanted.values())
+    if splits is None or entry.dataset is None:
+        return True
+    recorded = set(read_dataset(store, pins[entry.dataset].sha256)["prompt_id"].to_pylist())
+    there = [prompt.prompt_id in recorded for prompt in splits.prompts if prompt.split == "eval"]
+    return sum(there) >= LEAST_COVERED * len(there) if entry.missing == "drop" else all(there)
+
+
 def _wanted(spec: Spec, name: str, splits: Splits) -> list[tuple[str, str]]:
     """`(prompt_id, split)` of the prompts that a model is asked about, as far as the spec says."""
     ranges = _ranges(spec, name)
@@ -83,6 +114,9 @@ def _ranges(spec: Spec, name: str) -> list[tuple[str, int, int]]:
     evaluated = {model for entry in evaluations for model in entry.models().values()} | towards
     if evaluated & asking:
         found["eval"] = 0, sizes.eval
+    on_dev = [evaluation for evaluation in evaluations if evaluation.best_on_dev]
+    if on_dev and ({model for entry in on_dev for model in entry.models().values()} | towards) & asking:
+        found["dev"] = 0, sizes.dev
     if spec.critic_check is not None and {name, *asking} & {spec.critic_check.labels, *towards, *critics_of(spec)}:
         found[spec.critic_check.split] = 0, getattr(sizes, spec.critic_check.split)
     return [(split, *ranks) for split, ranks in found.items()]

@@ -34,12 +34,13 @@ def critic_params(spec: Spec, stages: Mapping[str, Stage]) -> dict[str, Any]:
     """Every critic, judge and recorded labeller by its name in the spec, with its stages by role.
 
     A member of an ensemble has the role `member` in the ensemble's stages; `votes` says which vote there is its own.
-    `sides` has the stages whose pairs are one model's completions against another's, and what sort of pairs they are.
+    What it says of null completions is no part of its card: nobody's answers are like them. `sides` has the stages
+    whose pairs are one model's completions against another's, and what sort of pairs they are.
     """
     found: dict[str, Any] = {}
     for stage in stages.values():
         who = stage.params.get(FIELDS.get(stage.kind, ""))
-        if who is None:
+        if who is None or _of_nulls(stage, stages):
             continue
         name = stage.options["name"]
         _add(found, spec, stages, stage, name, who, _role(stage))
@@ -74,14 +75,28 @@ def _add(
     if entry.parts:
         one["members"] = list(entry.parts)
     one["stages"].setdefault(role, []).append(stage.key)
+    if (sides := _sides(stage, stages)) is not None:
+        one.setdefault("sides", {})[stage.key] = sides
+
+
+def _sides(stage: Stage, stages: Mapping[str, Stage]) -> str | None:
+    """What sort of pairs a stage compares, where that is not the usual one of its kind."""
     if stage.params.get("pairs", "on_policy") != "on_policy":
-        one.setdefault("sides", {})[stage.key] = stage.params["pairs"]
+        return str(stage.params["pairs"])
+    other = stage.inputs.get("reference")
+    return "arms" if other is not None and stages[other].kind == "sample" else None
 
 
 def _role(stage: Stage) -> str:
     if stage.kind == "judge":
         return "judge"
     return {"recorded": "labels", "given": "check"}.get(stage.params["pairs"], "critic")
+
+
+def _of_nulls(stage: Stage, stages: Mapping[str, Stage]) -> bool:
+    """Whether null completions were judged."""
+    samples = stages.get(stage.inputs.get("samples", ""))
+    return samples is not None and samples.kind == "teach" and samples.params["model"]["provider"] == "null"
 
 
 def _wrote(who: Mapping[str, Any], stage: Stage) -> bool:

@@ -35,10 +35,10 @@ LARGEST = 512 * 1024 * 1024
 # The first columns are needed, the rest may be given.
 COLUMNS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "preferences": (("prompt_id", "completion_a", "completion_b", "preference"), ("prompt",)),
-    "completions": (("prompt_id", "completion"), ("prompt",)),
-    "prompts": (("prompt_id", "prompt"), ()),
+    "completions": (("prompt_id", "completion"), ("prompt", "category")),
+    "prompts": (("prompt_id", "prompt"), ("category",)),
 }
-ALL_COLUMNS = ("prompt_id", "prompt", "completion", "completion_a", "completion_b", "preference")
+ALL_COLUMNS = ("prompt_id", "prompt", "category", "completion", "completion_a", "completion_b", "preference")
 # AlpacaEval's codes, as the probability that output_1 is the better one.
 ALPACA_EVAL = {1.0: 1.0, 2.0: 0.0, 0.0: 0.5, 1.5: 0.5}
 
@@ -101,11 +101,7 @@ def prepare(
         BadInput: the file is broken, its columns are not those of a dataset, or a row is wrong.
     """
     mapping = dict(mapping or {})
-    columns = {name: mapping.get(name, name) for name in ALL_COLUMNS}
-    if isinstance(source, Path):
-        found, present = tables.read_columns(source, format or tables.file_format(source.name), columns, largest)
-    else:
-        found, present = tables.pick_columns(source, columns)
+    found, present = _columns(source, mapping, format, largest)
     for ours, theirs in mapping.items():
         if ours not in found:
             problem = f"the file has no column {theirs!r}; it has {_listed(present)}"
@@ -116,6 +112,9 @@ def prepare(
         for name, array in found.items()
         if name in COLUMNS[chosen][0] + COLUMNS[chosen][1]
     }
+    if "category" in typed:
+        # Only some rows may have one.
+        typed["category"] = pc.fill_null(typed["category"], "")
     table = pa.table({name: typed[name] for name in ALL_COLUMNS if name in typed})
     dropped: dict[str, int] = {}
     if chosen == "preferences":
@@ -123,6 +122,30 @@ def prepare(
         dropped = {"no usable preference": unusable} if unusable else {}
     _check_rows(table, chosen)
     return Prepared(chosen, table.combine_chunks(), dropped)
+
+
+def _columns(
+    source: Path | pa.Table, mapping: Mapping[str, str], format: str | None, largest: int
+) -> tuple[dict[str, Any], list[str]]:
+    """Our columns of a file or table, and the names of all of its columns."""
+    columns = {name: mapping.get(name, name) for name in ALL_COLUMNS}
+
+    def read() -> tuple[dict[str, Any], list[str]]:
+        if isinstance(source, Path):
+            return tables.read_columns(source, format or tables.file_format(source.name), columns, largest)
+        return tables.pick_columns(source, columns)
+
+    try:
+        found, present = read()
+        if "category" in found:
+            tables.as_text("category", found["category"])
+    except BadInput as error:
+        # A file's own `category`, which nobody has named, may hold anything.
+        if error.field != "file.category" or "category" in mapping:
+            raise
+        del columns["category"]
+        found, present = read()
+    return found, present
 
 
 def publish(store: ObjectStore, name: str, prepared: Prepared) -> DatasetInfo:

@@ -36,6 +36,7 @@ KINDS: dict[str, Kind] = {
         Kind("label", "critic", version=2, sharded=True),
         Kind("rl", "trainer"),
         Kind("judge", "critic", version=2, sharded=True),
+        Kind("bandit", "analysis"),
         Kind("report", "analysis", version=3),
     )
 }

@@ -8,12 +8,17 @@ experiments that need the same stage share it.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from shared.asking import DEFAULT
+from shared.bandit import KIND, is_bandit, parse_bandit
+from shared.battle_plan import own_stages, plan_battles, with_battles
+from shared.beside import BASE, NULL, TEACHER, Beside, judged_beside, nulls_beside
 from shared.canonical import content_key
+from shared.cell_plan import CellPlan, always, plan_beside
 from shared.controls import Started
 from shared.controls.base import Steps
 from shared.critic_plan import critic_params, critics_of
@@ -23,13 +28,15 @@ from shared.llm.providers.ensemble import MEMBERS
 from shared.llm.providers.reward_model import REWARDS
 from shared.matrix import cells, in_cell
 from shared.methods import PREFERENCES
+from shared.nulls import NULLS, PROMPTS
 from shared.prices import FREE, price_of
 from shared.protocols import TrainedArm
 from shared.report_plan import report_params
 from shared.resolve import Resolved
 from shared.spec import Arm, Policy, Rl, Sft, SimulatedPrompts, Spec
 from shared.specbase import DeclaredDataset
-from shared.specparse import evaluation_names, needed_models, policy_of, start_arms
+from shared.specnames import policy_of
+from shared.specparse import needed_models, start_arms
 from shared.specrecipes import rl_arguments
 
 
@@ -81,6 +88,8 @@ def stage_key(kind: str, params: Mapping[str, Any], inputs: Mapping[str, str]) -
 
 def plan(resolved: Resolved) -> Plan:
     """The stages of an experiment and their keys; the cells of a matrix share what is the same in them."""
+    if is_bandit(resolved.spec):
+        return _plan_bandit(resolved)
     spec = resolved.parsed
     build = PlanBuilder(spec, resolved)
     drawn = [_plan_cell(build, name, cell) for name, cell in cells(spec).items()]
@@ -88,9 +97,18 @@ def plan(resolved: Resolved) -> Plan:
     tables: dict[str, dict[str, Any]] = {}
     for cell in drawn:
         stages_of = _stages_of_arms(build, cell)
-        tables[cell.name] = report_params(
-            resolved, cell.spec, cell.starts, cell.scores, cell.training, stages_of, _recipes(build, cell), build.stages
+        table = report_params(
+            resolved,
+            cell.spec,
+            cell.starts,
+            cell.scores,
+            cell.dev_scores,
+            cell.training,
+            stages_of,
+            _recipes(build, cell),
+            build.stages,
         )
+        tables[cell.name] = with_battles(table, cell)
     if spec.critic_check is not None:
         for name in critics_of(spec):
             build.check(name, spec.critic_check.labels, spec.critic_check.split)
@@ -102,24 +120,27 @@ def plan(resolved: Resolved) -> Plan:
     return Plan(build.stages, report)
 
 
-@dataclass
-class _CellPlan:
-    """One cell's arms in their order, starts included, and where the report finds their scores and training curves."""
+def _plan_bandit(resolved: Resolved) -> Plan:
+    """A stage for each seed, and the report."""
+    spec = parse_bandit(resolved.spec)
+    settings = spec.bandit.model_dump(mode="json")
+    stages: dict[str, Stage] = {}
 
-    name: str
-    spec: Spec
-    starts: dict[str, str]
-    order: list[str]
-    scores: list[dict[str, Any]]
-    training: list[dict[str, Any]]
-    inputs: dict[str, str]
+    def add(kind: str, params: dict[str, Any], inputs: dict[str, str]) -> str:
+        key = stage_key(kind, params, inputs)
+        stages[key] = Stage(key, kind, params, inputs, {})
+        return key
+
+    drawn = {f"bandit/{seed}": add("bandit", {"settings": settings, "seed": seed}, {}) for seed in spec.seeds}
+    params = {"kind": KIND, "settings": settings, "seeds": spec.seeds, "spec": resolved.spec}
+    return Plan(stages, add("report", params, drawn))
 
 
-def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> _CellPlan:
+def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> CellPlan:
     """Add the stages of a cell's arms; each start's before those of its RL arm."""
     starts = start_arms(spec)
     order = list(dict.fromkeys(found for arm in spec.arms for found in (starts.get(arm), arm) if found))
-    cell = _CellPlan(name, spec, starts, order, [], [], {})
+    cell = CellPlan(name, spec, starts, order)
     done: set[str] = set()
     for arm_name, arm in spec.arms.items():
         recipes = [(starts[arm_name], arm.model_copy(update={"rl": None}))] if arm_name in starts else []
@@ -127,10 +148,17 @@ def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> _CellPlan:
             if one not in done:
                 done.add(one)
                 _plan_arm(build, cell, one, recipe)
+    unjudged = [Beside(TEACHER, model) for model in build.resolved.unjudged]
+    beside = {arm: who for arm, who in judged_beside(spec).items() if who not in unjudged}
+    for one, who in {**beside, **nulls_beside(spec)}.items():
+        plan_beside(build, cell, one, who)
+    plan_battles(build, cell, [*cell.order, *beside])
+    judged = {row["arm"] for row in cell.scores} | {arm for row in cell.battles for arm in (row["a"], row["b"])}
+    cell.order.extend(arm for arm in beside if arm in judged)
     return cell
 
 
-def _plan_arm(build: PlanBuilder, cell: _CellPlan, name: str, arm: Arm) -> None:
+def _plan_arm(build: PlanBuilder, cell: CellPlan, name: str, arm: Arm) -> None:
     """One arm's stages for every seed."""
     spec, where = cell.spec, in_cell(cell.name, name)
     for seed in spec.seeds:
@@ -140,26 +168,28 @@ def _plan_arm(build: PlanBuilder, cell: _CellPlan, name: str, arm: Arm) -> None:
             source = f"train/{where}/{seed}/{step}"
             cell.training.append({"arm": name, "seed": seed, "step": step.partition("-")[0], "input": source})
             cell.inputs[source] = key
-        for full, (entry, temperature) in evaluation_names(spec).items():
-            source = f"judge/{where}/{seed}/{full}"
-            cell.scores.append({"arm": name, "seed": seed, "evaluation": full, "input": source})
-            cell.inputs[source] = spec.evaluations[entry].plan(build, trained, temperature)
+        cell.judge(build, name, seed, always(trained))
 
 
-def _stages_of_arms(build: PlanBuilder, cell: _CellPlan) -> dict[str, list[str]]:
+def _stages_of_arms(build: PlanBuilder, cell: CellPlan) -> dict[str, list[str]]:
     """The stages that each arm of a cell would need alone; every one of them learns that this arm needs it."""
     drawn = Plan(build.stages, "")
     wanted: dict[str, list[str]] = {arm: [] for arm in cell.order}
-    for row in [*cell.scores, *cell.training]:
-        wanted[row["arm"]].append(cell.inputs[row["input"]])
+    battles = {row["evaluation"] for row in cell.battles}
+    for row in [*cell.scores, *cell.dev_scores, *cell.training]:
+        if row.get("evaluation") not in battles:
+            wanted.setdefault(row["arm"], []).append(cell.inputs[row["input"]])
     found = {arm: drawn.ancestors(keys) for arm, keys in wanted.items()}
+    for arm, more in own_stages(drawn, cell).items():
+        needed = more.union(found[arm])
+        found[arm] = [key for key in build.stages if key in needed]
     for arm, keys in found.items():
         for key in keys:
             build.stages[key].arms.append(in_cell(cell.name, arm))
     return found
 
 
-def _recipes(build: PlanBuilder, cell: _CellPlan) -> dict[str, list[list[str]]]:
+def _recipes(build: PlanBuilder, cell: CellPlan) -> dict[str, list[list[str]]]:
     """For every arm, the stages that make its model, a list a seed; evaluation is not among them."""
     last = {(row["arm"], row["seed"]): cell.inputs[row["input"]] for row in cell.training}
     made = Plan(build.stages, "").ancestors_of_each(last.values())
@@ -176,8 +206,15 @@ class PlanBuilder:
         self.spec = spec
         self.resolved = resolved
         self.stages: dict[str, Stage] = {}
-        self._critics: dict[tuple[str, str], dict[str, Any]] = {}
+        self.split = "eval"
+        self._critics: dict[tuple[str, str, str | None], dict[str, Any]] = {}
         self.prompts = self.add("prompts", {**self._sizes(), "source": self._source()}, {})
+
+    def on(self, split: str) -> PlanBuilder:
+        """The same plan, for evaluations on the prompts of another split."""
+        other = copy.copy(self)
+        other.split = split
+        return other
 
     def add(self, kind: str, params: Mapping[str, Any], inputs: Mapping[str, str], model: str | None = None) -> str:
         """Add a stage unless it is there; `model` names the entry of `models` whose options it needs."""
@@ -219,23 +256,33 @@ class PlanBuilder:
     def pairs(self, at: Started, changes: Mapping[str, Any]) -> str:
         """The labelled pairs of an RL step from its start, with some settings changed."""
         rl = at.rl.model_copy(update=dict(changes))
-        return self._pairs(self.spec.policies[at.policy], at.sft, rl, at.start, at.seed)
+        return self._pairs(at.policy, at.sft, rl, at.start, at.seed)
 
     def taught(self, at: Started, teacher: str) -> str:
         """A teacher's completions of the prompts of an RL step."""
         return self._teach(teacher, "train", at.sft.fraction, 1.0)
 
+    def beside(self, who: Beside, seed: int) -> TrainedArm:
+        """A policy as it is before any training, or completions that no policy wrote."""
+        if who.role == BASE:
+            return TrainedArm(who.of, seed, self._pretrained(self.spec.policies[who.of]))
+        if who.role == NULL:
+            return TrainedArm("", seed, completions=self._null(NULLS[who.of]))
+        return TrainedArm("", seed, completions=self.completions(who.of))
+
     def samples(self, arm: TrainedArm, temperature: float) -> str:
-        params = {"split": "eval", "n": 1, "temperature": temperature, "seed": arm.seed}
-        return self._sample(self.spec.policies[arm.policy], arm.checkpoint, params)
+        if arm.completions is not None:
+            return arm.completions
+        params = {"split": self.split, "n": 1, "temperature": temperature, "seed": arm.seed}
+        return self._sample(arm.policy, arm.checkpoint, params)
 
     def completions(self, model: str) -> str:
-        return self._teach(model, "eval", 0.0, 1.0)
+        return self._teach(model, self.split, 0.0, 1.0)
 
     def labelled(self, model: str, per_prompt: int) -> str:
-        return self._recorded_pairs(model, "eval", 0.0, per_prompt)
+        return self._recorded_pairs(model, self.split, 0.0, per_prompt)
 
-    def likelihoods(self, arm: TrainedArm, checkpoint: str, completions: str, kind: str) -> str:
+    def likelihoods(self, arm: TrainedArm, checkpoint: str | None, completions: str, kind: str) -> str:
         policy = self.spec.policies[arm.policy]
         params = {
             "engine": policy.engine,
@@ -243,26 +290,40 @@ class PlanBuilder:
             "chat_template": policy.chat_template,
             "max_length": policy.max_length,
         }
-        return self.add("score", params, {"checkpoint": checkpoint, kind: completions})
+        return self._from_model("score", arm.policy, checkpoint, params, {kind: completions})
 
-    def judge(self, protocol: str, params: Mapping[str, Any], inputs: Mapping[str, str], judge: str | None) -> str:
+    def judge(
+        self,
+        protocol: str,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        judge: str | None,
+        order: str | None = None,
+    ) -> str:
         given = dict(inputs)
         full = {"protocol": protocol, **params}
         if judge is not None:
-            full |= self._critic(judge, "judge")
-            given |= self._critic_inputs(judge, "eval", 0.0, inputs)
+            full |= self._critic(judge, "judge", order)
+            given |= self._critic_inputs(judge, self.split, 0.0, inputs)
         return self.add("judge", full, given, judge)
 
     def _sft(self, policy: Policy, name: str, sft: Sft, seed: int) -> str:
         params: dict[str, Any] = {"method": "sft", "seed": seed, **self._training(policy)}
         params["args"] = {**self.spec.defaults.sft, **sft.args}
         inputs = {"demonstrations": self._teach(sft.teacher, "train", 0.0, sft.fraction)}
-        if policy.base is not None:
-            settings = policy.base.pretrain.model_dump(mode="json")
-            inputs["base"] = self.add("pretrain", {"settings": settings}, {"prompts": self.prompts})
+        base = self._pretrained(policy)
+        if base is not None:
+            inputs["base"] = base
         else:
             params["model"] = self.resolved.policies[name]
         return self.add("sft", params, inputs)
+
+    def _pretrained(self, policy: Policy) -> str | None:
+        """The stage that makes a base model on the spot; None where it is a hub's or uploaded."""
+        if policy.base is None:
+            return None
+        settings = policy.base.pretrain.model_dump(mode="json")
+        return self.add("pretrain", {"settings": settings}, {"prompts": self.prompts})
 
     def _rl(
         self, policy: Policy, name: str, sft: Sft, rl: Rl, start: str, seed: int, selection: Mapping[str, Any]
@@ -270,9 +331,9 @@ class PlanBuilder:
         beta = PREFERENCES[rl.method].beta if rl.beta is None else rl.beta
         params: dict[str, Any] = {"method": rl.method, "seed": seed, "beta": beta, **self._training(policy)}
         params |= {"args": rl_arguments(rl, self.spec.defaults.rl), **selection}
-        return self.add("rl", params, {"start": start, "preferences": self._pairs(policy, sft, rl, start, seed)})
+        return self.add("rl", params, {"start": start, "preferences": self._pairs(name, sft, rl, start, seed)})
 
-    def _pairs(self, policy: Policy, sft: Sft, rl: Rl, start: str, seed: int) -> str:
+    def _pairs(self, policy: str, sft: Sft, rl: Rl, start: str, seed: int) -> str:
         """The labelled pairs on P2, the train prompts from `sft.fraction` on."""
         if rl.pairs == "recorded":
             return self._recorded_pairs(rl.critic, "train", sft.fraction, rl.per_prompt)
@@ -285,20 +346,25 @@ class PlanBuilder:
         inputs |= self._critic_inputs(rl.critic, "train", sft.fraction, inputs)
         return self.add("label", {**source, **self._critic(rl.critic, "critic")}, inputs, rl.critic)
 
-    def _critic(self, model: str, role: str) -> dict[str, Any]:
-        """All that a stage's key holds of a critic or judge: who it is, and how it is asked where that is not usual."""
-        if (model, role) not in self._critics:
-            self._critics[model, role] = self._describe_critic(model, role)
-        return self._critics[model, role]
+    def _critic(self, model: str, role: str, order: str | None = None) -> dict[str, Any]:
+        """All that a stage's key holds of a critic or judge: who it is, and how it is asked where that is not usual.
 
-    def _describe_critic(self, model: str, role: str) -> dict[str, Any]:
+        `order` takes the place of its own `ask.order`.
+        """
+        if (model, role, order) not in self._critics:
+            self._critics[model, role, order] = self._describe_critic(model, role, order)
+        return self._critics[model, role, order]
+
+    def _describe_critic(self, model: str, role: str, order: str | None) -> dict[str, Any]:
         entry = self.spec.models[model]
         who = self._identity(model)
         if entry.parts:
-            who["members"] = [self._critic(part, "critic") for part in entry.parts]
+            who["members"] = [self._critic(part, "critic", order) for part in entry.parts]
         ask = entry.asks
         if ask is None:
             return {role: who, "order": "both", "template": None}
+        if order is not None:
+            ask = ask.in_order(order)
         unusual = {} if ask.params() == DEFAULT.params() else {"ask": ask.params()}
         return {role: who, "order": ask.shown, "template": ask.fingerprint(), **unusual}
 
@@ -331,11 +397,18 @@ class PlanBuilder:
         label = {"pairs": "recorded", "critic": self._identity(model), **where}
         return self.add("label", label, {"prompts": self.prompts}, model)
 
+    def _null(self, text: str) -> str:
+        """The same completion of the first eval prompts, or of all where they are fewer."""
+        share = min(1.0, PROMPTS / self.spec.prompts.eval)
+        params = {"model": {"provider": "null", "text": text}, "split": "eval", "start": 0.0, "stop": share}
+        return self.add("teach", params, {"prompts": self.prompts})
+
     def _teach(self, model: str, split: str, start: float, stop: float) -> str:
         params = {"model": self._identity(model), "split": split, "start": start, "stop": stop}
         return self.add("teach", params, {"prompts": self.prompts}, model)
 
-    def _sample(self, policy: Policy, checkpoint: str, params: Mapping[str, Any]) -> str:
+    def _sample(self, name: str, checkpoint: str | None, params: Mapping[str, Any]) -> str:
+        policy = self.spec.policies[name]
         full = {
             "engine": policy.engine,
             "dtype": policy.precision,
@@ -347,7 +420,15 @@ class PlanBuilder:
             "stop": 1.0,
             **params,
         }
-        return self.add("sample", full, {"checkpoint": checkpoint, "prompts": self.prompts})
+        return self._from_model("sample", name, checkpoint, full, {"prompts": self.prompts})
+
+    def _from_model(
+        self, kind: str, policy: str, checkpoint: str | None, params: Mapping[str, Any], inputs: Mapping[str, str]
+    ) -> str:
+        """A stage that runs a checkpoint, or the untrained model that a policy names."""
+        if checkpoint is not None:
+            return self.add(kind, params, {"checkpoint": checkpoint, **inputs})
+        return self.add(kind, {**params, "model": self.resolved.policies[policy]}, inputs)
 
     def _training(self, policy: Policy) -> dict[str, Any]:
         return {

@@ -8,8 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from shared.beside import TEACHER, judged_beside, nulls_beside
+from shared.declared_prices import declared_prices
+from shared.evaluated import BEST, At, all_names, evaluation_names, second_judges
+from shared.families import another_family, families, judges_beside
+from shared.nulls import PROMPTS
+from shared.protocols.length_controlled import report_facts
 from shared.spec import Spec
-from shared.specparse import contrasts, evaluation_names
+from shared.specparse import contrasts
 from shared.splits import rows_between
 
 if TYPE_CHECKING:
@@ -22,6 +28,7 @@ def report_params(
     spec: Spec,
     starts: Mapping[str, str],
     scores: Sequence[Mapping[str, Any]],
+    dev_scores: Sequence[Mapping[str, Any]],
     training: Sequence[Mapping[str, Any]],
     stages_of: Mapping[str, Sequence[str]],
     recipes: Mapping[str, Sequence[Sequence[str]]],
@@ -29,21 +36,38 @@ def report_params(
 ) -> dict[str, Any]:
     """The params of the report over the arms of `stages_of` (starts included, each before its RL arm), or of one cell.
 
-    `spec` is the cell's. The spec as it was written stands beside them once. `stages_of` has every stage that an arm
-    needs, `recipes` those that make its model, a list a seed.
+    `spec` is the cell's. `scores` are of the eval prompts, `dev_scores` of the dev prompts. The spec as it was written
+    stands beside them once. `stages_of` has every stage that an arm needs, or who is judged beside the arms; `recipes`
+    those that make an arm's model, a list a seed.
     """
+    beside, nulls = judged_beside(spec), nulls_beside(spec)
     pairs: dict[str, Any] = {name: list(pair) for name, pair in contrasts(spec).items()}
     if {"gain-weak", "gain-strong"} <= set(pairs) and not spec.contrasts:
         pairs["vanishing"] = [pairs["gain-weak"], pairs["gain-strong"]]
+    needed = dict.fromkeys(key for keys in stages_of.values() for key in keys)
+    declared = declared_prices(spec, needed, stages)
     return {
         "seeds": spec.seeds,
-        "arms": {arm: {**_arm(arm, starts), **_control(spec, arm)} for arm in stages_of},
-        "evaluations": {full: _evaluation(spec, entry, at) for full, (entry, at) in evaluation_names(spec).items()},
+        "arms": {
+            arm: {"role": beside[arm].role, "of": beside[arm].of}
+            if arm in beside
+            else {**_arm(arm, starts), **_control(spec, arm)}
+            for arm in stages_of
+            if arm not in nulls
+        },
+        "evaluations": {full: _evaluation(spec, entry, at) for full, (entry, at) in all_names(spec).items()},
         "scores": [dict(row) for row in scores],
+        "dev_scores": [dict(row) for row in dev_scores],
         "training": [dict(row) for row in training],
         "contrasts": pairs,
         "primary": spec.primary.model_dump(),
-        "second_judges": _second_judges(spec),
+        "second_judges": second_judges(spec),
+        "another_family": another_family(resolved.parsed),
+        "judge_families": {
+            judge: ", ".join(sorted(families(spec, judge)))
+            for judges in judges_beside(resolved.parsed)
+            for judge in judges
+        },
         "delta": spec.worth.model_dump(),
         "looks": spec.looks,
         "checks": {"tuning_trials": spec.tuning_trials},
@@ -55,7 +79,12 @@ def report_params(
             }
             for arm, of in recipes.items()
         },
+        "null_completions": list(nulls),
+        "null_prompts": min(PROMPTS, spec.prompts.eval),
+        "unjudged": [arm for arm, who in beside.items() if who.role == TEACHER and who.of in resolved.unjudged],
         "near_duplicates": resolved.counts.get("near_duplicates", 0),
+        # Only where there are any, so that other reports keep their keys.
+        **({"declared": declared} if declared else {}),
     }
 
 
@@ -85,7 +114,7 @@ def _control(spec: Spec, name: str) -> dict[str, Any]:
     return {"control": said}
 
 
-def _evaluation(spec: Spec, entry: str, temperature: float | None) -> dict[str, Any]:
+def _evaluation(spec: Spec, entry: str, at: At) -> dict[str, Any]:
     evaluation = spec.evaluations[entry]
     named = evaluation.models()
     judge = named.get("judge")
@@ -102,26 +131,11 @@ def _evaluation(spec: Spec, entry: str, temperature: float | None) -> dict[str, 
         "judge": judge,
         "judge_provider": None if judge is None else spec.models[judge].provider,
         "reference": named.get("reference"),
-        "temperature": temperature,
+        "temperature": None if at == BEST else at,
+        "best_of": [full for full, (name, _) in evaluation_names(spec).items() if at == BEST and name == entry],
         "unit": evaluation.unit,
         "offline_judge": offline,
         "imitation": copied or evaluation.imitation,
         "reason": reason,
+        **report_facts(evaluation, at, spec.evaluations),
     }
-
-
-def _second_judges(spec: Spec) -> list[str]:
-    """Evaluations that repeat the primary's with another judge."""
-    names = evaluation_names(spec)
-    entry, temperature = names[spec.primary.evaluation]
-    primary = spec.evaluations[entry]
-    if "judge" not in primary.models():
-        return []
-    return [
-        full
-        for full, (other, at) in names.items()
-        if at == temperature
-        and spec.evaluations[other].protocol == primary.protocol
-        and spec.evaluations[other].models().get("reference") == primary.models().get("reference")
-        and spec.evaluations[other].models().get("judge") != primary.models()["judge"]
-    ]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from shared.asking import Ask
-from shared.coverage import check_coverage, declared_errors
+from shared.bandit import KIND, is_bandit, parse_bandit
+from shared.coverage import check_coverage, declared_errors, unjudged_teachers
 from shared.datasets import DatasetInfo, find_dataset, read_dataset
 from shared.declared import declared_fields
 from shared.errors import BadInput, BadInputs, FieldError, Outage
@@ -20,6 +21,8 @@ from shared.prices import price_errors
 from shared.settings import Settings
 from shared.spec import Policy, Prompts, SimulatedPrompts, Spec
 from shared.specbase import DeclaredDataset
+from shared.specbattles import unjudged_players
+from shared.specbeside import unjudged_contrasts
 from shared.specparse import parse_spec
 from shared.splits import Splits, split_prompts
 from shared.store import ObjectStore
@@ -43,10 +46,35 @@ class Resolved(BaseModel):
     there, {declared: name, revision: as stated}."""
     counts: dict[str, int] = {}
     """Prompts in each split, and near_duplicates."""
+    unjudged: list[str] = []
+    """Teachers whose recorded completions leave out eval prompts, so that they are not judged as arms."""
 
     @property
     def parsed(self) -> Spec:
+        """The spec of an experiment that trains and judges. Raises `BadInput` of one of another kind."""
         return parse_spec(self.spec)
+
+    @property
+    def bounded(self) -> Spec | None:
+        """The spec, of an experiment that may spend something."""
+        return None if is_bandit(self.spec) else self.parsed
+
+
+def resolve_any(data: Any, store: ObjectStore, settings: Settings, whole: bool = False) -> Resolved:
+    """A spec of any kind, as plain data, checked and pinned; `whole`: nothing in it may be only declared.
+
+    Raises: as `parse_spec` and `resolve` do.
+    """
+    if is_bandit(data):
+        bandit = parse_bandit(data)
+        pinned = {"kind": bandit.kind, "name": bandit.name, "seeds": bandit.seeds}
+        return Resolved(spec=pinned | {"bandit": bandit.bandit.model_dump(mode="json")})
+    if isinstance(data, Mapping) and "kind" in data:
+        raise BadInput("kind", f"{str(data['kind'])[:80]!r} is unknown", f"Write `kind: {KIND}`, or leave it out.")
+    spec = parse_spec(data)
+    if whole and (declared := list(declared_fields(spec))):
+        raise BadInputs(declared)
+    return resolve(spec, store, settings)
 
 
 def resolve(spec: Spec, store: ObjectStore, settings: Settings) -> Resolved:
@@ -77,6 +105,7 @@ def resolve(spec: Spec, store: ObjectStore, settings: Settings) -> Resolved:
         for name, entry in spec.models.items()
         if entry.base_model is not None
     }
+    splits = None
     if isinstance(spec.prompts.source, DeclaredDataset):
         counts = _declared_counts(spec.prompts, spec.prompts.source)
     else:
@@ -85,11 +114,15 @@ def resolve(spec: Spec, store: ObjectStore, settings: Settings) -> Resolved:
         counts["near_duplicates"] = splits.near_duplicates
         for name in spec.models:
             check_coverage(spec, name, pins, splits, store)
+    unjudged = unjudged_teachers(spec, pins, splits, store)
+    if errors := [*unjudged_contrasts(spec, unjudged), *unjudged_players(spec, unjudged)]:
+        raise BadInputs(errors)
     return Resolved(
         spec=_pinned(spec, pins, templates, checkpoints),
         datasets={name: info.sha256 for name, info in pins.items()},
         policies=policies,
         counts=counts,
+        unjudged=unjudged,
     )
 
 

@@ -267,6 +267,12 @@ class Spec(SpecModel):
         {}, description="settings tried for each arm, on dev; unequal ones are invalid"
     )
     critic_check: CriticCheck | None = None
+    also_judge: list[Literal["base", "teachers"]] = Field(
+        ["base", "teachers"], description="who is judged beside the arms: untrained policies, and what teachers write"
+    )
+    null_completions: bool = Field(
+        True, description="whether judges are also shown answers that say nothing, on 50 eval prompts"
+    )
     device_hour_usd: float | None = Field(
         None, ge=0, description="what an hour of training or sampling costs, for delta and for cost against quality"
     )

@@ -42,13 +42,13 @@ WORDS: dict[str, tuple[str | None, str]] = {
     "list_type": NO_LIST,
     "tuple_type": NO_LIST,
     "string_type": ("is no text", 'Write a text, in quotes if it looks like something else: "no", "1".'),
-    "bool_type": ("is neither true nor false", "Write true or false."),
-    "bool_parsing": ("is neither true nor false", "Write true or false."),
     "int_type": (None, "Write a whole number."),
     "int_parsing": (None, "Write a whole number."),
     "int_from_float": (None, "Write a whole number."),
     "float_type": (None, "Write a number."),
     "float_parsing": (None, "Write a number."),
+    "bool_parsing": ("is neither true nor false", "Write true or false."),
+    "bool_type": ("is neither true nor false", "Write true or false."),
     "finite_number": (None, "Write a finite number."),
     "greater_than": (None, "Give more than {gt}."),
     "greater_than_equal": (None, "Give {ge} or more."),
@@ -102,7 +102,7 @@ def _field_error(item: dict[str, Any], root: type[BaseModel]) -> FieldError:
 def _unknown_field(loc: Sequence[str], root: type[BaseModel]) -> FieldError:
     path, places = _path(loc[:-1], root)
     known = {name for place in places if _is_model(place) for name in place.model_fields} - {PINNED}
-    if not path:
+    if not path and root is Spec:
         known |= set(PRESET_FIELDS)
     near = difflib.get_close_matches(loc[-1], sorted(known), n=1)
     if loc[-1] == "mode" and path[:1] == ["models"] and len(path) == 2:
@@ -134,9 +134,12 @@ def _path(loc: Sequence[str], root: type[BaseModel]) -> tuple[list[str], list[An
             continue
         inner = [member for place in places for member in _inside(place, step)]
         tagged = [member for known in REGISTRIES.values() if (member := known.get(step)) in places]
-        if inner or not tagged:
-            path.append(step)
-        places = inner or tagged or places
+        if tagged and len(places) > 1:
+            # A member of the union, even where a field of it has the same name.
+            places = tagged
+            continue
+        path.append(step)
+        places = inner or places
     return path, places
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared.errors import FieldError
-from shared.spec import Spec
+from shared.spec import Arm, Spec
 
 
 def model_errors(spec: Spec, field: str, name: str, needs: str) -> Iterator[FieldError]:
@@ -25,6 +25,11 @@ def unknown(field: str, name: str, known: Any, where: str) -> FieldError:
     near = difflib.get_close_matches(name, list(known), n=1)
     fix = f"Did you mean {near[0]}?" if near else one_of(known)
     return FieldError(field, f"{name!r} is not under {where}", fix)
+
+
+def policy_of(spec: Spec, arm: Arm) -> str:
+    """The name of an arm's policy."""
+    return arm.policy or next(iter(spec.policies))
 
 
 def one_of(names: Any) -> str:

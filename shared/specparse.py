@@ -7,14 +7,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from shared.beside import judged_beside
 from shared.chat_templates import CHAT_TEMPLATES
 from shared.errors import BadInput, BadInputs, FieldError
+from shared.evaluated import all_names, best_errors, evaluation_names
 from shared.llm.providers import ModelSpec
 from shared.matrix import cells, matrix_errors
 from shared.spec import Arm, Preset, Rl, Spec
+from shared.specbattles import battle_errors, primary_errors
+from shared.specbeside import contrast_errors, taken_names
 from shared.specerrors import PRESET_FIELDS, field_errors, kind_of
 from shared.specmodels import alike_errors, limit_errors, part_errors
 from shared.specnames import model_errors, one_of, unknown
+from shared.specorders import order_errors
 from shared.specrecipes import (
     control_contrasts,
     control_errors,
@@ -60,9 +65,11 @@ def parse_spec(data: Any) -> Spec:
         _critic_check,
         limit_errors,
         _in_cells(_references),
+        _in_cells(lambda cell: battle_errors(cell, players(cell))),
         _in_cells(method_errors),
         _in_cells(_training),
         _in_cells(control_errors),
+        _in_cells(order_errors),
         _in_cells(_judgement),
     )
     for check in checks:
@@ -89,6 +96,13 @@ def start_of(arm: Arm) -> Arm:
     return arm.model_copy(update={"rl": None, "control": None})
 
 
+def players(spec: Spec) -> list[str]:
+    """Who can be judged against each other: all arms, each start before its RL arm, then who is judged beside them."""
+    starts = start_arms(spec)
+    arms = dict.fromkeys(found for arm in spec.arms for found in (starts.get(arm), arm) if found)
+    return [*arms, *judged_beside(spec)]
+
+
 def contrasts(spec: Spec) -> dict[str, tuple[str, str]]:
     """The contrasts that this spec's arms allow: its own, or design.md's where the arms have the well-known names."""
     if spec.contrasts:
@@ -98,15 +112,6 @@ def contrasts(spec: Spec) -> dict[str, tuple[str, str]]:
     gains = {f"gain-{arm.removeprefix('rlaif-')}": (arm, start) for arm, start in start_arms(spec).items()}
     known |= {name: pair for name, pair in gains.items() if name not in known}
     return {**known, **control_contrasts(spec, known)}
-
-
-def evaluation_names(spec: Spec) -> dict[str, tuple[str, float | None]]:
-    """Every evaluation by its full name (`win-rate@0.7`), with its entry's name and temperature."""
-    return {
-        name if temperature is None else f"{name}@{temperature}": (name, temperature)
-        for name, evaluation in spec.evaluations.items()
-        for temperature in evaluation.temperatures()
-    }
 
 
 def needed_models(entry: ModelSpec) -> dict[str, str]:
@@ -153,7 +158,9 @@ def _whole(spec: Spec) -> Iterator[FieldError]:
             for name in names:
                 yield from model_errors(spec, f"matrix.{field}", name, "can_compare")
             yield from alike_errors(spec, names, [f"matrix.{field}"] * len(names), "which makes two cells of one")
-    scores = len(spec.seeds) * len(spec.arms) * len(evaluation_names(spec)) * len(cells(spec))
+    judged = (spec.evaluations[entry] for entry, _ in evaluation_names(spec).values())
+    each = sum(len(one.pairs_of(players(spec))) if one.together else len(spec.arms) for one in judged)
+    scores = len(spec.seeds) * each * len(cells(spec))
     if scores > MOST_SCORES:
         problem = (
             f"with these arms and evaluations there are {scores:,} models to score, and {MOST_SCORES:,} is the most"
@@ -261,18 +268,21 @@ def _judgement(spec: Spec) -> Iterator[FieldError]:
     """The contrasts and the primary."""
     yield from _starts(spec)
     arms = set(spec.arms) | set(start_arms(spec).values())
-    for name, pair in spec.contrasts.items():
-        if pair[0] == pair[1]:
-            yield FieldError(f"contrasts.{name}", f"compares {pair[0]} with itself", "Name two arms.")
-        for arm in pair:
-            if arm not in arms:
-                yield unknown(f"contrasts.{name}", arm, arms, "arms")
+    yield from taken_names(spec)
+    yield from contrast_errors(spec, arms, names := all_names(spec))
     pairs = contrasts(spec)
     if spec.primary.contrast not in pairs:
         fix = one_of(pairs) if pairs else "Name the arms sft-weak, sft-strong, rlaif-weak …, or write `contrasts:`."
         yield FieldError("primary.contrast", f"{spec.primary.contrast!r} is no contrast of these arms", fix)
-    if spec.primary.evaluation not in (names := evaluation_names(spec)):
+    if spec.primary.evaluation not in names:
         yield unknown("primary.evaluation", spec.primary.evaluation, names, "evaluations")
+    else:
+        entry, at = names[spec.primary.evaluation]
+        judged = spec.evaluations[entry]
+        if refused := judged.not_primary(at, spec.evaluations):
+            yield FieldError("primary.evaluation", f"{spec.primary.evaluation!r} {refused[0]}", refused[1])
+        elif spec.primary.contrast in pairs:
+            yield from primary_errors(spec, judged, pairs[spec.primary.contrast])
     for name, evaluation in spec.evaluations.items():
         judge = evaluation.models().get("judge")
         if judge is not None and spec.models[judge].records_preferences:
@@ -281,6 +291,7 @@ def _judgement(spec: Spec) -> Iterator[FieldError]:
                 f"{judge} only has recorded pairs and cannot judge new completions",
                 "Name a model that can be asked.",
             )
+    yield from best_errors(spec)
     for arm in spec.tuning_trials:
         if arm not in arms:
             yield unknown("tuning_trials", arm, arms, "arms")
@@ -299,8 +310,3 @@ def _starts(spec: Spec) -> Iterator[FieldError]:
             owner = next(name for name, named in start_arms(spec).items() if named == start)
             fix = "Give it another name; the start is planned and judged without an entry of its own."
             yield FieldError(f"arms.{start}", f"is also the name of the start of {owner}, another recipe", fix)
-
-
-def policy_of(spec: Spec, arm: Arm) -> str:
-    """The name of an arm's policy."""
-    return arm.policy or next(iter(spec.policies))

@@ -77,6 +77,8 @@ def submit(
             _print_json(created)
         else:
             _out().print(f"{created['id']}  {created['name']}  {created['state']}", highlight=False, markup=False)
+            for warning in created.get("warnings", ()):
+                _out().print(Text(f"warning: {warning}"), soft_wrap=True)
         if watch:
             _watch(client, created["id"], json)
 

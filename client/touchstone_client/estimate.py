@@ -81,6 +81,7 @@ def totals(plan: Plan) -> list[str]:
         lines.append(f"budget ${money(plan['budget_usd'])}: {passes}")
     if power := plan.get("power"):
         lines.extend(sees(power))
+    lines.extend(f"warning: {warning}" for warning in plan.get("warnings", ()))
     if plan["provisional"]:
         lines.append("provisional: something in the spec is only declared, so it cannot be submitted as it is")
     return lines

@@ -17,5 +17,6 @@ RUN pip install --no-cache-dir --constraint requirements.lock ".[analyst]"
 USER 10001
 # Away from the sources: what runs is what was installed.
 WORKDIR /var/lib/touchstone
-ENV PYTHONUNBUFFERED=1 TOUCHSTONE_DATA_DIR=/var/lib/touchstone
+# Its matrices are small and many: threads of the linear algebra would wait for each other.
+ENV PYTHONUNBUFFERED=1 TOUCHSTONE_DATA_DIR=/var/lib/touchstone OPENBLAS_NUM_THREADS=1
 CMD ["python", "-m", "services.analyst"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from services.analyst.bandit_tasks import bandit_stage
 from services.analyst.tasks import register_partial, report
 from shared.queues import celery_app, run_worker
 from shared.runner import register
 
 app = celery_app("analyst")
 register(app, "report", report)
+register(app, "bandit", bandit_stage)
 register_partial(app)
 
 if __name__ == "__main__":

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from services.analyst import wording
+from services.analyst.arena.joining import ratings_dict
+from services.analyst.arena.win_rates import WinRates
 from services.analyst.bootstrap import Checked
 from services.analyst.contrasts import ContrastResult
 from services.analyst.critics.as_json import card_dict
+from services.analyst.lengths.as_json import lengths_dict
 from services.analyst.model import ArmReport, ContrastReport, Cost, MatrixReport, Report
+from services.analyst.preferences import WinRate
 from services.analyst.verdict import Verdict
 from shared.matrix import in_cell
 
 SCHEMA = "touchstone/report/1"
+CELL_FIELDS = (
+    "verdict", "arms", "contrasts", "frontier", "lengths", "matches", "evaluations", "arenas", "win_rates",
+    "best_on_dev", "nulls", "scores",
+)  # fmt: skip
+"""What a report says of each cell of a matrix."""
 
 
 def to_json(report: Report | MatrixReport) -> bytes:
@@ -30,14 +41,23 @@ def as_dict(report: Report) -> dict[str, Any]:
         "experiment": {"name": report.name},
         "partial": report.partial,
         "seeds": list(report.seeds),
-        "verdict": _verdict(report.verdict),
+        "verdict": _verdict(report.verdict) | _judges(report),
         "arms": {arm.name: _arm(arm) for arm in report.arms},
         "contrasts": {one.contrast.name: _contrast(one, report) for one in report.contrasts},
         "frontier": None if report.frontier is None else asdict(report.frontier),
+        "lengths": lengths_dict(report.lengths),
         "matches": {
             name: {quantity: list(both) for quantity, both in sides.items()} for name, sides in report.matches.items()
         },
         "evaluations": {name: evaluation.model_dump() for name, evaluation in report.evaluations.items()},
+        "arenas": {name: ratings_dict(found) for name, found in report.arenas.items()},
+        "win_rates": [_win_rates(one) for one in report.win_rates],
+        "best_on_dev": {
+            name: {arm: asdict(chosen) for arm, chosen in of.items()} for name, of in report.choices.items()
+        },
+        "nulls": {
+            name: {evaluation: asdict(found) for evaluation, found in of.items()} for name, of in report.nulls.items()
+        },
         "cost": _cost(report.total),
         "scores": {"there": report.scores_there, "total": report.scores_total},
         "critics": {card.name: card_dict(card) for card in report.critics},
@@ -59,13 +79,7 @@ def matrix_dict(report: MatrixReport) -> dict[str, Any]:
         "partial": report.partial,
         "seeds": list(report.first.seeds),
         "verdict": _verdict(report.verdict) | {"cells": {level: list(of) for level, of in report.levels.items()}},
-        "cells": {
-            name: {
-                field: cell[field]
-                for field in ("verdict", "arms", "contrasts", "frontier", "matches", "evaluations", "scores")
-            }
-            for name, cell in cells.items()
-        },
+        "cells": {name: {field: cell[field] for field in CELL_FIELDS} for name, cell in cells.items()},
         **{
             field: {in_cell(name, one): value for name, cell in cells.items() for one, value in cell[field].items()}
             for field in ("arms", "contrasts", "matches")
@@ -116,11 +130,36 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
     }
 
 
+def _win_rates(found: WinRates) -> dict[str, Any]:
+    """`rows` has, for each arm, how often it is preferred to each other one, where the two were compared."""
+    rows: dict[str, dict[str, Any]] = {arm: {} for arm in found.arms}
+    for (row, column), cell in found.cells.items():
+        rows[row][column] = {**asdict(cell), "interval": list(cell.interval)}
+    return {
+        "judge": found.judge,
+        "temperature": found.temperature,
+        "evaluations": list(found.evaluations),
+        "arms": list(found.arms),
+        "rows": rows,
+    }
+
+
+def _judges(report: Report) -> dict[str, Any]:
+    """Each judge's own level, and what is said where they are all of one family."""
+    return {
+        "judges": [asdict(one) for one in report.judges],
+        "another_family": report.another_family,
+        "family_note": wording.one_family(len(report.judges)) if report.another_family is False else None,
+    }
+
+
 def _arm(arm: ArmReport) -> dict[str, Any]:
     return {
         "role": arm.params.role,
+        "of": arm.params.of,
         "start": arm.params.start,
         "control": None if arm.params.control is None else arm.params.control.model_dump(),
+        "unjudged": list(arm.unjudged),
         "evaluations": {
             name: {
                 "estimate": found.estimate,
@@ -128,6 +167,7 @@ def _arm(arm: ArmReport) -> dict[str, Any]:
                 "interval": list(found.interval),
                 "n": found.prompts,
                 "dropped": found.dropped,
+                **({"alpaca_eval": _by_seed(found.alpaca_eval)} if found.alpaca_eval else {}),
             }
             for name, found in arm.evaluations.items()
         },
@@ -135,8 +175,18 @@ def _arm(arm: ArmReport) -> dict[str, Any]:
     }
 
 
+def _by_seed(rates: Mapping[int, WinRate]) -> dict[str, dict[str, Any]]:
+    return {str(seed): asdict(rate) for seed, rate in rates.items()}
+
+
 def _cost(cost: Cost) -> dict[str, Any]:
-    return {"usd": cost.usd, "device_hours": cost.device_hours, "stages": cost.stages, "missing": cost.missing}
+    return {
+        "usd": cost.usd,
+        "declared_usd": cost.declared,
+        "device_hours": cost.device_hours,
+        "stages": cost.stages,
+        "missing": cost.missing,
+    }
 
 
 def _contrast(report: ContrastReport, whole: Report) -> dict[str, Any]:
@@ -173,6 +223,7 @@ def _result(result: ContrastResult) -> dict[str, Any]:
         "n_prompts": result.prompts,
         "n_seeds": result.seeds,
         "dropped": result.dropped,
+        "length_ratio": result.length_ratio,
         "log_odds": None
         if odds is None
         else {
@@ -181,4 +232,5 @@ def _result(result: ContrastResult) -> dict[str, Any]:
             "interval": list(odds.interval),
             "p_value": odds.p_value,
         },
+        **({} if result.win_rates is None else {"win_rates": list(result.win_rates)}),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,26 +12,44 @@ from services.analyst.bandit import Bandit, Floats
 from services.analyst.svg import INK, MUTED, RULE, SERIES, draw
 from services.analyst.wording import number
 
-WIDTH, HEIGHT = 640.0, 420.0
 LEFT, RIGHT, BOTTOM, TOP, GAP = 52.0, 14.0, 44.0, 14.0, 30.0
 LOWER = 110.0
 """The height of the lower panel, in pixels."""
 DASHED = (0, (5, 2))
 
 
-def bandit_figure(found: Bandit, at: str = "") -> str:
+@dataclass(frozen=True)
+class Layout:
+    """The size in pixels; `columns` are those of the lower legend."""
+
+    name: str
+    width: float
+    height: float
+    columns: int
+
+
+WIDE, NARROW = Layout("wide", 640.0, 420.0, 2), Layout("narrow", 344.0, 400.0, 1)
+
+
+def bandit_figures(found: Bandit, at: str = "") -> list[str]:
+    """The figure for a screen and for a phone."""
+    return [bandit_figure(found, layout, at) for layout in (WIDE, NARROW)]
+
+
+def bandit_figure(found: Bandit, layout: Layout = WIDE, at: str = "") -> str:
     """An `<svg>`; `at` makes its ids unique within the page."""
+    width, height = layout.width, layout.height
 
     def paint(figure: Figure) -> None:
-        across = (LEFT / WIDTH, (WIDTH - LEFT - RIGHT) / WIDTH)
-        upper = (BOTTOM + LOWER + GAP) / HEIGHT
-        policies = figure.add_axes((across[0], upper, across[1], 1 - upper - TOP / HEIGHT))
-        rewards = figure.add_axes((across[0], BOTTOM / HEIGHT, across[1], LOWER / HEIGHT), sharex=policies)
+        across = (LEFT / width, (width - LEFT - RIGHT) / width)
+        upper = (BOTTOM + LOWER + GAP) / height
+        policies = figure.add_axes((across[0], upper, across[1], 1 - upper - TOP / height))
+        rewards = figure.add_axes((across[0], BOTTOM / height, across[1], LOWER / height), sharex=policies)
         _policies(policies, found)
-        _rewards(rewards, found)
+        _rewards(rewards, found, layout.columns)
 
     title = "Bandit: RLAIF from a weak start beside SFT on a strong teacher"
-    return draw(WIDTH, HEIGHT, paint, f"{at}bandit", title, description(found))
+    return draw(width, height, paint, f"{at}bandit-{layout.name}", title, description(found))
 
 
 def description(found: Bandit) -> str:
@@ -58,15 +78,15 @@ def _policies(axes: Axes, found: Bandit) -> None:
     axes.legend(loc="upper right", fontsize=11, frameon=False)
 
 
-def _rewards(axes: Axes, found: Bandit) -> None:
+def _rewards(axes: Axes, found: Bandit, columns: int) -> None:
     """Rewards have no zero of their own, so the learned one is moved to begin where the true one does."""
     _frame(axes, "reward")
     learned = found.weak_start.reward - found.weak_start.reward.min()
     _line(axes, found.true_reward * max(learned.max(), 1e-9), "true, scaled", MUTED, dashed=True)
     _line(axes, learned, "learned from the weak student's pairs", INK)
-    axes.set_ylim(top=1.4 * max(learned.max(), 1e-9))
+    axes.set_ylim(top=(1.4 if columns > 1 else 1.8) * max(learned.max(), 1e-9))
     axes.set_xlabel("action, from the worst to the best", fontsize=11, color=MUTED)
-    axes.legend(loc="upper left", fontsize=11, frameon=False, ncols=2)
+    axes.legend(loc="upper left", fontsize=11, frameon=False, ncols=columns)
 
 
 def _line(axes: Axes, values: Floats, label: str, colour: str, dashed: bool = False) -> None:

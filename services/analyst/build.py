@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
 from services.analyst import bootstrap
 from services.analyst import verdict as verdicts
 from services.analyst.answer_notes import answer_notes
+from services.analyst.arena.joining import complete_pairs, missing_pairs, rated, rating, rating_difference
+from services.analyst.arena.ratings import Ratings
+from services.analyst.arena.win_rates import win_rates
 from services.analyst.contrasts import Contrast, ContrastResult, compare, parse_contrasts, weigh
+from services.analyst.declared import declared_notes
 from services.analyst.frontier import Frontier, frontier, prices
 from services.analyst.intervals import Method, crossed
+from services.analyst.judges import JudgeView, judge_views
+from services.analyst.lengths.notes import length_notes
+from services.analyst.lengths.study import LengthStudy
 from services.analyst.match import used
 from services.analyst.model import ArmEstimate, ArmReport, ContrastReport, Cost, Report, ReportInputs, StageFacts
 from services.analyst.notes import notes_for
+from services.analyst.nulls import null_results, null_scores
 from services.analyst.orders import under_each_order
 from services.analyst.params import ReportParams
+from services.analyst.preferences import by_seed
 from services.analyst.scores import ArmScores, align, assemble
 
 Scores = Mapping[tuple[str, str], ArmScores]
@@ -22,28 +33,43 @@ Scores = Mapping[tuple[str, str], ArmScores]
 
 
 def build_report(
-    inputs: ReportInputs, partial: bool = False, method: Method = crossed, elsewhere: Sequence[ContrastResult] = ()
+    inputs: ReportInputs,
+    partial: bool = False,
+    method: Method = crossed,
+    elsewhere: Mapping[str, ContrastResult] = MappingProxyType({}),
+    study: LengthStudy | None = None,
 ) -> Report:
     """The report of an experiment; `partial` lets scores be missing, and then says no verdict.
 
-    `elsewhere` is the primary contrast as other judges saw it who are not among this report's evaluations.
+    `elsewhere` is the primary contrast as other judges saw it who are not among this report's evaluations, by judge.
+    `study` is what the inputs say of length, where that is known already.
 
     Raises:
         ValueError: scores are missing in a report that is not partial, or judgements or contrasts are not well formed.
     """
     params = inputs.params
     scores = complete_scores(inputs)
-    expected = {(row.arm, row.evaluation) for row in params.scores}
-    if not partial and (missing := sorted(expected - set(scores))):
+    pairs = complete_pairs(params, inputs.battles)
+    if not partial and (missing := sorted(params.expected - set(scores))):
         raise ValueError(f"no judgements of {missing[0][0]} under {missing[0][1]}")
+    if not partial and (unfought := missing_pairs(params, pairs)):
+        name, (a, b) = unfought[0]
+        raise ValueError(f"no judgements of {a} against {b} under {name}")
+    ratings = rated(params, pairs)
     alpha = verdicts.decision_alpha(params.looks, params.cells)
+    study = study or LengthStudy.of(inputs, scores)
     contrasts = tuple(
-        _contrast(contrast, params, scores, alpha, method) for contrast in parse_contrasts(params.contrasts).values()
+        _contrast(contrast, params, scores, ratings, study, alpha, method)
+        for contrast in parse_contrasts(params.contrasts).values()
     )
-    there = sum(row.seed in inputs.scores.get((row.arm, row.evaluation), {}) for row in params.scores)
+    there, total = sets_of_judgements(inputs)
     costs = {arm: cost_of((key for _, key in stages), inputs.stages) for arm, stages in params.stages.items()}
-    found = _verdict(params, contrasts, scores, costs, alpha, there, partial, elsewhere)
-    arms = _arms(params, scores, costs, inputs.stages, method)
+    found = _verdict(params, contrasts, scores, costs, alpha, (there, total), partial, elsewhere)
+    arms = _arms(params, scores, ratings, study, costs, inputs.stages, method)
+    arenas = {name: one for name, one in ratings.items() if one is not None}
+    lengths = study.lengths_of(
+        inputs.examples_of, [one.contrast for one in contrasts], _deltas(params, contrasts, costs, partial), alpha
+    )
     return Report(
         name=params.name,
         partial=partial,
@@ -51,7 +77,12 @@ def build_report(
         arms=arms,
         contrasts=contrasts,
         evaluations=params.evaluations,
-        notes=(*notes_for(params, contrasts, scores, partial), *answer_notes(inputs.stages.values())),
+        notes=(
+            *notes_for(params, contrasts, scores, partial, arenas),
+            *length_notes(params, contrasts, lengths),
+            *answer_notes(inputs.stages.values()),
+            *declared_notes(params, inputs.stages),
+        ),
         total=cost_of((key for stages in params.stages.values() for _, key in stages), inputs.stages),
         stages=stages_with_arms({arm: [key for _, key in keys] for arm, keys in params.stages.items()}, inputs.stages),
         curves=inputs.curves,
@@ -63,11 +94,36 @@ def build_report(
         cells=params.cells,
         alpha=alpha,
         scores_there=there,
-        scores_total=len(params.scores),
+        scores_total=total,
         bootstrap=_bootstrap(found, contrasts, scores, alpha),
         frontier=_frontier(params, arms, contrasts, inputs.stages),
         orders=_orders(found, contrasts, inputs, alpha, method),
+        nulls=null_results(params, scores),
+        null_prompts=params.null_prompts,
+        null_cost=cost_of(
+            (key for null in params.null_completions for _, key in params.stages.get(null, ())), inputs.stages
+        ),
+        choices=inputs.choices,
+        judges=_judges(found, contrasts, params, elsewhere),
+        another_family=params.another_family,
+        arenas=arenas,
+        win_rates=win_rates(params.evaluations, pairs, method),
+        lengths=lengths,
     )
+
+
+def sets_of_judgements(inputs: ReportInputs) -> tuple[int, int]:
+    """How many are there, and how many there will be.
+
+    Those under a choice among temperatures are no others; head to head one set scores both arms.
+    """
+    params = inputs.params
+    scores = [row for row in params.scores if not row.mirrored]
+    there = {row.input for row in scores if row.seed in inputs.scores.get((row.arm, row.evaluation), {})}
+    own = {row.input for row in scores if not params.evaluations[row.evaluation].best_of}
+    battles = [row for row in params.battles if params.evaluations[row.evaluation].pooled]
+    fought = sum(row.seed in inputs.battles.get(row.evaluation, {}).get((row.a, row.b), {}) for row in battles)
+    return len(there & own) + inputs.dev_there + fought, len(own) + len(params.dev_scores) + len(battles)
 
 
 def complete_scores(inputs: ReportInputs) -> dict[tuple[str, str], ArmScores]:
@@ -105,7 +161,8 @@ def _orders(
     primary = next(one for one in contrasts if one.contrast.name == verdict.contrast)
     if verdict.evaluation not in primary.results:
         return {}
-    return under_each_order(primary.contrast, verdict.evaluation, inputs.orders, alpha, method)
+    together = inputs.params.evaluations[verdict.evaluation].head_to_head
+    return under_each_order(primary.contrast, verdict.evaluation, inputs.orders, alpha, method, together)
 
 
 def _frontier(
@@ -128,6 +185,7 @@ def cost_of(keys: Iterable[str], stages: Mapping[str, StageFacts]) -> Cost:
     found = [stages[key] for key in sorted(distinct) if key in stages]
     return Cost(
         usd=sum(stage.usd for stage in found),
+        declared=sum(stage.declared_usd for stage in found),
         device_hours=sum(stage.device_seconds for stage in found) / 3600,
         stages=len(distinct),
         missing=len(distinct) - len(found),
@@ -139,33 +197,64 @@ def delta_of(params: ReportParams, costs: Mapping[str, Cost], pair: tuple[str, s
     if params.delta.usd_per_point is None:
         return 2.0 if params.delta.points is None else params.delta.points
     hour = params.device_hour_usd or 0.0
-    a, b = (cost.usd + cost.device_hours * hour for cost in (costs.get(arm, Cost()) for arm in pair))
+    of = [costs.get(arm, Cost()) for arm in pair]
+    a, b = (cost.usd + cost.declared + cost.device_hours * hour for cost in of)
     return (a - b) / params.delta.usd_per_point
 
 
-def _contrast(contrast: Contrast, params: ReportParams, scores: Scores, alpha: float, method: Method) -> ContrastReport:
+def _deltas(
+    params: ReportParams, contrasts: Iterable[ContrastReport], costs: Mapping[str, Cost], partial: bool
+) -> dict[str, float]:
+    """Delta in points for every difference of two arms; none yet where it comes from costs that are not all known."""
+    if partial and params.delta.usd_per_point is not None:
+        return {}
+    pairs = {one.contrast.name: one.contrast.pair for one in contrasts}
+    return {name: delta_of(params, costs, pair) for name, pair in pairs.items() if pair is not None}
+
+
+def _contrast(
+    contrast: Contrast,
+    params: ReportParams,
+    scores: Scores,
+    ratings: Mapping[str, Ratings | None],
+    study: LengthStudy,
+    alpha: float,
+    method: Method,
+) -> ContrastReport:
     results: dict[str, ContrastResult] = {}
     pending, absent = [], []
+    figures = params.figures
     for name, evaluation in params.evaluations.items():
-        if any((arm, name) not in scores for arm in contrast.arms):
+        if any((arm, name) not in figures for arm in contrast.arms):
+            continue
+        if name not in ratings if evaluation.pooled else any((arm, name) not in scores for arm in contrast.arms):
             pending.append(name)
             continue
-        by_arm = {arm: scores[arm, name] for arm in contrast.arms}
-        result = compare(contrast, by_arm, alpha, method, bounded=evaluation.in_points)
+        if evaluation.pooled:
+            found = ratings[name]
+            result = None if found is None else rating_difference(contrast, name, found, alpha)
+        elif evaluation.length_controlled is not None:
+            result = study.compare(contrast, name, alpha)
+        else:
+            by_arm = {arm: scores[arm, name] for arm in contrast.arms}
+            result = compare(contrast, by_arm, alpha, method, evaluation.in_points, evaluation.head_to_head)
         if result is None:
             absent.append(name)
         else:
-            results[name] = result
+            results[name] = replace(result, length_ratio=study.ratio(contrast, name))
     return ContrastReport(contrast, results, tuple(pending), tuple(absent))
 
 
 def _arms(
     params: ReportParams,
     scores: Scores,
+    ratings: Mapping[str, Ratings | None],
+    study: LengthStudy,
     costs: Mapping[str, Cost],
     stages: Mapping[str, StageFacts],
     method: Method,
 ) -> tuple[ArmReport, ...]:
+    figures = params.figures
     return tuple(
         ArmReport(
             name,
@@ -173,14 +262,40 @@ def _arms(
             {
                 evaluation: found
                 for evaluation in params.evaluations
-                if (name, evaluation) in scores
-                and (found := arm_estimate(scores[name, evaluation], method)) is not None
+                if (found := _estimate(name, evaluation, params, scores, ratings, study, method)) is not None
             },
             costs.get(name, Cost()),
             used(params.recipes[name], stages) if name in params.recipes else None,
+            tuple(one for one in params.evaluations if (name, one) not in figures),
         )
         for name, arm in params.arms.items()
     )
+
+
+def _estimate(
+    arm: str,
+    evaluation: str,
+    params: ReportParams,
+    scores: Scores,
+    ratings: Mapping[str, Ratings | None],
+    study: LengthStudy,
+    method: Method,
+) -> ArmEstimate | None:
+    """An arm's mean score, length-controlled figure or rating; None where it has none, or not yet."""
+    if (arm, evaluation) in scores:
+        if params.evaluations[evaluation].length_controlled is not None:
+            return study.estimate(arm, evaluation)
+        one = arm_estimate(scores[arm, evaluation], method)
+        if one is None or not params.evaluations[evaluation].alpaca_eval:
+            return one
+        return replace(one, alpaca_eval=by_seed(scores[arm, evaluation]))
+    found = ratings.get(evaluation)
+    if found is None or arm not in found.battles.arms:
+        return None
+    error, prompts, dropped = rating(found, arm)
+    low, high = error.bounds()
+    ends = (float(low), float(high))
+    return ArmEstimate(float(error.mean), float(error.standard_error), ends, prompts, error.seeds, dropped)
 
 
 def arm_estimate(scores: ArmScores, method: Method = crossed) -> ArmEstimate | None:
@@ -206,9 +321,9 @@ def _verdict(
     scores: Scores,
     costs: Mapping[str, Cost],
     alpha: float,
-    there: int,
+    sets: tuple[int, int],
     partial: bool,
-    elsewhere: Sequence[ContrastResult],
+    elsewhere: Mapping[str, ContrastResult],
 ) -> verdicts.Verdict:
     name, evaluation = params.primary.contrast, params.primary.evaluation
     primary = next((one for one in contrasts if one.contrast.name == name), None)
@@ -220,7 +335,7 @@ def _verdict(
     seeds = len(params.seeds)
     if partial:
         known_delta = params.delta.points
-        total = len(params.scores)
+        there, total = sets
         return verdicts.pending(name, evaluation, seeds, known_delta, total - there, total)
     delta = delta_of(params, costs, primary.contrast.pair)
     if evaluation in primary.absent:
@@ -229,10 +344,25 @@ def _verdict(
         eval_in_training=params.checks.eval_in_training,
         tuning_trials=params.checks.tuning_trials,
         measures_imitation=_imitation(params),
-        null_scores=_null_scores(params, primary.contrast.pair, scores),
+        null_scores=null_scores(params, primary.contrast.pair, scores),
     )
     second = [primary.results[other] for other in params.second_judges if other in primary.results]
-    return verdicts.decide(primary.results[evaluation], delta, checks, [*second, *elsewhere], alpha)
+    return verdicts.decide(primary.results[evaluation], delta, checks, [*second, *elsewhere.values()], alpha)
+
+
+def _judges(
+    verdict: verdicts.Verdict,
+    contrasts: tuple[ContrastReport, ...],
+    params: ReportParams,
+    elsewhere: Mapping[str, ContrastResult],
+) -> tuple[JudgeView, ...]:
+    """What each judge says of the primary contrast, once it is decided."""
+    primary = next(one for one in contrasts if one.contrast.name == verdict.contrast)
+    if verdict.level == "pending" or verdict.delta is None or verdict.evaluation not in primary.results:
+        return ()
+    here = [(params.evaluations[one].judge, one) for one in (verdict.evaluation, *params.second_judges)]
+    seen = [(judge, primary.results[one]) for judge, one in here if judge is not None and one in primary.results]
+    return judge_views(params, [*seen, *elsewhere.items()], verdict.delta)
 
 
 def _imitation(params: ReportParams) -> str | None:
@@ -240,19 +370,6 @@ def _imitation(params: ReportParams) -> str | None:
     if not evaluation.imitation:
         return None
     return evaluation.reason or f"{params.primary.evaluation} measures imitation of a teacher, not quality"
-
-
-def _null_scores(params: ReportParams, pair: tuple[str, str], scores: Scores) -> tuple[verdicts.NullScore, ...]:
-    """Null completions against both arms of the primary, on the prompts that are valid for both."""
-    evaluation = params.primary.evaluation
-    found = []
-    for null in params.null_completions:
-        for arm in pair:
-            against = Contrast(f"{null} − {arm}", ((1, null), (-1, arm)))
-            result = compare(against, {name: scores[name, evaluation] for name in (null, arm)}, 0.05)
-            if result is not None:
-                found.append(verdicts.NullScore(null, arm, result.estimate))
-    return tuple(found)
 
 
 def stages_with_arms(

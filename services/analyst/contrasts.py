@@ -52,7 +52,11 @@ class LogOdds:
 
 @dataclass(frozen=True)
 class ContrastResult:
-    """A contrast under one evaluation. `decision_interval` decides where several looks or cells were declared."""
+    """A contrast under one evaluation. `decision_interval` decides where several looks or cells were declared.
+
+    `win_rates` are the two arms' against each other, which add up to 100, where they were judged head to head.
+    `length_ratio` is how many times as long the first arm's completions are as the second's; None without completions.
+    """
 
     contrast: Contrast
     evaluation: str
@@ -67,6 +71,8 @@ class ContrastResult:
     total: int
     error: Interval
     log_odds: LogOdds | None = None
+    win_rates: tuple[float, float] | None = None
+    length_ratio: float | None = None
 
     def dropped_share(self, arm: str) -> float:
         """Percent of the prompts that this arm has no valid judgement for."""
@@ -102,12 +108,18 @@ def estimate(values: NDArray[Any], weights: Floats, method: Method = crossed) ->
 
 
 def compare(
-    contrast: Contrast, scores: Mapping[str, ArmScores], alpha: float, method: Method = crossed, bounded: bool = True
+    contrast: Contrast,
+    scores: Mapping[str, ArmScores],
+    alpha: float,
+    method: Method = crossed,
+    bounded: bool = True,
+    head_to_head: bool = False,
 ) -> ContrastResult | None:
     """A contrast under the evaluation that `scores` (by arm) are of; None if it cannot be estimated.
 
     It cannot where fewer than two prompts are valid for all of its arms. `alpha` is the decision's; `bounded` says that
-    scores are percentages, so that log-odds exist.
+    scores are percentages, so that log-odds exist. `head_to_head` says that the arms were judged against each other: a
+    prompt's two scores are one judgement, and D = W[A] - W[B] counts it once.
     """
     chosen = [scores[arm] for arm in contrast.arms]
     aligned = align(chosen)
@@ -128,6 +140,7 @@ def compare(
         total=aligned.total,
         error=error,
         log_odds=log_odds(aligned, contrast.weights, method) if bounded else None,
+        win_rates=(float(aligned.values[0].mean()), float(aligned.values[1].mean())) if head_to_head else None,
     )
 
 

@@ -1,7 +1,8 @@
 """Cost against quality: what each arm's model costs to make, which arms no other beats, and what a gain is worth.
 
 Costs are those of one model (the mean over seeds) without evaluation and without the base model's own making: dollars
-paid to endpoints, and device hours at the spec's price of one where it gives one. Recorded data cost nothing.
+paid to endpoints, device hours at the spec's price of one where it gives one, and recorded data at the price that the
+spec declares for it, which nobody paid; without one they cost nothing.
 
     alone      every stage at full price, as if no other arm were run
     marginal   the stages that no other arm of the experiment needs; an RL arm and its start count as one
@@ -37,10 +38,14 @@ class Stage(Protocol):
     @property
     def device_seconds(self) -> float: ...
 
+    @property
+    def declared_usd(self) -> float: ...
+
 
 @dataclass(frozen=True)
 class Price:
-    """What one model of an arm costs, in US dollars. `calls` of `alone` was paid to endpoints; `hours` are unpriced."""
+    """What one model of an arm costs, in US dollars. Of `alone`, `calls` was paid to endpoints, and `declared` is what
+    recorded data would have cost; `hours` are unpriced."""
 
     alone: float
     marginal: float
@@ -48,6 +53,7 @@ class Price:
     spread: float
     calls: float
     device_hours: float
+    declared: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,10 @@ def _price(
     hour = params.device_hour_usd or 0.0
 
     def dollars(of: Iterable[Stage]) -> float:
-        return sum(one.usd + one.device_seconds / 3600 * hour for one in of if one.kind not in MADE_ONCE)
+        each = (
+            one.usd + one.declared_usd + one.device_seconds / 3600 * hour for one in of if one.kind not in MADE_ONCE
+        )
+        return sum(each)
 
     alone = fmean(dollars(run) for run in runs)
     reusable = fmean(dollars(one for one in run if one.kind == REUSABLE) for run in runs)
@@ -123,6 +132,7 @@ def _price(
         spread=alone - reusable + reusable / params.bases,
         calls=fmean(sum(one.usd for one in run if one.kind not in MADE_ONCE) for run in runs),
         device_hours=fmean(sum(one.device_seconds for one in run if one.kind not in MADE_ONCE) for run in runs) / 3600,
+        declared=fmean(sum(one.declared_usd for one in run) for run in runs),
     )
 
 

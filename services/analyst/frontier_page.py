@@ -47,6 +47,8 @@ def frontier_view(found: Frontier | None, at: str = "") -> View | None:
         if price is None
         else f"A device hour is priced at ${dollars(price)}."
     )
+    if any(point.price.declared for point in found.points):
+        hours += " Recorded data count at the price that the spec declares for them, which nobody paid."
     return View(
         evaluation=found.evaluation,
         hours=hours,

@@ -33,6 +33,9 @@ class Stage(Protocol):
     def device_seconds(self) -> float: ...
 
     @property
+    def declared_usd(self) -> float: ...
+
+    @property
     def metrics(self) -> Mapping[str, Any]: ...
 
 
@@ -42,7 +45,8 @@ class Used:
 
     `demonstrations` and `pairs` are rows trained on (of KTO the pairs that its completions were), `labels` pairs that a
     critic compared, `steps` gradient steps and `tokens` those that training saw (every epoch's, prompts included), over
-    SFT and RL together; `usd` is what endpoints were paid, `device_hours` those of training and of sampling for pairs.
+    SFT and RL together; `usd` is what endpoints were paid and recorded data would have cost, `device_hours` those of
+    training and of sampling for pairs.
     """
 
     prompts: float
@@ -96,7 +100,7 @@ def _run(prompts: int, stages: Sequence[Stage]) -> Used:
         tokens=_sum(stage.metrics.get("tokens") for stage in training),
         training_flops=_sum(training_flops(stage, parameters) for stage in training),
         sampling_flops=_sum(sampling_flops(stage, parameters) for stage in of["sample"]),
-        usd=sum(stage.usd for stage in own),
+        usd=sum(stage.usd + stage.declared_usd for stage in own),
         device_hours=sum(stage.device_seconds for stage in own) / 3600,
     )
 

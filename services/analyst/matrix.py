@@ -10,6 +10,7 @@ from services.analyst.build import build_report, complete_scores, cost_of, stage
 from services.analyst.contrasts import ContrastResult, weigh
 from services.analyst.disagreement import Disagreement, disagreement
 from services.analyst.intervals import Floats, Method, crossed
+from services.analyst.lengths.study import LengthStudy
 from services.analyst.model import MatrixReport, Note, Report, ReportInputs
 from services.analyst.scores import Aligned, align
 from services.analyst.verdict import Level, Verdict
@@ -18,16 +19,25 @@ from shared.matrix import but_for_judge, in_cell
 
 def build_matrix(cells: Mapping[str, ReportInputs], partial: bool = False, method: Method = crossed) -> MatrixReport:
     """The report of every cell, and what they say together. Raises ValueError as `build_report` does."""
-    reports = {cell: build_report(inputs, partial, method) for cell, inputs in cells.items()}
+    studies = {cell: LengthStudy.of(inputs, complete_scores(inputs)) for cell, inputs in cells.items()}
+    reports = {cell: build_report(inputs, partial, method, study=studies[cell]) for cell, inputs in cells.items()}
     if not partial:
         seen = {cell: other_judges(cell, reports) for cell in cells}
-        reports |= {cell: build_report(cells[cell], partial, method, others) for cell, others in seen.items() if others}
+        reports |= {
+            cell: build_report(cells[cell], partial, method, others, studies[cell])
+            for cell, others in seen.items()
+            if others
+        }
     first = next(iter(cells.values()))
     needed = {
         in_cell(cell, arm): [key for _, key in stages]
         for cell, inputs in cells.items()
         for arm, stages in inputs.params.stages.items()
     }
+    # All cells read the same commits, but each knows its own declared prices alone.
+    facts = dict(first.stages)
+    for inputs in cells.values():
+        facts |= {key: inputs.stages[key] for key in inputs.params.declared if key in inputs.stages}
     return MatrixReport(
         name=first.params.name,
         partial=partial,
@@ -35,7 +45,7 @@ def build_matrix(cells: Mapping[str, ReportInputs], partial: bool = False, metho
         levels=levels(reports),
         cells=reports,
         notes=notes_of(reports),
-        total=cost_of((key for keys in needed.values() for key in keys), first.stages),
+        total=cost_of((key for keys in needed.values() for key in keys), facts),
         stages=stages_with_arms(needed, first.stages),
         spec=first.params.spec,
         disagreement=None if partial else modelled(cells, reports, method),
@@ -57,14 +67,16 @@ def modelled(
     return disagreement(found, method)
 
 
-def other_judges(cell: str, reports: Mapping[str, Report]) -> list[ContrastResult]:
-    """The primary contrast in the cells that differ from this one in their judge alone."""
-    return [
-        replace(result, evaluation=in_cell(other, result.evaluation))
+def other_judges(cell: str, reports: Mapping[str, Report]) -> dict[str, ContrastResult]:
+    """The primary contrast in the cells that differ from this one in their judge alone, by judge."""
+    return {
+        report.evaluations[result.evaluation].judge or other: replace(
+            result, evaluation=in_cell(other, result.evaluation)
+        )
         for other, report in reports.items()
         if other != cell and but_for_judge(other) == but_for_judge(cell)
         if (result := report.primary_result) is not None
-    ]
+    }
 
 
 def levels(reports: Mapping[str, Report]) -> dict[Level, tuple[str, ...]]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from services.analyst.disagreement_page import disagreement_view, heat_map
+from services.analyst.heat_figure import heat_figures
 from services.analyst.model import MatrixReport, Report
 from services.analyst.page import LEVELS, SCOPES, Numbers, context, cost_cells, numbers, relation, render, whole
 from services.analyst.spectext import spec_yaml
-from services.analyst.wording import decisions, number
+from services.analyst.wording import decisions, number, one_family
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class CellRow:
 def matrix_to_html(report: MatrixReport) -> bytes:
     """UTF-8 HTML."""
     rows = [_row(f"c{place}-", name, cell) for place, (name, cell) in enumerate(report.cells.items(), start=1)]
+    heat = heat_map(report)
     return render(
         "matrix.html.jinja",
         **whole(report, spec_yaml(report.spec)),
@@ -39,8 +41,12 @@ def matrix_to_html(report: MatrixReport) -> bytes:
         verdict=report.verdict,
         level=LEVELS[report.verdict.level] if len(report.levels) == 1 or report.partial else "Cells differ",
         facts=_facts(report),
+        judges=[],
+        family_note=one_family(len(report.first.judges)) if report.first.another_family is False else "",
         rows=rows,
-        heat=heat_map(report),
+        heat=heat,
+        heats=[Markup(svg) for svg in heat_figures(heat)],
+        intervals=[],
         disagreement=disagreement_view(report.disagreement),
         since=decisions(report.first.looks, report.first.cells),
         costs=[(name, relation(arm), *cost_cells(arm.cost)) for name, arm in report.arms.items()],

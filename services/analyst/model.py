@@ -6,15 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from services.analyst.arena.ratings import Ratings
+from services.analyst.arena.win_rates import WinRates
 from services.analyst.bootstrap import Checked
 from services.analyst.contrasts import Contrast, ContrastResult
 from services.analyst.critics.card import CriticCard
 from services.analyst.disagreement import Disagreement
 from services.analyst.frontier import Frontier
+from services.analyst.judges import JudgeView
+from services.analyst.lengths.found import Lengths
+from services.analyst.lengths.measure import SeedLengths
 from services.analyst.match import Sides, Used, sides
+from services.analyst.nulls import NullResult
 from services.analyst.orders import ByOrder
 from services.analyst.params import ArmParams, EvaluationParams, ReportParams
+from services.analyst.preferences import WinRate
 from services.analyst.scores import SeedScores
+from services.analyst.temperatures import Choices
 from services.analyst.verdict import Level, Verdict
 from shared.matrix import in_cell
 
@@ -35,6 +43,8 @@ class StageFacts:
     finished: str
     usd: float = 0.0
     device_seconds: float = 0.0
+    declared_usd: float = 0.0
+    """what recorded rows would have cost, as the spec declares it; nobody paid it"""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     outcomes: Mapping[str, int] = field(default_factory=dict)
@@ -81,7 +91,9 @@ class ReportInputs:
     """Everything that was read: scores by (arm, evaluation) and seed, and whatever else is there already.
 
     `examples` are of the evaluation `examples_of`, first seed; `orders` has the primary evaluation's scores in each
-    order alone, by arm and seed.
+    order alone, by arm and seed. `choices` are the arms' temperatures, from `dev_there` sets of judgements of dev
+    prompts. `battles` are pairs of arms by evaluation, with the first arm's scores by seed. `lengths` has those of
+    completions, as `scores` has theirs.
     """
 
     params: ReportParams
@@ -91,11 +103,18 @@ class ReportInputs:
     examples: tuple[Example, ...] = ()
     examples_of: str | None = None
     orders: Mapping[str, Mapping[int, ByOrder]] = field(default_factory=dict)
+    battles: Mapping[str, Mapping[tuple[str, str], Mapping[int, SeedScores]]] = field(default_factory=dict)
+    choices: Choices = field(default_factory=dict)
+    dev_there: int = 0
+    lengths: Mapping[tuple[str, str], Mapping[int, SeedLengths]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ArmEstimate:
-    """An arm's mean score under one evaluation, over its own validly judged prompts."""
+    """An arm's mean score under one evaluation, over its own validly judged prompts.
+
+    `alpaca_eval` has AlpacaEval's own figures by seed, where its protocol judged.
+    """
 
     estimate: float
     standard_error: float
@@ -103,27 +122,33 @@ class ArmEstimate:
     prompts: int
     seeds: int
     dropped: int
+    alpaca_eval: Mapping[int, WinRate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """US dollars and device hours; `missing` stages are not committed yet and not in the sum."""
+    """US dollars and device hours; `missing` stages are not committed yet and not in the sum. `declared` are the
+    dollars of recorded data at a declared price: not spent, and not in `usd`."""
 
     usd: float = 0.0
     device_hours: float = 0.0
     stages: int = 0
     missing: int = 0
+    declared: float = 0.0
 
 
 @dataclass(frozen=True)
 class ArmReport:
-    """An arm's results and its price; `used` is what makes its model, None where that is not there yet."""
+    """An arm's results and its price; `used` is what makes its model, None where that is not there yet.
+
+    `unjudged` are the evaluations that say nothing of it: completions that no policy wrote have no likelihood."""
 
     name: str
     params: ArmParams
     evaluations: Mapping[str, ArmEstimate]
     cost: Cost
     used: Used | None = None
+    unjudged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,7 +175,11 @@ class Report:
     """The whole report. `alpha` is the share of misses allowed to the deciding interval.
 
     `bootstrap` checks that interval's part over prompts; None where the primary contrast is not there. `orders` has
-    the primary contrast as judged in each order alone; empty where not both were asked.
+    the primary contrast as judged in each order alone; empty where not both were asked. `nulls` has null completions by
+    evaluation, which were judged on `null_prompts` prompts. `choices` are the temperatures chosen on dev. `judges` has
+    what each judge says of the primary contrast; `another_family` whether one of another family is among them, None
+    where the primary evaluation has no judge. `arenas` has the ratings of every arena by its evaluation, `win_rates`
+    how often arms beat each other, for each judge and temperature. `lengths` is None where no completions are there.
     """
 
     name: str
@@ -176,6 +205,15 @@ class Report:
     bootstrap: Checked | None = None
     frontier: Frontier | None = None
     orders: Mapping[str, ContrastResult] = field(default_factory=dict)
+    arenas: Mapping[str, Ratings] = field(default_factory=dict)
+    win_rates: tuple[WinRates, ...] = ()
+    nulls: Mapping[str, Mapping[str, NullResult]] = field(default_factory=dict)
+    null_prompts: int = 0
+    null_cost: Cost = field(default_factory=Cost)
+    choices: Choices = field(default_factory=dict)
+    judges: tuple[JudgeView, ...] = ()
+    another_family: bool | None = None
+    lengths: Lengths | None = None
 
     @property
     def matches(self) -> dict[str, Sides]:

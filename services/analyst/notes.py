@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from services.analyst.arena.notes import battle_notes
+from services.analyst.arena.ratings import Ratings
 from services.analyst.model import ContrastReport, Note
 from services.analyst.params import EvaluationParams, ReportParams
 from services.analyst.scores import ArmScores
@@ -21,13 +23,16 @@ def notes_for(
     contrasts: tuple[ContrastReport, ...],
     scores: Mapping[tuple[str, str], ArmScores],
     partial: bool,
+    arenas: Mapping[str, Ratings],
 ) -> tuple[Note, ...]:
     """All notes, the weightiest first."""
     spec = cells(parse_spec(params.spec))[params.cell]
     return (
         *_judges(params),
         *_critics(spec),
+        *_nulls(params, scores, partial),
         *_limits(params, contrasts),
+        *(Note("limit", text, path) for text, path in battle_notes(params.evaluations, arenas)),
         *_data(params, contrasts, scores),
         *(
             [Note("limit", "This report is partial: numbers will change, and no verdict is drawn yet.")]
@@ -85,6 +90,18 @@ def _critics(spec: Spec) -> Iterator[Note]:
             )
 
 
+def _nulls(params: ReportParams, scores: Mapping[tuple[str, str], ArmScores], partial: bool) -> Iterator[Note]:
+    places = {(null, params.primary.evaluation) for null in params.null_completions}
+    if partial and not places.isdisjoint(params.expected):
+        return
+    if not any(place in scores and scores[place].valid.any() for place in places):
+        yield Note(
+            "limit",
+            "No null completions were judged (answers that say nothing): whether the judge rewards emptiness was not "
+            "checked.",
+        )
+
+
 def _limits(params: ReportParams, contrasts: tuple[ContrastReport, ...]) -> Iterator[Note]:
     if scope_of(len(params.seeds)) == "checkpoints":
         yield Note(
@@ -93,14 +110,13 @@ def _limits(params: ReportParams, contrasts: tuple[ContrastReport, ...]) -> Iter
             "not other training runs. Three seeds or more let the verdict speak of the recipe.",
             ("seeds",),
         )
-    if not params.null_completions:
+    if params.another_family is False:
         yield Note(
             "limit",
-            "No null completions were judged (answers that say nothing): whether the judge rewards emptiness was not "
-            "checked.",
+            "No judge of another family was asked the same: whether one would agree was not checked. An evaluation "
+            "like the primary one with such a judge shows both levels side by side.",
+            ("evaluations",),
         )
-    if not params.second_judges:
-        yield Note("limit", "No second judge was asked: whether another would agree was not checked.")
     if not params.checks.tuning_trials:
         yield Note(
             "limit",
@@ -123,13 +139,22 @@ def _limits(params: ReportParams, contrasts: tuple[ContrastReport, ...]) -> Iter
 def _data(
     params: ReportParams, contrasts: tuple[ContrastReport, ...], scores: Mapping[tuple[str, str], ArmScores]
 ) -> Iterator[Note]:
+    if params.unjudged:
+        yield Note(
+            "data",
+            f"{' and '.join(params.unjudged)} {'is' if len(params.unjudged) == 1 else 'are'} not judged as an arm: "
+            "recorded completions of the eval prompts are missing.",
+        )
     if params.near_duplicates:
         yield Note(
             "data",
             f"{params.near_duplicates} prompts are near-duplicates of another; each went to the split of the first of "
             "its cluster, so no cluster is on both sides of training and evaluation.",
         )
-    for evaluation in params.evaluations:
+    for evaluation, of in params.evaluations.items():
+        if of.raw is not None:
+            # It has the judgements of another, which says it.
+            continue
         dropped = {
             arm: int((~scores[arm, evaluation].valid).sum()) for arm in params.arms if (arm, evaluation) in scores
         }
@@ -140,18 +165,19 @@ def _data(
             yield Note("data", f"{evaluation}: {which} prompts lack a valid judgement in some seed and do not count.")
     for report in contrasts:
         for evaluation in report.absent:
-            yield Note(
-                "data",
-                f"{report.contrast.name} under {evaluation} cannot be estimated: fewer than two prompts are valid for "
-                "all of its arms.",
-            )
+            pooled = params.evaluations[evaluation].pooled
+            why = "fewer than two prompts are valid for all of its arms"
+            if pooled:
+                why = "its arms were not compared, nor through others, or on fewer than two prompts"
+            yield Note("data", f"{report.contrast.name} under {evaluation} cannot be estimated: {why}.")
         for evaluation, result in report.results.items():
             points = params.evaluations[evaluation].in_points
-            if points and report.contrast.pair is None and result.log_odds is None:
+            raw = params.evaluations[evaluation].length_controlled is None
+            if points and raw and report.contrast.pair is None and result.log_odds is None:
                 name = report.contrast.name
                 yield Note("data", f"{name} under {evaluation} has no log-odds: an arm won or lost everything.")
 
 
 def _entry(name: str, evaluation: EvaluationParams) -> str:
     """The entry of the spec that an evaluation comes from: its name without the temperature."""
-    return name if evaluation.temperature is None else name.rsplit("@", 1)[0]
+    return name.rsplit("@", 1)[0] if evaluation.sampled else name

@@ -19,11 +19,15 @@ SCORES = {"a": 100.0, "tie": 50.0, "b": 0.0}
 ByOrder = Mapping[str, SeedScores]
 
 
-def by_order(table: pa.Table) -> dict[str, SeedScores]:
-    """One seed's scores in each order, by where the arm's completion stood; no order in which nothing was judged."""
+def by_order(table: pa.Table, turned: bool = False) -> dict[str, SeedScores]:
+    """One seed's scores in each order, by where the arm's completion stood; no order in which nothing was judged.
+
+    `turned`: by where the other completion stood.
+    """
     ids = np.asarray(table["prompt_id"].to_pylist(), dtype=np.str_)
     found = {}
-    for column, order in ORDERS.items():
+    named = dict(zip(ORDERS, reversed(ORDERS.values()), strict=True)) if turned else ORDERS
+    for column, order in named.items():
         if column in table.column_names:
             scores = np.array([SCORES.get(verdict, np.nan) for verdict in table[column].to_pylist()], dtype=np.float64)
             if not np.isnan(scores).all():
@@ -37,6 +41,7 @@ def under_each_order(
     tables: Mapping[str, Mapping[int, ByOrder]],
     alpha: float,
     method: Method = crossed,
+    head_to_head: bool = False,
 ) -> dict[str, ContrastResult]:
     """The contrast by order, from its arms' `tables` by seed; empty unless every table has both orders."""
     whole = [tables.get(arm, {}) for arm in contrast.arms]
@@ -48,5 +53,5 @@ def under_each_order(
             arm: assemble(arm, evaluation, {seed: one[order] for seed, one in seeds.items()})
             for arm, seeds in zip(contrast.arms, whole, strict=True)
         }
-        found[order] = compare(contrast, scores, alpha, method)
+        found[order] = compare(contrast, scores, alpha, method, head_to_head=head_to_head)
     return {} if None in found.values() else found

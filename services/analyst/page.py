@@ -13,9 +13,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from services.analyst import curves, forest
+from services.analyst.beside_page import BESIDE, RECIPES, is_beside, judge_rows, null_rows, what_it_is
 from services.analyst.contrasts import ContrastResult
 from services.analyst.critics.view import views
 from services.analyst.frontier_page import frontier_view
+from services.analyst.lengths.view import lengths_view, times
 from services.analyst.match_page import MATCH_TITLES, match_rows
 from services.analyst.model import (
     ArmEstimate,
@@ -29,7 +31,10 @@ from services.analyst.model import (
 )
 from services.analyst.params import EvaluationParams
 from services.analyst.spectext import line_of, spec_yaml
-from services.analyst.wording import bootstrapped, decisions, in_each_order, number
+from services.analyst.temperatures_page import temperature_tables
+from services.analyst.verdict_figure import verdict_figures
+from services.analyst.win_rates_page import matrix_views
+from services.analyst.wording import bootstrapped, decisions, in_each_order, number, one_family
 
 LEVELS = {
     "rl_adds_value": "RL adds value",
@@ -42,6 +47,8 @@ SCOPES = {
     "recipe": "the recipe: another run of it is expected to agree",
     "checkpoints": "these trained models only: another seed may differ",
 }
+DIGITS = {"points": 1, "Elo": 0}
+"""Decimals of an estimate, by its unit; three of any other."""
 NOTES = {"stand-in": "Stand-ins", "limit": "What this does not show", "data": "About the data"}
 
 
@@ -64,6 +71,7 @@ class Numbers:
     p: str
     size: str
     log_odds: str
+    length: str
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,10 @@ def to_html(report: Report) -> bytes:
         **context(report),
         **whole(report, text),
         skip="arms",
-        costs=[(arm.name, relation(arm), *cost_cells(arm.cost)) for arm in report.arms],
+        costs=[
+            *((arm.name, relation(arm), *cost_cells(arm.cost)) for arm in report.arms),
+            *([("null completions", "", *cost_cells(report.null_cost))] if report.nulls else []),
+        ],
     ).encode()
 
 
@@ -119,13 +130,24 @@ def context(report: Report, at: str = "", top: int = 1) -> dict[str, Any]:
         "level": LEVELS[report.verdict.level],
         "facts": facts(report),
         "columns": columns(report),
-        "arm_rows": [(arm, relation(arm), cells(arm, report)) for arm in report.arms],
+        "arm_groups": [
+            (title, [(arm, relation(arm), cells(arm, report)) for arm in report.arms if is_beside(arm) == beside])
+            for title, beside in ((RECIPES, False), (BESIDE, True))
+        ],
+        "nulls": null_rows(report),
+        "judges": judge_rows(report),
+        "family_note": one_family(len(report.judges)) if report.another_family is False else "",
+        "temperatures": temperature_tables(report),
         "contrast_rows": [row for one in report.contrasts for row in contrast_rows(one, report)],
+        # Of a matrix the map of its cells says as much; a drawing of each would be a hundred.
+        "intervals": [Markup(svg) for svg in (verdict_figures(report) if not at else ())],
         "forests": [Markup(svg) for svg in forests if svg],
         "curves": [(title, Markup(svg)) for title, svg in curves.figures(report.curves, 348, 236, at)],
         "legend": curves.styles(report.curves),
         "examples": [(example, example_cards(example.completions)) for example in report.examples],
         "frontier": frontier_view(report.frontier, at),
+        "win_rates": matrix_views(report.win_rates, at),
+        "lengths": lengths_view(report.lengths, at),
         "matches": match_rows(report),
         "match_titles": MATCH_TITLES,
         "decisions": report.looks * report.cells,
@@ -198,7 +220,10 @@ def columns(report: Report) -> list[tuple[str, EvaluationParams, str]]:
 
 
 def _how(evaluation: EvaluationParams) -> str:
-    parts = [f"{evaluation.protocol}, {evaluation.unit}"]
+    how = f" ({evaluation.length_controlled})" if evaluation.length_controlled else ""
+    parts = [f"{evaluation.protocol}{how}, {evaluation.unit}"]
+    if evaluation.head_to_head:
+        parts.append(" against ".join(evaluation.arms or ()))
     if evaluation.reference:
         parts.append(f"against {evaluation.reference}")
     if evaluation.judge:
@@ -208,7 +233,10 @@ def _how(evaluation: EvaluationParams) -> str:
 
 def cells(arm: ArmReport, report: Report) -> list[tuple[str, Cell]]:
     """One arm's estimates, one for each column."""
-    return [(name, _cell(arm.evaluations.get(name), evaluation)) for name, evaluation in report.evaluations.items()]
+    return [
+        (name, Cell("–") if name in arm.unjudged else _cell(arm.evaluations.get(name), evaluation))
+        for name, evaluation in report.evaluations.items()
+    ]
 
 
 def _cell(found: ArmEstimate | None, evaluation: EvaluationParams) -> Cell:
@@ -226,6 +254,8 @@ def _cell(found: ArmEstimate | None, evaluation: EvaluationParams) -> Cell:
 
 def relation(arm: ArmReport) -> str:
     """How an arm belongs to others."""
+    if is_beside(arm):
+        return what_it_is(arm)
     if arm.params.control is not None:
         return f"control of {arm.params.control.of}, from {arm.params.start}"
     if arm.params.start:
@@ -246,15 +276,17 @@ def contrast_rows(one: ContrastReport, report: Report) -> Iterable[ContrastRow]:
 
 
 def numbers(result: ContrastResult, report: Report) -> Numbers:
-    digits = _digits(report.evaluations[result.evaluation])
+    evaluation = report.evaluations[result.evaluation]
+    digits, unit = _digits(evaluation), " Elo" if evaluation.pooled else ""
     odds = result.log_odds
     return Numbers(
-        difference=f"{number(result.estimate, digits)} ± {number(result.standard_error, digits)}",
+        difference=f"{number(result.estimate, digits)} ± {number(result.standard_error, digits)}{unit}",
         interval=_interval(result.interval, digits),
         decision=_interval(result.decision_interval, digits),
         p="< .001" if result.p_value < 0.001 else f"{result.p_value:.3f}".removeprefix("0"),
         size=f"{result.prompts} × {result.seeds}",
         log_odds="–" if odds is None else f"{number(odds.estimate, 2)} ({_interval(odds.interval, 2)})",
+        length=times(result.length_ratio),
     )
 
 
@@ -263,7 +295,7 @@ def _interval(ends: tuple[float, float], digits: int) -> str:
 
 
 def _digits(evaluation: EvaluationParams) -> int:
-    return 1 if evaluation.in_points else 3
+    return DIGITS.get(evaluation.unit, 3)
 
 
 def example_cards(completions: Any) -> list[tuple[str, Judged, Chip]]:
@@ -272,15 +304,15 @@ def example_cards(completions: Any) -> list[tuple[str, Judged, Chip]]:
 
 
 def chip(judged: Judged) -> Chip:
-    """The verdict on one completion against the reference."""
+    """The verdict on one completion against the reference, or against the other arm's where there is none."""
     if judged.score is None:
         return Chip("not judged", "none", _orders(judged))
     if judged.score == 50:
         split = {judged.verdict_ab, judged.verdict_ba} == {"a", "b"}
         return Chip("split: the order decided" if split else "tie", "even", _orders(judged))
     won = judged.score > 50
-    text = "better than the reference" if won else "worse than the reference"
-    return Chip(text, "won" if won else "lost", _orders(judged))
+    other = "the other" if judged.reference is None else "the reference"
+    return Chip(f"{'better' if won else 'worse'} than {other}", "won" if won else "lost", _orders(judged))
 
 
 def _orders(judged: Judged) -> str:
@@ -295,7 +327,8 @@ def _orders(judged: Judged) -> str:
 
 def cost_cells(cost: Cost) -> tuple[str, str, str]:
     """Dollars, device hours, stages."""
-    usd = f"{cost.usd:,.2f}" if cost.usd == 0 or cost.usd >= 0.01 else f"{cost.usd:.4f}"
+    usd, declared = (f"{one:,.2f}" if one == 0 or one >= 0.01 else f"{one:.4f}" for one in (cost.usd, cost.declared))
+    usd += f" and {declared} declared" if cost.declared else ""
     stages = str(cost.stages) if not cost.missing else f"{cost.stages}, {cost.missing} pending"
     return usd, f"{cost.device_hours:.2f}" if cost.device_hours >= 0.1 else f"{cost.device_hours:.4f}", stages
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,37 +22,77 @@ class ControlParams(Params):
 
 
 class ArmParams(Params):
-    """An arm's place among the others: the SFT model that it starts from, or the RL arms that start from it."""
+    """An arm's place among the others: the SFT model that it starts from, or the RL arms that start from it.
+
+    `of` is set of who is judged beside the recipes (`role` base or teacher): the policy or model that it is."""
 
     role: str | None = None
+    of: str | None = None
     start: str | None = None
     start_of: list[str] | None = None
     control: ControlParams | None = None
 
 
 class EvaluationParams(Params):
-    """One evaluation: how it was made, the unit of its scores, and why it may say less than it seems to."""
+    """One evaluation: how it was made, the unit of its scores, and why it may say less than it seems to.
+
+    `best_of` has the evaluations, one a temperature, from which each arm's best on dev is this one. `arms` is set where
+    arms were judged against each other, and names them. `pooled` says that an arm's figure is made from all comparisons
+    together (a rating), and is no mean of scores by prompt. `raw` names the evaluation whose judgements a
+    length-controlled one takes, where the spec has it.
+    """
 
     protocol: str
     judge: str | None = None
     judge_provider: str | None = None
     reference: str | None = None
     temperature: float | None = None
+    best_of: list[str] = []
     unit: str = "points"
     offline_judge: bool = False
     imitation: bool = False
     reason: str = ""
+    arms: list[str] | None = None
+    pooled: bool = False
+    length_controlled: Literal["joint", "alpaca_eval_minimal"] | None = None
+    raw: str | None = None
+
+    @property
+    def alpaca_eval(self) -> bool:
+        """Whether its scores are AlpacaEval's preferences."""
+        return self.protocol == "alpaca_eval"
+
+    @property
+    def sampled(self) -> bool:
+        """Whether completions are judged."""
+        return self.temperature is not None or bool(self.best_of)
 
     @property
     def in_points(self) -> bool:
         """Whether scores are percentages, 0 to 100."""
         return self.unit == "points"
 
+    @property
+    def head_to_head(self) -> bool:
+        """Whether two arms were judged against each other, so that their scores add up to 100."""
+        return self.arms is not None and not self.pooled
+
 
 class ScoreInput(Params):
-    """Where one arm's judgements of one seed and evaluation are."""
+    """Where one arm's judgements of one seed and evaluation are; `mirrored` ones are written as its opponent's."""
 
     arm: str
+    seed: int
+    evaluation: str
+    input: str
+    mirrored: bool = False
+
+
+class BattleInput(Params):
+    """Where the judgements of arm a against arm b are, of one seed and evaluation."""
+
+    a: str
+    b: str
     seed: int
     evaluation: str
     input: str
@@ -91,12 +131,22 @@ class RecipeParams(Params):
     stages: list[list[str]]
 
 
+class DeclaredParams(Params):
+    """A stage that read recorded data: the model's name in the spec, and what it would have cost (DeclaredPrice)."""
+
+    model: str
+    price: dict[str, float]
+
+
 class ReportParams(Params):
     """All that the report must know of the experiment besides its artifacts.
 
     `stages` has, for every arm, the (kind, key) of each stage it would need if it were run alone. `null_completions`
-    names entries of `scores` that are no arms: completions that carry no answer, judged like an arm's. `cell` names the
-    cell of a matrix that this is, and `cells` is how many it has.
+    names entries of `scores` that are no arms: completions that carry no answer, judged like an arm's on `null_prompts`
+    prompts. `another_family` says whether a judge of another family than the primary's is asked the same (None: that
+    has no judge), `judge_families` what they are by judge. `unjudged` are teachers whose completions leave out eval
+    prompts. `declared` has the stages whose recorded data have a declared price, by key. `cell` names the cell of a
+    matrix that this is, and `cells` is how many it has.
     """
 
     spec: dict[str, Any]
@@ -104,10 +154,14 @@ class ReportParams(Params):
     arms: dict[str, ArmParams]
     evaluations: dict[str, EvaluationParams]
     scores: list[ScoreInput]
+    battles: list[BattleInput] = []
+    dev_scores: list[ScoreInput] = []
     training: list[TrainingInput] = []
     contrasts: dict[str, Any]
     primary: PrimaryParams
     second_judges: list[str] = []
+    another_family: bool | None = None
+    judge_families: dict[str, str] = {}
     delta: DeltaParams
     looks: int = 1
     checks: CheckParams = CheckParams()
@@ -115,8 +169,22 @@ class ReportParams(Params):
     recipes: dict[str, RecipeParams] = {}
     near_duplicates: int = 0
     null_completions: list[str] = []
+    declared: dict[str, DeclaredParams] = {}
+    null_prompts: int = 0
+    unjudged: list[str] = []
     cell: str = ""
     cells: int = 1
+
+    @property
+    def expected(self) -> frozenset[tuple[str, str]]:
+        """The arms and evaluations that there will be scores of."""
+        return frozenset((row.arm, row.evaluation) for row in self.scores)
+
+    @property
+    def figures(self) -> frozenset[tuple[str, str]]:
+        """The arms and evaluations that there will be a score or a rating of."""
+        pooled = {name: one.arms or () for name, one in self.evaluations.items() if one.pooled}
+        return self.expected | {(arm, name) for name, arms in pooled.items() for arm in arms}
 
     @property
     def decisions(self) -> int:

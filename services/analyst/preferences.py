@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from services.analyst.scores import ArmScores
+
 Floats = NDArray[np.float64]
 
 
@@ -67,3 +69,8 @@ def win_rate(preferences: Sequence[float | None] | Floats) -> WinRate:
         n_draws=n - won - lost,
         n_total=n,
     )
+
+
+def by_seed(scores: ArmScores) -> dict[int, WinRate]:
+    """What AlpacaEval would say of each seed's model: over all of its usable answers, whatever other seeds have."""
+    return {seed: win_rate(1 + row / 100) for seed, row in zip(scores.seeds, scores.values, strict=True)}

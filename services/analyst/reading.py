@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from services.analyst.declared import declared_usd
+from services.analyst.lengths.measure import SeedLengths, seed_lengths
 from services.analyst.model import Curve, Example, Judged, ReportInputs, StageFacts
 from services.analyst.orders import ByOrder, by_order
-from services.analyst.params import ReportParams
+from services.analyst.params import ReportParams, ScoreInput
 from services.analyst.scores import SeedScores
+from services.analyst.temperatures import choose, with_choices
 from shared.artifacts import Artifact, Manifest
 from shared.canonical import sha256_hex
+from shared.judgements import mirrored
 from shared.splits import SPLITS, normalise
 
 JUDGEMENTS = "judgements.parquet"
@@ -25,19 +30,32 @@ LONGEST = 6_000
 
 def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> ReportInputs:
     """What is there of a report's inputs; `artifacts` has the committed ones by their input's name."""
+    dev: dict[tuple[str, str], dict[int, SeedScores]] = {}
+    for row in params.dev_scores:
+        if row.input in artifacts:
+            dev.setdefault((row.arm, row.evaluation), {})[row.seed] = seed_scores(
+                artifacts[row.input].table(JUDGEMENTS)
+            )
+    choices = choose(params, dev)
+    params = with_choices(params, choices)
     scores: dict[tuple[str, str], dict[int, SeedScores]] = {}
     examples_of = _shown(params, artifacts)
     shown: dict[str, pa.Table] = {}
     orders: dict[str, dict[int, ByOrder]] = {}
+    lengths: dict[tuple[str, str], dict[int, SeedLengths]] = {}
     for row in params.scores:
         if row.input not in artifacts:
             continue
         table = artifacts[row.input].table(JUDGEMENTS)
-        scores.setdefault((row.arm, row.evaluation), {})[row.seed] = seed_scores(table)
+        scores.setdefault((row.arm, row.evaluation), {})[row.seed] = mirror(seed_scores(table), row.mirrored)
+        if (
+            characters := seed_lengths(table, params.evaluations[row.evaluation].head_to_head, row.mirrored)
+        ) is not None:
+            lengths.setdefault((row.arm, row.evaluation), {})[row.seed] = characters
         if row.evaluation == params.primary.evaluation:
-            orders.setdefault(row.arm, {})[row.seed] = by_order(table)
+            orders.setdefault(row.arm, {})[row.seed] = _orders(params, row, table)
         if row.evaluation == examples_of and row.seed == params.seeds[0] and row.arm in params.arms:
-            shown[row.arm] = table
+            shown[row.arm] = _sided(params, row, table)
     committed = [artifact.manifest for name, artifact in artifacts.items() if name.startswith("stage/")]
     prompts = _prompts(artifacts)
     leaked = params.checks.eval_in_training or eval_in_training(prompts)
@@ -45,14 +63,55 @@ def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> Repo
     return ReportInputs(
         params=params.model_copy(update={"checks": checks}),
         scores=scores,
-        stages={manifest.key: stage_facts(manifest) for manifest in committed},
+        stages={manifest.key: _priced(stage_facts(manifest), params, artifacts) for manifest in committed},
         curves=read_curves(params, artifacts),
         examples=choose_examples(
             shown, {str(row["prompt_id"]): str(row["prompt"]) for row in prompts}, list(params.arms)
         ),
         examples_of=examples_of,
         orders=orders,
+        battles=read_battles(params, artifacts),
+        choices=choices,
+        dev_there=sum(len(of) for of in dev.values()),
+        lengths=lengths,
     )
+
+
+def read_battles(
+    params: ReportParams, artifacts: Mapping[str, Artifact]
+) -> dict[str, dict[tuple[str, str], dict[int, SeedScores]]]:
+    """The first arm's scores of every pair of arms that is there, by evaluation, pair and seed."""
+    found: dict[str, dict[tuple[str, str], dict[int, SeedScores]]] = {}
+    read: dict[str, SeedScores] = {}
+    for row in params.battles:
+        if row.input in artifacts:
+            artifact = artifacts[row.input]
+            if artifact.key not in read:
+                read[artifact.key] = seed_scores(artifact.table(JUDGEMENTS))
+            found.setdefault(row.evaluation, {}).setdefault((row.a, row.b), {})[row.seed] = read[artifact.key]
+    return found
+
+
+def mirror(scores: SeedScores, mirrored: bool) -> SeedScores:
+    """The scores of an arm's opponent, where they are to be that arm's."""
+    return SeedScores(scores.prompt_ids, 100.0 - scores.scores, scores.valid) if mirrored else scores
+
+
+def _orders(params: ReportParams, row: ScoreInput, table: pa.Table) -> dict[str, SeedScores]:
+    """Scores in each order. Head to head it is one order for both arms: where the contrast's first arm stood."""
+    if not params.evaluations[row.evaluation].head_to_head:
+        return by_order(table)
+    first = params.contrasts[params.primary.contrast][0] == row.arm
+    orders = by_order(table, turned=first == row.mirrored)
+    return {order: mirror(one, row.mirrored) for order, one in orders.items()}
+
+
+def _sided(params: ReportParams, row: ScoreInput, table: pa.Table) -> pa.Table:
+    """An arm's rows as its own; what it was compared with head to head stands beside it, and is no reference."""
+    own = mirrored(table) if row.mirrored else table
+    if not params.evaluations[row.evaluation].head_to_head:
+        return own
+    return own.drop_columns([name for name in ("reference",) if name in own.column_names])
 
 
 def seed_scores(table: pa.Table) -> SeedScores:
@@ -80,6 +139,14 @@ def stage_facts(manifest: Manifest) -> StageFacts:
         reasked=manifest.metrics.get("reasked", {}),
         without_usage=manifest.metrics.get("without_usage", 0),
     )
+
+
+def _priced(facts: StageFacts, params: ReportParams, artifacts: Mapping[str, Artifact]) -> StageFacts:
+    """The same, with what recorded rows would have cost where the spec declares it."""
+    declared = params.declared.get(facts.key)
+    if declared is None:
+        return facts
+    return replace(facts, declared_usd=declared_usd(artifacts[f"stage/{facts.key}"].rows(), declared.price))
 
 
 def read_curves(params: ReportParams, artifacts: Mapping[str, Artifact]) -> tuple[Curve, ...]:
@@ -132,7 +199,7 @@ def clip(text: str) -> str:
 def _shown(params: ReportParams, artifacts: Mapping[str, Artifact]) -> str | None:
     """The evaluation whose completions are shown: the primary's if it has any, else the first that has."""
     order = [params.primary.evaluation, *params.evaluations]
-    sampled = [name for name in order if params.evaluations[name].temperature is not None]
+    sampled = [name for name in order if params.evaluations[name].sampled]
     there = {row.evaluation for row in params.scores if row.input in artifacts}
     return next((name for name in sampled if name in there), None)
 

@@ -12,6 +12,7 @@ from celery import Celery
 from pydantic import ValidationError
 
 from services.analyst.as_json import to_json
+from services.analyst.bandit_tasks import bandit_report
 from services.analyst.build import build_report
 from services.analyst.critics.joining import with_critics
 from services.analyst.critics.reading import read_labellers
@@ -24,6 +25,7 @@ from services.analyst.params import cells_of
 from services.analyst.power import components
 from services.analyst.reading import read_inputs
 from shared.artifacts import Artifact, CommitRef, StageResult
+from shared.bandit import KIND
 from shared.context import StageContext, cache_folder
 from shared.errors import Outage, PermanentError
 from shared.experiments import partial_report_name
@@ -42,6 +44,8 @@ def report(ctx: StageContext) -> StageResult:
     Raises:
         PermanentError: an input is missing or not well formed; the same inputs would fail again.
     """
+    if ctx.unit.params.get("kind") == KIND:
+        return bandit_report(ctx)
     artifacts = by_name(ctx.unit.inputs, ctx.input)
     made = made_of(ctx.unit.params, artifacts, partial=False)
     scores = sum(name.startswith("judge/") for name in ctx.unit.inputs)

@@ -125,18 +125,18 @@ def invalid_reasons(primary: ContrastResult, checks: Checks) -> list[str]:
     """Everything that makes the primary contrast say nothing; empty where nothing does."""
     assert primary.contrast.pair is not None
     a, b = primary.contrast.pair
-    reasons = []
-    if checks.eval_in_training:
-        reasons.append("evaluation prompts were used in training or in selecting settings")
-    trials = {arm: checks.tuning_trials[arm] for arm in (a, b) if arm in checks.tuning_trials}
-    if checks.tuning_trials and (trials.get(a, 0) != trials.get(b, 0)):
-        reasons.append(f"unequal numbers of tuning trials: {trials.get(a, 0)} for {a}, {trials.get(b, 0)} for {b}")
-    reasons += [
+    # First what says most: a judge that rewards emptiness.
+    reasons = [
         f"null completions ({null.name}) score {wording.points(null.difference)} above {null.arm}: "
         "the judge does not read the answers"
         for null in checks.null_scores
         if null.arm in (a, b) and null.difference > 0
     ]
+    if checks.eval_in_training:
+        reasons.append("evaluation prompts were used in training or in selecting settings")
+    trials = {arm: checks.tuning_trials[arm] for arm in (a, b) if arm in checks.tuning_trials}
+    if checks.tuning_trials and (trials.get(a, 0) != trials.get(b, 0)):
+        reasons.append(f"unequal numbers of tuning trials: {trials.get(a, 0)} for {a}, {trials.get(b, 0)} for {b}")
     shares = primary.dropped_share(a), primary.dropped_share(b)
     if abs(shares[0] - shares[1]) > MOST_DROPPED_APART + 1e-9:
         reasons.append(

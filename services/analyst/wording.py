@@ -86,12 +86,17 @@ def measured(result: ContrastResult) -> str:
     """What was seen: `rlaif-weak scores 3.1 points below sft-strong on win-rate@0.7 (95% interval −5.0 to −1.2)`."""
     a, b = result.contrast.arms[:2]
     low, high = result.decision_interval
-    where = "above" if result.estimate >= 0 else "below"
     level = "95% interval" if result.decision_interval == result.interval else "decision interval"
-    return (
-        f"{a} scores {points(result.estimate)} {where} {b} on {result.evaluation} "
-        f"({level} {number(low)} to {number(high)})"
-    )
+    interval = f"({level} {number(low)} to {number(high)})"
+    if result.win_rates is not None:
+        mine, other = (number(rate) for rate in result.win_rates)
+        often = "more" if result.estimate >= 0 else "less"
+        return (
+            f"head to head {a} wins {points(result.estimate)} {often} than {b} on {result.evaluation}, {mine} to "
+            f"{other} {interval}"
+        )
+    where = "above" if result.estimate >= 0 else "below"
+    return f"{a} scores {points(result.estimate)} {where} {b} on {result.evaluation} {interval}"
 
 
 FAR_APART = 0.2
@@ -112,11 +117,13 @@ def bootstrapped(checked: Checked) -> str:
 
 def in_each_order(orders: Mapping[str, ContrastResult]) -> str:
     """The primary contrast as the judge saw it in each order alone."""
+    first = next(iter(orders.values()))
+    shown = "the arms’ completions" if first.win_rates is None else f"{first.contrast.arms[0]}’s completions"
     found = [
         f"{number(one.estimate)} ({number(one.interval[0])} to {number(one.interval[1])}) {order}"
         for order, one in orders.items()
     ]
-    return f"The primary with the arms’ completions in one order alone, 95% intervals: {'; '.join(found)}."
+    return f"The primary with {shown} in one order alone, 95% intervals: {'; '.join(found)}."
 
 
 def by_interval(primary: ContrastResult, delta: float, level: str) -> str:
@@ -181,3 +188,10 @@ def _threshold(delta: float) -> str:
     if delta <= 0:
         return f"the {points(delta)} that it may lose"
     return f"the {points(delta)} that would make it worth its cost"
+
+
+def one_family(judges: int) -> str:
+    """What is said beside a verdict that rests on judges who are likely to share their mistakes."""
+    if judges > 1:
+        return "Its judges are of one family: whether a judge of another would agree was not asked."
+    return "One judge was asked: whether a judge of another family would agree is not known."

@@ -22,6 +22,7 @@ from services.api.routers import (
     experiments,
     figures,
     health,
+    lineage,
     login,
     models,
     new,
@@ -36,7 +37,10 @@ from shared.queues import redis_client
 from shared.settings import Settings
 from shared.store import ObjectStore, S3Store
 
-API = (experiments, events, reports, samples, figures, curves, stages, datasets, models, templates, activity, health)
+API = (
+    *(experiments, events, reports, samples, figures, curves, lineage, stages),
+    *(datasets, models, templates, activity, health),
+)
 PAGES = (page, new, actions, login, static)
 
 
@@ -64,6 +68,7 @@ def create_app(settings: Settings, store: ObjectStore | None = None) -> FastAPI:
     viewer.install(app)
     for module in (*API, *PAGES):
         app.include_router(module.router)
+    app.include_router(lineage.pages)
     return app
 
 

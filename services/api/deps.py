@@ -14,6 +14,7 @@ from services.api.activity import Activity
 from services.api.feeds import Feeds
 from services.api.guard import COOKIE, FORM_HEADER, SAFE, is_form_token, session_of, token_of
 from services.api.judged_rows import JudgedRows
+from services.api.lineage import Lineages
 from services.api.listing import Listing
 from services.api.metrics import Metrics
 from services.api.planned import Plans
@@ -45,6 +46,7 @@ class State:
     reports: Reports
     figures: Figures
     judged: JudgedRows
+    lineages: Lineages
     activity: Activity
     feeds: Feeds
 
@@ -63,6 +65,7 @@ class State:
             reports,
             Figures(reports),
             JudgedRows(store, plans),
+            Lineages(store),
             Activity(celery_app("api", settings), client),
             Feeds(events, client, store),
         )
@@ -104,6 +107,10 @@ def _judged(state: StateDep) -> JudgedRows:
     return state.judged
 
 
+def _lineages(state: StateDep) -> Lineages:
+    return state.lineages
+
+
 def _activity(state: StateDep) -> Activity:
     return state.activity
 
@@ -120,6 +127,7 @@ PlansDep = Annotated[Plans, Depends(_plans)]
 ReportsDep = Annotated[Reports, Depends(_reports)]
 FiguresDep = Annotated[Figures, Depends(_figures)]
 JudgedRowsDep = Annotated[JudgedRows, Depends(_judged)]
+LineagesDep = Annotated[Lineages, Depends(_lineages)]
 ActivityDep = Annotated[Activity, Depends(_activity)]
 
 

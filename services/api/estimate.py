@@ -15,9 +15,11 @@ from shared.errors import PermanentError
 from shared.estimate import Known, preview
 from shared.estimate.answered import asked_of
 from shared.estimate.power import design_of, forecast
+from shared.families import family_warning
 from shared.plan import plan
 from shared.resolve import Resolved, prompt_splits
 from shared.settings import Settings
+from shared.spec import Spec
 from shared.specbase import DeclaredDataset
 from shared.splits import SplitPrompt
 from shared.store import ObjectStore
@@ -27,8 +29,10 @@ from shared.uploaded_templates import read_template
 
 def estimate(resolved: Resolved, store: ObjectStore, settings: Settings) -> dict[str, Any]:
     """What an experiment would do and cost. Raises `Outage`."""
-    planned, spec = plan(resolved), resolved.parsed
+    planned = plan(resolved)
     done = commits_of(store, planned.stages)
+    if (spec := resolved.bounded) is None:
+        return {**preview(str(resolved.spec["name"]), planned, resolved.counts, done), "power": None, "warnings": []}
     todo = [stage for key, stage in planned.stages.items() if key not in done]
     prompts = prompts_of(resolved, store)
     texts = {split: [one.prompt for one in rows] for split, rows in prompts.items()}
@@ -51,7 +55,13 @@ def estimate(resolved: Resolved, store: ObjectStore, settings: Settings) -> dict
     )
     shown = preview(spec.name, planned, resolved.counts, done, known, spec.budget_usd)
     design = design_of(spec, resolved.counts)
-    return {**shown, "power": forecast(design, find_pilot(store, design))}
+    return {**shown, "power": forecast(design, find_pilot(store, design)), "warnings": warnings_of(spec)}
+
+
+def warnings_of(spec: Spec) -> list[str]:
+    """What a person should know before an experiment is started."""
+    found = family_warning(spec)
+    return [] if found is None else [found]
 
 
 def prompts_of(resolved: Resolved, store: ObjectStore) -> dict[str, list[SplitPrompt]]:

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from services.api import side_by_side
-from services.api.planned import Judged, Planned, Plans
+from services.api.planned import Battle, Judged, Planned, Plans
 from services.api.problems import not_found
 from services.api.reportfiles import Kept
 from shared import records
 from shared.artifacts import Manifest
+from shared.datasets import read_dataset
 from shared.errors import BadInput
+from shared.judgements import mirrored
 from shared.store import ObjectStore
+from shared.world import tasks as world
 
 SEPARATOR = " ["
 
@@ -30,12 +33,25 @@ class Choice:
 
 @dataclass(frozen=True)
 class Choices:
-    """What can be compared, and what is where nobody chose."""
+    """What can be compared, and what is where nobody chose. Evaluations that compare arms directly are `together`."""
 
     arms: list[str]
     evaluations: list[str]
     seeds: list[int]
     usual: Choice
+    together: list[str]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One arm's judgements; `turned` ones are written as those of the arm that it was compared with."""
+
+    manifest: Manifest
+    turned: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.manifest.key}.{self.manifest.attempt}{'~' if self.turned else ''}"
 
 
 class JudgedRows:
@@ -54,12 +70,17 @@ class JudgedRows:
             raise not_found(f"judged sample of experiment {id!r}")
         found = list(planned.judged)
         arms = list(dict.fromkeys(one.arm for one in found))
-        evaluations = list(dict.fromkeys(one.evaluation for one in found))
+        together = list(dict.fromkeys(one.evaluation for one in planned.battles))
+        evaluations = list(dict.fromkeys([*(one.evaluation for one in found), *together]))
         seeds = list(dict.fromkeys(one.seed for one in found))
         spec = planned.spec
         pair = next((pair for name, pair in planned.pairs.items() if _base(name) == spec.primary.contrast), None)
         a, b = pair or (arms[0], arms[-1])
-        return planned, Choices(arms, evaluations, seeds, Choice(a, b, spec.primary.evaluation, seeds[0]))
+        # Of a choice among temperatures the rows are those of each.
+        entry = spec.primary.evaluation.rpartition("@")[0]
+        of_entry = [name for name in evaluations if name.rpartition("@")[0] == entry]
+        shown = spec.primary.evaluation if spec.primary.evaluation in evaluations else of_entry[0]
+        return planned, Choices(arms, evaluations, seeds, Choice(a, b, shown, seeds[0]), together)
 
     def choose(self, id: str, arm_a: str, arm_b: str, evaluation: str, seed: int | None) -> Choice:
         """What was asked for, with the usual for what was left out. Raises `BadInput` for a name that is none."""
@@ -85,31 +106,40 @@ class JudgedRows:
 
     def rows(self, id: str, choice: Choice) -> pa.Table | None:
         """The joined rows (`side_by_side.pair`); None while an arm's judgements are not committed. Raises `Outage`."""
-        a, b = (self._manifest(id, arm, choice, choice.evaluation) for arm in (choice.arm_a, choice.arm_b))
-        if a is None or b is None:
+        pair = self._sides(id, choice, choice.evaluation)
+        if pair is None:
             return None
-        others = []
-        for evaluation in self._other_judges(id, choice):
-            pair = [self._manifest(id, arm, choice, evaluation) for arm in (choice.arm_a, choice.arm_b)]
-            others.append([one for one in pair if one is not None])
-        ready = [(pair[0], pair[1]) for pair in others if len(pair) == 2]
-        used = [a, b, *(one for pair in ready for one in pair)]
-        name = "|".join(f"{one.key}.{one.attempt}" for one in used)
-        prompts = self._prompts(id)
+        found = [self._sides(id, choice, evaluation) for evaluation in self._other_judges(id, choice)]
+        others = [one for one in found if one is not None]
+        name = "|".join(side.name for both in (pair, *others) for side in both)
+        prompts, direct = self._prompts(id), choice.evaluation in self.choices(id)[1].together
 
         def make() -> pa.Table:
-            tables = [(self._table(one), self._table(two)) for one, two in ready]
-            return side_by_side.pair(prompts, self._table(a), self._table(b), tables)
+            a, b = (self._rows(side) for side in pair)
+            tables = [(self._rows(one), self._rows(two)) for one, two in others]
+            # What an arm was compared with stands beside it then, and is no reference.
+            first = a.drop_columns(["reference"]) if direct else a
+            return side_by_side.pair(prompts, first, b, tables, self._categories(id, prompts))
 
         return self._pairs.get(f"{id}|{name}", make)
 
-    def _manifest(self, id: str, arm: str, choice: Choice, evaluation: str) -> Manifest | None:
-        return self._plans.judgements(id, Judged(arm, choice.seed, evaluation))
+    def _sides(self, id: str, choice: Choice, evaluation: str) -> tuple[Side, Side] | None:
+        """Both arms' judgements; None while they are not committed, or where the evaluation never compares the two."""
+        if evaluation in self.choices(id)[1].together:
+            for turned, (a, b) in enumerate(((choice.arm_a, choice.arm_b), (choice.arm_b, choice.arm_a))):
+                found = self._plans.battle(id, Battle(a, b, choice.seed, evaluation))
+                if found is not None:
+                    return Side(found, bool(turned)), Side(found, not turned)
+            return None
+        pair = [
+            self._plans.judgements(id, Judged(arm, choice.seed, evaluation)) for arm in (choice.arm_a, choice.arm_b)
+        ]
+        return None if pair[0] is None or pair[1] is None else (Side(pair[0]), Side(pair[1]))
 
     def _other_judges(self, id: str, choice: Choice) -> list[str]:
         """Evaluations that differ from the chosen one in their judge alone."""
         planned, choices = self.choices(id)
-        keys = {name: planned.judged.get(Judged(choice.arm_a, choice.seed, name)) for name in choices.evaluations}
+        keys = {name: self._key(planned, choice, name) for name in choices.evaluations}
         mine = keys[choice.evaluation]
         stages = planned.plan.stages
         return [
@@ -123,12 +153,37 @@ class JudgedRows:
             and stages[key].inputs.get("reference") == stages[mine].inputs.get("reference")
         ]
 
+    def _key(self, planned: Planned, choice: Choice, evaluation: str) -> str | None:
+        """The stage that judged the left arm."""
+        inputs = planned.plan.stages[planned.plan.report].inputs
+        for a, b in ((choice.arm_a, choice.arm_b), (choice.arm_b, choice.arm_a)):
+            name = planned.battles.get(Battle(a, b, choice.seed, evaluation))
+            if name is not None:
+                return inputs[name]
+        return planned.judged.get(Judged(choice.arm_a, choice.seed, evaluation))
+
+    def _rows(self, side: Side) -> pa.Table:
+        table = self._table(side.manifest)
+        return mirrored(table) if side.turned else table
+
     def _prompts(self, id: str) -> pa.Table | None:
         planned = self._plans.of(id)
         assert planned is not None
-        key = next((key for key, stage in planned.plan.stages.items() if stage.kind == "prompts"), None)
-        manifest = None if key is None else self._plans.manifest(key)
+        manifest = self._plans.manifest(planned.prompts)
         return None if manifest is None else self._table(manifest)
+
+    def _categories(self, id: str, prompts: pa.Table | None) -> dict[str, str]:
+        """Categories of prompts by their ids: those of the dataset's rows, or the tasks of the simulated world."""
+        planned = self._plans.of(id)
+        assert planned is not None
+        source = planned.plan.stages[planned.prompts].params["source"]
+        if "world" in source:
+            found = [] if prompts is None else prompts.select(["prompt_id", "prompt"]).to_pylist()
+            return {row["prompt_id"]: world.parse(row["prompt"]).name for row in found}
+        table = read_dataset(self._store, source["dataset"])
+        if "category" not in table.column_names:
+            return {}
+        return dict(zip(table["prompt_id"].to_pylist(), table["category"].to_pylist(), strict=True))
 
     def _table(self, manifest: Manifest) -> pa.Table:
         (file,) = [ref for name, ref in manifest.files.items() if name.endswith(".parquet")]

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from services.api.problems import ProblemDetails, responses
+from shared.bandit import BanditSpec
 from shared.spec import Spec
 
 DESCRIPTION = """Is the reinforcement-learning step of RLAIF worth its cost here, or would supervised fine-tuning on a
@@ -38,7 +39,9 @@ SPEC_BODY: dict[str, Any] = {
         "required": True,
         "description": "The spec. A body without a JSON content type is read as YAML.",
         "content": {
-            "application/json": {"schema": {"$ref": "#/components/schemas/Spec"}},
+            "application/json": {
+                "schema": {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Spec", "BanditSpec")]}
+            },
             "application/yaml": {"schema": {"type": "string"}, "example": EXAMPLE},
         },
     }
@@ -59,7 +62,7 @@ def install(app: FastAPI) -> None:
             schema = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
             components = schema.setdefault("components", {})
             schemas = components.setdefault("schemas", {})
-            for model in (Spec, ProblemDetails):
+            for model in (Spec, BanditSpec, ProblemDetails):
                 own = model.model_json_schema(ref_template="#/components/schemas/{model}", by_alias=True)
                 schemas |= own.pop("$defs", {})
                 schemas[model.__name__] = own

@@ -40,9 +40,9 @@ def report_of(store: ObjectStore, id: str) -> tuple[str, str | None]:
     """An experiment's report's key and its likeness; ("", None) of one that this version cannot plan."""
     try:
         resolved = read_resolved(store, id)
-        if resolved is None:
+        if resolved is None or (spec := resolved.bounded) is None:
             return "", None
-        return plan(resolved).report, design_of(resolved.parsed, resolved.counts).likeness
+        return plan(resolved).report, design_of(spec, resolved.counts).likeness
     except (BadInput, ValueError, KeyError) as error:
         log.info("plan.pilot_skipped", experiment=id, error=str(error))
         return "", None

@@ -30,6 +30,16 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Battle:
+    """Which judgements of arm a against arm b, of one training, under one evaluation."""
+
+    a: str
+    b: str
+    seed: int
+    evaluation: str
+
+
+@dataclass(frozen=True)
 class Planned:
     """A spec and its plan."""
 
@@ -49,6 +59,16 @@ class Planned:
         return found
 
     @cached_property
+    def battles(self) -> dict[Battle, str]:
+        """The names of the report's inputs in which two arms are judged against each other."""
+        params = self.plan.stages[self.plan.report].params
+        return {
+            Battle(in_cell(cell, row["a"]), in_cell(cell, row["b"]), row["seed"], row["evaluation"]): row["input"]
+            for cell, table in params.get("cells", {"": params}).items()
+            for row in table.get("battles", [])
+        }
+
+    @cached_property
     def evaluations_of(self) -> dict[str, list[str]]:
         """The evaluations that a stage belongs to, by its key."""
         found: dict[str, list[str]] = {}
@@ -56,7 +76,33 @@ class Planned:
             names = found.setdefault(key, [])
             if judged.evaluation not in names:
                 names.append(judged.evaluation)
+        inputs = self.plan.stages[self.plan.report].inputs
+        for name, key in inputs.items():
+            of = f"{name.rpartition('/')[2]} on dev"
+            if name.startswith("dev/") and of not in found.setdefault(key, []):
+                found[key].append(of)
+        for battle, name in self.battles.items():
+            names = found.setdefault(inputs[name], [])
+            if battle.evaluation not in names:
+                names.append(battle.evaluation)
         return found
+
+    @cached_property
+    def models(self) -> dict[str, str]:
+        """The stage that left an arm's model, of its first seed: the last one of its training."""
+        found: dict[str, tuple[int, str]] = {}
+        for name, key in self.plan.stages[self.plan.report].inputs.items():
+            sort, _, rest = name.partition("/")
+            if sort == "train":
+                arm, seed, _ = rest.rsplit("/", 2)
+                if arm not in found or found[arm][0] == int(seed):
+                    found[arm] = int(seed), key
+        return {arm: key for arm, (_, key) in found.items()}
+
+    @cached_property
+    def prompts(self) -> str:
+        """The stage that chose the prompts."""
+        return next(key for key, stage in self.plan.stages.items() if stage.kind == "prompts")
 
     @cached_property
     def pairs(self) -> dict[str, tuple[str, str]]:
@@ -99,7 +145,7 @@ class Plans:
         self._manifests: Kept[Manifest] = Kept(4096)
 
     def of(self, id: str) -> Planned | None:
-        """An experiment's plan; None where this version cannot make one. Raises `Outage`."""
+        """An experiment's plan; None where this version cannot make one, or it has no arms. Raises `Outage`."""
         return self._kept.get(id, lambda: self._read(id))
 
     def manifest(self, key: str) -> Manifest | None:
@@ -115,19 +161,29 @@ class Plans:
     def judgements(self, id: str, wanted: Judged) -> Manifest | None:
         """The commit of some judgements: the one that the report was made from, where it is there."""
         planned = self.of(id)
-        key = None if planned is None else planned.judged.get(wanted)
-        if planned is None or key is None:
+        if planned is None or wanted not in planned.judged:
             return None
+        return self._used(planned, f"judge/{wanted.arm}/{wanted.seed}/{wanted.evaluation}")
+
+    def battle(self, id: str, wanted: Battle) -> Manifest | None:
+        """The same of judgements of two arms against each other."""
+        planned = self.of(id)
+        name = None if planned is None else planned.battles.get(wanted)
+        return None if planned is None or name is None else self._used(planned, name)
+
+    def _used(self, planned: Planned, name: str) -> Manifest | None:
+        """The commit of a report's input."""
         report = self.manifest(planned.plan.report)
         if report is not None:
-            name = f"judge/{wanted.arm}/{wanted.seed}/{wanted.evaluation}"
             return self._kept_manifest(report.inputs[name].object)
-        return self.manifest(key)
+        return self.manifest(planned.plan.stages[planned.plan.report].inputs[name])
 
     def _read(self, id: str) -> Planned | None:
         try:
             resolved = read_resolved(self._store, id)
-            return None if resolved is None else Planned(resolved.parsed, plan(resolved))
+            if resolved is None or (spec := resolved.bounded) is None:
+                return None
+            return Planned(spec, plan(resolved))
         except (BadInput, ValueError, KeyError) as error:
             log.info("page.plan_skipped", experiment=id, error=str(error))
             return None

@@ -27,6 +27,7 @@ __all__ = [
     "ReportPending",
     "Resume",
     "SampleList",
+    "Submitted",
     "Template",
     "TemplateList",
 ]
@@ -50,6 +51,12 @@ class Created(Answer):
     id: str = Field(examples=["01kdmzq4n0x6v1t5a8w9e2r3y7"])
     name: str = Field(examples=["quickstart"])
     state: ExperimentState
+
+
+class Submitted(Created):
+    """An experiment that was started."""
+
+    warnings: list[str] = Field([], description="what could be wrong with it, though it can be run")
 
 
 class Progress(BaseModel):
@@ -221,6 +228,7 @@ class Plan(Estimate):
     over_budget: bool = Field(description="the high end of the cost passes the budget")
     assumption: str = Field(description="how tokens are estimated where nothing like a stage was run before")
     power: Power | None = Field(description="null where the primary's scores are not points and nothing is known")
+    warnings: list[str] = Field([], description="what could be wrong with it, though it can be run")
 
 
 class ReportPending(BaseModel):
@@ -298,6 +306,7 @@ class SampleRow(BaseModel):
 
     prompt_id: str
     prompt: str | None
+    category: str | None = Field(None, description="where the prompts' rows have one; the simulated world's task")
     reference: str | None
     winner: Literal["a", "b", "tie", "unjudged"]
     orders_disagree: bool = Field(description="shown the other way round, the judge named the other winner")
@@ -311,6 +320,7 @@ class SampleList(BaseModel):
     next_cursor: str | None = None
     total: int = Field(description="rows that the filters leave")
     counts: dict[str, int] = Field(description="of all rows: won by a, by b, ties, unjudged; orders, judges: disagree")
+    categories: dict[str, int] = Field({}, description="how many of all rows are of each category")
     evaluation: str = Field(examples=["win-rate@0.7"])
     seed: int
 

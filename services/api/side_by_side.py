@@ -16,11 +16,18 @@ Disagreement = Literal["orders", "judges"]
 SIDE = ("completion", "score", "verdict_ab", "verdict_ba", "raw_ab", "raw_ba")
 
 
-def pair(prompts: pa.Table | None, a: pa.Table, b: pa.Table, others: Sequence[tuple[pa.Table, pa.Table]]) -> pa.Table:
+def pair(
+    prompts: pa.Table | None,
+    a: pa.Table,
+    b: pa.Table,
+    others: Sequence[tuple[pa.Table, pa.Table]],
+    categories: Mapping[str, str] | None = None,
+) -> pa.Table:
     """A row for each prompt that both arms were judged on, in the order of `a`.
 
-    `others` are the same two arms under other judges. Columns: prompt_id, prompt, reference, winner, orders_disagree,
-    judges_disagree, and each side's completion, score, verdicts and the judge's words (`a_…`, `b_…`).
+    `others` are the same two arms under other judges, `categories` those of prompts by their ids. Columns: prompt_id,
+    prompt, category, reference, winner, orders_disagree, judges_disagree, and each side's completion, score, verdicts
+    and the judge's words (`a_…`, `b_…`).
     """
     ids = a["prompt_id"].combine_chunks()
     a = a.filter(pc.is_in(ids, value_set=b["prompt_id"].combine_chunks()))
@@ -33,6 +40,7 @@ def pair(prompts: pa.Table | None, a: pa.Table, b: pa.Table, others: Sequence[tu
     columns: dict[str, Any] = {
         "prompt_id": ids,
         "prompt": _texts(prompts, ids),
+        "category": pa.array([(categories or {}).get(id) for id in ids.to_pylist()], pa.string()),
         "reference": _column(a, "reference"),
         "winner": winner,
         "orders_disagree": pc.or_(_orders(a), _orders(b)),
@@ -43,9 +51,16 @@ def pair(prompts: pa.Table | None, a: pa.Table, b: pa.Table, others: Sequence[tu
 
 
 def chosen(
-    rows: pa.Table, text: str = "", winner: Winner | None = None, disagreement: Disagreement | None = None
+    rows: pa.Table,
+    text: str = "",
+    winner: Winner | None = None,
+    disagreement: Disagreement | None = None,
+    category: str = "",
 ) -> pa.Table:
-    """The rows whose prompt has a text (letters' case aside), that a side has won, that were judged two ways."""
+    """The rows whose prompt has a text (letters' case aside) and is of a category, that a side has won, that were
+    judged two ways."""
+    if category:
+        rows = rows.filter(pc.fill_null(pc.equal(rows["category"], category), False))
     if text:
         found = pc.match_substring(pc.fill_null(rows["prompt"], ""), text, ignore_case=True)
         rows = rows.filter(found)
@@ -58,7 +73,7 @@ def chosen(
 
 def as_items(rows: pa.Table, arms: tuple[str, str]) -> list[dict[str, Any]]:
     """Rows as the API gives them: each side an object of its own."""
-    shared = ("prompt_id", "prompt", "reference", "winner", "orders_disagree", "judges_disagree")
+    shared = ("prompt_id", "prompt", "category", "reference", "winner", "orders_disagree", "judges_disagree")
     return [
         {name: row[name] for name in shared}
         | {
@@ -74,6 +89,12 @@ def counts(rows: pa.Table) -> dict[str, int]:
     won = {entry["values"]: entry["counts"] for entry in pc.value_counts(rows["winner"]).to_pylist()}
     flags: Mapping[str, int] = {name: pc.sum(rows[f"{name}_disagree"]).as_py() or 0 for name in ("orders", "judges")}
     return {name: won.get(name, 0) for name in ("a", "b", "tie", "unjudged")} | dict(flags)
+
+
+def categories(rows: pa.Table) -> dict[str, int]:
+    """How many rows each category has, the names in their order; empty where no prompt has one."""
+    found = {one["values"]: one["counts"] for one in pc.value_counts(rows["category"]).to_pylist()}
+    return {name: found[name] for name in sorted(name for name in found if name)}
 
 
 def _aligned(table: pa.Table, ids: pa.Array) -> pa.Table:

@@ -23,7 +23,7 @@ class Experiment:
     head: Mapping[str, Any]
     plan: Plan
     control: Control
-    spec: Spec
+    spec: Spec | None
     summary: dict[str, Any] | None = None
     needed: dict[str, Need] = field(default_factory=dict)
     accepted: Accepted | None = None
@@ -32,7 +32,7 @@ class Experiment:
     @property
     def budget(self) -> Budget | None:
         """What it may spend."""
-        return self.control.raised(self.spec)
+        return None if self.spec is None else self.control.raised(self.spec)
 
     def derive(self, commits: Commits, shard_rows: int) -> Accepted:
         """Work out from the commits what is done and what is needed next."""
@@ -56,4 +56,4 @@ def load(store: ObjectStore, id: str) -> Experiment | None:
     resolved = read_resolved(store, id)
     if head is None or resolved is None or store.exists(f"{PREFIX}{id}/final.json"):
         return None
-    return Experiment(id, head, plan(resolved), read_control(store, id), resolved.parsed)
+    return Experiment(id, head, plan(resolved), read_control(store, id), resolved.bounded)

@@ -1,4 +1,4 @@
-"""The `teach` stage: a teacher's completions of the prompts of one range of one split."""
+"""The `teach` stage: a teacher's completions of the prompts of one range of one split, or a null completion of each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ def teach(ctx: StageContext) -> StageResult:
     params = ctx.unit.params
     wanted = rows_of_split(ctx.input("prompts").rows(), params["split"], params["start"], params["stop"])
     rows: Rows = ctx.unit.own(wanted).to_pylist()
-    if "dataset" in params["model"]:
+    if "text" in params["model"]:
+        found = [_row(row, Answer(text=params["model"]["text"], finish_reason="null")) for row in rows]
+        result = StageResult({}, {"prompts": len(rows)})
+    elif "dataset" in params["model"]:
         found = recorded(ctx.store, params["model"], rows, ctx.unit.options.get("name", ""))
         if params["split"] == "train":
             refuse_empty(found, ctx.unit.options.get("name", ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -52,8 +52,12 @@ class Ask(SpecModel):
 
     @property
     def shown(self) -> str:
-        """In which order a pair is shown (both, random, fixed). Without an order both completions are asked about."""
+        """In which order a pair is shown (both, random, fixed, reversed); without one, both completions are."""
         return "both"
+
+    def in_order(self, order: str) -> Self:
+        """The same way of asking with pairs shown in this order; itself where it knows none."""
+        return self
 
     def models(self) -> Mapping[str, str]:
         """The names of other models whose completions it needs, by the field that names them."""

@@ -30,8 +30,8 @@ class PairwiseAsk(Ask):
     verdict: Literal["label", "logprobs"] = Field(
         "label", description="label: what the words say; logprobs: the probabilities of the labels as the first token"
     )
-    order: Literal["both", "random", "fixed"] = Field(
-        "both", description="both orders; one by the pair's hash; always the first one first"
+    order: Literal["both", "random", "fixed", "reversed"] = Field(
+        "both", description="both orders; one by the pair's hash; always the first one first; always the second one"
     )
     flip: Literal["average", "tie"] = Field(
         "average", description="both orders that do not agree: their mean, or a tie (as MT-Bench has it)"
@@ -64,6 +64,9 @@ class PairwiseAsk(Ask):
     def shown(self) -> str:
         return self.order
 
+    def in_order(self, order: str) -> Self:
+        return self.model_copy(update={"order": order})
+
     def models(self) -> Mapping[str, str]:
         return {} if self.reference is None else {"reference": self.reference}
 
@@ -93,8 +96,8 @@ class PairwiseAsk(Ask):
         """The orders in which a pair is shown."""
         if self.order == "both":
             return ("ab", "ba")
-        if self.order == "fixed":
-            return ("ab",)
+        if self.order in {"fixed", "reversed"}:
+            return ("ab",) if self.order == "fixed" else ("ba",)
         return ("ab",) if int(sha256_hex(f"{pair.prompt_id}\0{pair.a}\0{pair.b}"), 16) % 2 else ("ba",)
 
     def questions(self, pair: Comparison, reference: str | None) -> list[dict[str, str]]:

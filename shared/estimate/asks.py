@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from shared.asking import read_ask
 from shared.llm.providers.ensemble import MEMBERS
 from shared.plan import Plan, Stage
+from shared.protocols.arena import DRAWN
 from shared.splits import rows_between
 
 ASKED = {"teach": "model", "label": "critic", "judge": "judge"}
@@ -31,8 +33,14 @@ def stage_rows(stage: Stage, plan: Plan, counts: Mapping[str, int]) -> int:
         return found[1] - found[0]
     for source in ("samples", "preferences", "demonstrations", "likelihoods", "completions"):
         if source in stage.inputs:
-            return stage_rows(plan.stages[stage.inputs[source]], plan, counts)
+            return _of_drawn(stage, stage_rows(plan.stages[stage.inputs[source]], plan, counts))
     return 0
+
+
+def _of_drawn(stage: Stage, rows: int) -> int:
+    """Of so many prompts, those that a pair of an arena is drawn on: its share, so that the sum over pairs is right."""
+    drawn = stage.params.get(DRAWN)
+    return rows if drawn is None else math.ceil(rows * drawn["per_prompt"] / drawn["of"])
 
 
 def prompt_range(stage: Stage, counts: Mapping[str, int]) -> tuple[int, int] | None:

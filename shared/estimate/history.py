@@ -109,7 +109,7 @@ def _base(stage: Stage, plan: Plan) -> Any:
     """The base model that a stage's checkpoint comes from."""
     if stage.kind == "pretrain":
         return stage.params["settings"]
-    if stage.kind == "sft" and "model" in stage.params:
+    if stage.kind in {"sft", "sample", "score"} and "model" in stage.params:
         return stage.params["model"]
     for name in ("base", "start", "checkpoint"):
         if name in stage.inputs:

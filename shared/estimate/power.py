@@ -14,10 +14,12 @@ from typing import Any
 
 from shared.canonical import content_key
 from shared.estimate.quantity import Quantity
+from shared.evaluated import At, all_names
 from shared.matrix import cells
 from shared.power import MOST_PROMPTS, RECIPE_SEEDS, SEEN, SHARE, Components
 from shared.spec import Spec, WorthPoints
-from shared.specparse import contrasts, evaluation_names, policy_of
+from shared.specnames import policy_of
+from shared.specparse import contrasts
 
 SCORE_SD = Quantity(*(error * math.sqrt(800) for error in (1.458, 1.73, 1.77)))
 """Of one prompt's score in points: from the published standard errors (least, median, largest)."""
@@ -29,11 +31,17 @@ KEPT = Quantity(0, 0.5, 1)
 """The share of a prompt's variance between two arms that is the same in every seed."""
 ENDS = ("low", "expected", "high")
 
-ASSUMPTION = (
-    f"the published standard errors of Sharma et al. 2024 (a score's SD {SCORE_SD.low:.0f} to {SCORE_SD.high:.0f} "
-    f"points), a correlation of {CORRELATION:g} between arms, an SD of {SEED_SD.expected:g} points between an arm's "
-    f"seeds ({SEED_SD.low:g} to {SEED_SD.high:g})"
-)
+
+def _assumption(arms: str) -> str:
+    return (
+        f"the published standard errors of Sharma et al. 2024 (a score's SD {SCORE_SD.low:.0f} to {SCORE_SD.high:.0f} "
+        f"points), {arms}, an SD of {SEED_SD.expected:g} points between an arm's seeds ({SEED_SD.low:g} to "
+        f"{SEED_SD.high:g})"
+    )
+
+
+ASSUMPTION = _assumption(f"a correlation of {CORRELATION:g} between arms")
+HEAD_TO_HEAD = _assumption("two arms' win rates that add up to 100, so that 51 to 49 is a difference of 2 points")
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,7 @@ class Design:
     alpha: float
     delta: float | None
     likeness: str | None
+    head_to_head: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ def design_of(spec: Spec, counts: Mapping[str, int]) -> Design:
     """The design of an experiment's primary contrast; with a matrix, of each of its cells."""
     whole = cells(spec)
     cell = next(iter(whole.values()))
-    entry, temperature = evaluation_names(cell)[cell.primary.evaluation]
+    entry, at = all_names(cell)[cell.primary.evaluation]
     evaluation = cell.evaluations[entry]
     return Design(
         contrast=cell.primary.contrast,
@@ -78,17 +87,22 @@ def design_of(spec: Spec, counts: Mapping[str, int]) -> Design:
         seeds=len(cell.seeds),
         alpha=0.05 / (cell.looks * len(whole)),
         delta=cell.worth.points if isinstance(cell.worth, WorthPoints) else None,
-        likeness=_likeness(cell, entry, temperature) if spec.matrix is None else None,
+        likeness=_likeness(cell, entry, at) if spec.matrix is None else None,
+        head_to_head=evaluation.together,
     )
 
 
-def _likeness(spec: Spec, entry: str, temperature: float | None) -> str:
+def _likeness(spec: Spec, entry: str, at: At) -> str:
     evaluation = spec.evaluations[entry]
     named = {field: _defined(spec, name) for field, name in evaluation.models().items()}
+    against: list[Any] = ["each other"] if evaluation.together else []
     pair = contrasts(spec).get(spec.primary.contrast, ())
     policies = {policy_of(spec, arm) for name, arm in spec.arms.items() if name in pair}
     models = [spec.policies[name].model_dump(mode="json") for name in sorted(policies)]
-    return content_key([evaluation.protocol, temperature, named, spec.primary.contrast, models])
+    usual = {"protocol", "temperature", "best_on_dev", "between", *evaluation.models()}
+    settings = evaluation.model_dump(mode="json", exclude_defaults=True, exclude=usual)
+    rest = [settings] if settings else []
+    return content_key([evaluation.protocol, at, named, spec.primary.contrast, models, *against, *rest])
 
 
 def _defined(spec: Spec, name: str) -> Any:
@@ -100,7 +114,8 @@ def forecast(design: Design, pilot: Pilot | None = None) -> dict[str, Any] | Non
     """The dry run's `power`; None of an evaluation that is not in points and that no earlier experiment tells of."""
     if design.unit != "points" and pilot is None:
         return None
-    ends = assumed(design.seeds) if pilot is None else measured(pilot, design.seeds)
+    ends = assumed(design.seeds, design.head_to_head) if pilot is None else measured(pilot, design)
+    source = HEAD_TO_HEAD if design.head_to_head else ASSUMPTION
     n, seeds, alpha = design.prompts, design.seeds, design.alpha
     width = Quantity(*(ends[end].expected_half_width(n, seeds, alpha) for end in ENDS))
     seen = Quantity(*(ends[end].smallest_seen(n, seeds, alpha) for end in ENDS))
@@ -122,23 +137,32 @@ def forecast(design: Design, pilot: Pilot | None = None) -> dict[str, Any] | Non
         "delta": design.delta,
         "delta_in_reach": reach,
         "prompts_needed": needed,
-        "source": ASSUMPTION if pilot is None else f"the variances of experiment {pilot.experiment}",
+        "source": source if pilot is None else f"the variances of experiment {pilot.experiment}",
         "experiment": None if pilot is None else pilot.experiment,
     }
 
 
-def assumed(seeds: int) -> dict[str, Components]:
-    """Where nothing like it was run. Var(A - B) of one prompt is 2 (1 - correlation) SD^2."""
+def assumed(seeds: int, head_to_head: bool = False) -> dict[str, Components]:
+    """Where nothing like it was run. Var(A - B) of one prompt is 2 (1 - correlation) SD^2.
+
+    Head to head the scores add up to 100: their correlation is -1.
+    """
     found = {}
     for end in ENDS:
-        whole = 2 * (1 - CORRELATION) * getattr(SCORE_SD, end) ** 2
+        whole = 2 * (1 - (-1 if head_to_head else CORRELATION)) * getattr(SCORE_SD, end) ** 2
         kept = getattr(KEPT, end) if seeds > 1 else 1.0
-        between = 2 * getattr(SEED_SD, end) ** 2 if seeds >= RECIPE_SEEDS else 0.0
+        between = _between(end, head_to_head) if seeds >= RECIPE_SEEDS else 0.0
         found[end] = Components(kept * whole, between, (1 - kept) * whole, recipe=seeds >= RECIPE_SEEDS)
     return found
 
 
-def measured(pilot: Pilot, seeds: int) -> dict[str, Components]:
+def _between(end: str, head_to_head: bool) -> float:
+    """The variance between seeds of a difference of two arms. Head to head an arm's gain is the other's loss too, so
+    the same strengths differ by twice as much."""
+    return (8 if head_to_head else 2) * float(getattr(SEED_SD, end)) ** 2
+
+
+def measured(pilot: Pilot, design: Design) -> dict[str, Components]:
     """From a pilot's variances, with the range in which 90% of such estimates leave the true ones (chi-square).
 
     Of a pilot with fewer than three seeds nothing is known of the variance between seeds, which is then assumed.
@@ -147,8 +171,8 @@ def measured(pilot: Pilot, seeds: int) -> dict[str, Components]:
     for end, z in zip(ENDS, (1.645, None, -1.645), strict=True):
         parts = pilot.parts
         of_prompts, of_seeds = (1.0, 1.0) if z is None else (_over(pilot.prompts - 1, z), _over(pilot.seeds - 1, z))
-        between = parts.seed * of_seeds if parts.recipe else 2 * getattr(SEED_SD, end) ** 2
-        recipe = seeds >= RECIPE_SEEDS
+        between = parts.seed * of_seeds if parts.recipe else _between(end, design.head_to_head)
+        recipe = design.seeds >= RECIPE_SEEDS
         found[end] = replace(
             parts,
             prompt=parts.prompt * of_prompts,

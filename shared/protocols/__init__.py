@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from shared.protocols.alpaca_eval import AlpacaEval
+from shared.protocols.arena import Arena
 from shared.protocols.base import Builder, Evaluation, TrainedArm
+from shared.protocols.length_controlled import LengthControlled
 from shared.protocols.nll import Nll
 from shared.protocols.pairwise import Pairwise
 from shared.protocols.preference_accuracy import PreferenceAccuracy
 
 PROTOCOLS: dict[str, type[Evaluation]] = {
     "pairwise": Pairwise,
+    "alpaca_eval": AlpacaEval,
+    "length_controlled": LengthControlled,
+    "arena": Arena,
     "preference_accuracy": PreferenceAccuracy,
     "nll": Nll,
 }

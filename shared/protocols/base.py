@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
+from pydantic import Field
 
 from shared.comparisons import Comparison, Verdicts
 from shared.specbase import SpecModel
@@ -14,40 +15,64 @@ from shared.specbase import SpecModel
 
 @dataclass(frozen=True)
 class TrainedArm:
-    """One arm's model for one seed: the keys of the stages that an evaluation builds on."""
+    """One arm for one seed, as an evaluation sees it: the keys of the stages that it builds on.
+
+    `checkpoint` is None where the model is not a stage's: an untrained one, which the entry `policy` names. An arm that
+    is not sampled (a teacher) has `completions` of the eval prompts instead, and no policy.
+    """
 
     policy: str
     seed: int
-    checkpoint: str
+    checkpoint: str | None = None
     start: str | None = None
+    completions: str | None = None
 
 
 class Builder(Protocol):
-    """What a protocol may ask of the plan: each returns the key of a stage, made once however often it is asked."""
+    """What a protocol may ask of the plan: each returns the key of a stage, made once however often it is asked.
+
+    The prompts are those of eval; of dev where temperatures are chosen."""
 
     def samples(self, arm: TrainedArm, temperature: float) -> str:
-        """The arm's samples on the eval prompts."""
+        """The arm's completions of the prompts: its samples at this temperature, or those that it consists of."""
 
     def completions(self, model: str) -> str:
-        """A model's (teacher's, reference's) completions of the eval prompts."""
+        """A model's (teacher's, reference's) completions of the prompts."""
 
     def labelled(self, model: str, per_prompt: int) -> str:
-        """Recorded preference pairs on the eval prompts."""
+        """Recorded preference pairs on the prompts."""
 
-    def likelihoods(self, arm: TrainedArm, checkpoint: str, completions: str, kind: str) -> str:
-        """Log-likelihoods of given completions (kind demonstrations) or pairs (kind preferences)."""
+    def likelihoods(self, arm: TrainedArm, checkpoint: str | None, completions: str, kind: str) -> str:
+        """Log-likelihoods of given completions (kind demonstrations) or pairs (kind preferences).
 
-    def judge(self, protocol: str, params: Mapping[str, Any], inputs: Mapping[str, str], judge: str | None) -> str:
-        """The stage that makes the evaluation's rows; `judge` names the model that is asked, if any."""
+        `checkpoint` is the arm's own or its start's."""
+
+    def judge(
+        self,
+        protocol: str,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        judge: str | None,
+        order: str | None = None,
+    ) -> str:
+        """The stage that makes the evaluation's rows; `judge` names the model that is asked, if any.
+
+        `order` is the one in which it is shown the pairs, where the protocol says (as `ask.order`); None: the judge's.
+        """
 
 
 class Evaluation(SpecModel):
     """One entry of `evaluations:`. A subclass is a protocol's spec; the registry is in `shared/protocols`."""
 
     protocol: str
+    best_on_dev: bool = Field(
+        False, description="also report each arm at the temperature at which it does best on the dev prompts"
+    )
     unit: ClassVar[str] = "points"
     imitation: ClassVar[bool] = False
     """True: the score is built from likelihood, which measures imitation of whoever wrote the completions."""
+    pooled: ClassVar[bool] = False
+    """True: an arm's figure comes from all comparisons together and is no mean of scores by prompt: never primary."""
 
     def temperatures(self) -> Sequence[float | None]:
         """The temperatures that it samples at; (None,) if it does not sample."""
@@ -57,8 +82,44 @@ class Evaluation(SpecModel):
         """The names of models it uses, by the spec field that names them."""
         return {}
 
+    @property
+    def together(self) -> bool:
+        """Whether it compares arms with each other: planned by `plan_together` then, not by `plan`."""
+        return False
+
+    @property
+    def against(self) -> frozenset[str] | None:
+        """The arms that it names to be compared with each other; None where it names none."""
+        return None
+
+    def pairs_of(self, arms: Sequence[str]) -> list[tuple[str, str]]:
+        """The pairs of arms that it compares, where it compares them with each other; each in the arms' order."""
+        return []
+
+    @property
+    def judges_completions(self) -> bool:
+        """Whether completions that no policy wrote (a teacher's) can be judged like an arm's samples."""
+        return None not in self.temperatures()
+
+    def not_primary(self, at: float | str | None, others: Mapping[str, Evaluation]) -> tuple[str, str] | None:
+        """Why the verdict cannot be made from it, and what to write instead; None where it can.
+
+        It can where its score is a mean over prompts, which the verdict's interval is made for. `at` is a temperature,
+        or best_on_dev; `others` are all of the spec's evaluations by name.
+        """
+        return None
+
     def plan(self, build: Builder, arm: TrainedArm, temperature: float | None) -> str:
         """The key of the judge stage for one arm, seed and temperature."""
+        raise NotImplementedError
+
+    def plan_together(
+        self, build: Builder, arms: Mapping[str, TrainedArm], temperature: float | None
+    ) -> dict[tuple[str, str], str]:
+        """The keys of the judge stages that compare two arms, for one seed and temperature, by the arms' names.
+
+        A stage's input `samples` are the first arm's completions, `reference` the second's.
+        """
         raise NotImplementedError
 
     @classmethod

@@ -5,6 +5,7 @@ Screenshots are kept in `reports/page` (ignored by git; CI keeps them as an arti
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,12 @@ from tests.unit.specs import spec_with
 SHOTS = ROOT / "reports" / "page"
 SIZES = {"phone": (380, 800), "wide": (1600, 1000)}
 SCHEMES = ("light", "dark")
+EVERYBODY = {
+    "also_judge": ["base", "teachers"],
+    "null_completions": True,
+    "evaluations__win-rate__best_on_dev": True,
+}
+"""Who may be judged, and how: so that every part of the page is there."""
 QUEUES = ("teacher", "critic", "inference", "trainer")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on PATH")
@@ -36,7 +43,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, 
         stack.start_servers()
         start_all(stack)
         with Client(stack.api_url) as client:
-            id = client.submit(spec_with(name="finished", prompts__eval=120))["id"]
+            id = client.submit(spec_with(name="finished", prompts__eval=120, **EVERYBODY))["id"]
             for _ in client.events(id):
                 pass
             assert client.get(id)["state"] == "succeeded"
@@ -84,8 +91,10 @@ def test_from_the_form_to_the_verdict_and_its_samples(finished: tuple[Stack, str
     page.get_by_label("to tune on").fill("10")
     page.get_by_label("to judge on").fill("120")
     page.get_by_label("Judged at temperatures").fill("0.7, 0")
-    # The price comes from the real plan, and curl says the same as the text.
-    expect(page.locator("#plan")).to_contain_text("requests", timeout=30_000)
+    # Price and power come from the real plan, and curl says the same as the text.
+    expect(page.locator("#plan")).to_contain_text("requests", timeout=60_000)
+    expect(page.locator("#power")).to_contain_text("With 120 prompts and 1 run of each arm", timeout=60_000)
+    expect(page.locator("#power .warn")).to_contain_text("A difference of 2 points is out of reach")
     expect(page.locator("#spec")).to_have_value(
         "name: by-hand\nseeds: [0]\nprompts: {source: {world: {seed: 0}}, train: 60, dev: 10, eval: 120}\n"
         + page.locator("#spec").input_value().split("\n", 3)[3]
@@ -101,6 +110,7 @@ def test_from_the_form_to_the_verdict_and_its_samples(finished: tuple[Stack, str
     page.wait_for_url(f"{stack.api_url}/experiments/*")
     expect(page.get_by_role("heading", name="by-hand", level=1)).to_be_visible()
     expect(page.locator("#queues [data-queue=trainer] [data-field=workers]")).to_have_text("1", timeout=60_000)
+    expect(page.locator(".graph .node[data-state=committed]").first).to_be_attached(timeout=60_000)
     shoot(page, "running")
     expect(page.locator("#state")).to_have_text("succeeded", timeout=240_000)
 
@@ -123,6 +133,17 @@ def test_from_the_form_to_the_verdict_and_its_samples(finished: tuple[Stack, str
     won = page.locator(".sample .card:nth-child(2).won")
     expect(won).to_have_count(page.locator(".sample").count())
     prompt = page.locator("blockquote").first.text_content() or ""
+    page.get_by_label("Who won").select_option("")
+    page.get_by_label("Category").select_option("sort")
+    expect(page.locator("#found")).not_to_contain_text("120 prompts")
+    for text in page.locator("blockquote").all_text_contents():
+        assert text.startswith(("Sort these numbers", "Order from small to large")), text
+    with page.expect_download() as download:
+        page.get_by_role("link", name="all of them as Parquet").click()
+    table = records.read(Path(download.value.path()).read_bytes())
+    assert set(table["category"].to_pylist()) == {"sort"}
+    page.get_by_label("Category").select_option("")
+    expect(page.locator("#found")).to_contain_text("120 prompts")
     page.get_by_label("Prompt has").fill(prompt[:12].upper())
     page.get_by_role("button", name="Show").click()
     expect(page.locator("blockquote").first).to_contain_text(prompt[:12])
@@ -208,17 +229,75 @@ def test_samples_figures_and_tables_over_the_api(finished: tuple[Stack, str]) ->
         assert http.get(f"/stages/{'0' * 64}/rows").status_code == 404
 
 
+def test_a_model_is_followed_back_to_its_prompts_and_on_to_its_judgements(
+    finished: tuple[Stack, str], page: Page
+) -> None:
+    stack, id = finished
+    page.goto(f"{stack.api_url}/experiments/{id}")
+    page.get_by_role("link", name="What rlaif-weak was made from").click()
+    expect(page.get_by_role("heading", name="RL step", level=1)).to_be_visible()
+    focus = page.locator(".graph .node.focus")
+    expect(focus).to_have_attribute("aria-current", "true")
+    from_these = page.locator("section[aria-labelledby=from-title]")
+    for name in ("Choose prompts", "Make a base model", "Teacher answers", "Fine-tune (SFT)", "Critic labels pairs"):
+        expect(from_these.get_by_role("link", name=name)).to_be_visible()
+    expect(page.locator("section[aria-labelledby=into-title]")).to_contain_text("Judge compares")
+    expect(page.locator("section[aria-labelledby=sources-title]")).to_contain_text("accuracy=0.5")
+    shoot(page, "lineage")
+    key = page.url.rsplit("/", 1)[-1]
+    told = httpx.get(f"{stack.api_url}/v1/experiments/{id}/stages/{key}", timeout=30).json()
+    assert told["stage"]["key"] == key and told["stage"]["made"]["host"]
+    read = {one["key"]: one["made"]["sha256"] for one in told["made_from"]}
+    assert all(read[one["key"]] == one["sha256"] for one in told["stage"]["made"]["inputs"].values())
+    from_these.get_by_role("link", name="Critic labels pairs").click()
+    expect(page.get_by_role("heading", name="Critic labels pairs", level=1)).to_be_visible()
+    assert httpx.get(f"{stack.api_url}/v1/experiments/{id}/stages/{'0' * 64}", timeout=30).status_code == 404
+
+
+def test_everything_can_be_taken_away_as_one_zip(finished: tuple[Stack, str], page: Page) -> None:
+    stack, id = finished
+    page.goto(f"{stack.api_url}/experiments/{id}")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Everything as one zip").click()
+    names = zipfile.ZipFile(download.value.path()).namelist()
+    assert {"spec.yaml", "report.json", "report.html", "figures/forest-wide.svg"} <= set(names)
+    with Client(stack.api_url) as client:
+        stages = client.get(id)["stages"]
+    assert sum(name.endswith(".commit.json") for name in names) == len(stages)
+    assert sum(name.startswith("stages/judge-") and name.endswith(".parquet") for name in names) == sum(
+        stage["kind"] == "judge" for stage in stages
+    )
+
+
+def test_a_bandit_runs_and_shows_its_mechanism(finished: tuple[Stack, str], page: Page) -> None:
+    stack, _ = finished
+    spec = {"name": "mechanism", "kind": "bandit", "bandit": {"steps": 1500, "rate": 0.05}}
+    with Client(stack.api_url) as client:
+        assert client.plan(spec)["power"] is None
+        id = client.submit(spec)["id"]
+        for _ in client.events(id):
+            pass
+        assert client.get(id)["state"] == "succeeded"
+        report = client.report(id)
+        assert report is not None and report["verdict"]["level"] == "inconclusive"
+    page.goto(f"{stack.api_url}/experiments/{id}")
+    expect(page.locator(".verdict .level")).to_have_text("A mechanism")
+    expect(page.locator(".figures img")).to_have_count(1)
+    expect(page.get_by_role("heading", name="Samples")).to_have_count(0)
+    shoot(page, "bandit")
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("size", SIZES)
 def test_every_page_fits_and_can_be_read(finished: tuple[Stack, str], browser: Browser, size: str, scheme: str) -> None:
-    stack, id = finished
+    stack, _ = finished
     width, height = SIZES[size]
     with browser.new_context(
         viewport={"width": width, "height": height}, color_scheme="dark" if scheme == "dark" else "light"
     ) as context:
         told = Told(context, stack.api_url)
         page = context.new_page()
-        for name, path in pages(id).items():
+        for name, path in pages(finished).items():
             page.goto(stack.api_url + path)
             page.evaluate(EVERYTHING)
             assert page.evaluate("document.documentElement.scrollWidth") == width, name
@@ -230,8 +309,12 @@ def test_every_page_fits_and_can_be_read(finished: tuple[Stack, str], browser: B
         assert (told.complaints, told.foreign) == ([], [])
 
 
-def pages(id: str) -> dict[str, str]:
+def pages(finished: tuple[Stack, str]) -> dict[str, str]:
+    stack, id = finished
+    with Client(stack.api_url) as client:
+        key = next(stage["key"] for stage in client.get(id)["stages"] if stage["kind"] == "rl")
     return {
+        "lineage": f"/experiments/{id}/stages/{key}",
         "list": "/",
         "experiment": f"/experiments/{id}",
         "samples": f"/experiments/{id}/samples",
@@ -251,20 +334,25 @@ def test_it_can_be_used_by_keyboard(finished: tuple[Stack, str], page: Page) -> 
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="New experiment")).to_be_focused()
     # Every control says what it is.
-    for path in pages(finished[1]).values():
+    for path in pages(finished).values():
         page.goto(stack.api_url + path)
         assert page.evaluate(NAMELESS) == [], path
         assert page.locator("h1").count() == 1, path
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_axe_has_no_serious_findings(finished: tuple[Stack, str], browser: Browser, scheme: str) -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_axe_has_no_serious_findings(finished: tuple[Stack, str], browser: Browser, size: str, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    stack, id = finished
+    stack, _ = finished
     # Its script is injected, which the page's own policy forbids.
-    with browser.new_context(bypass_csp=True, color_scheme="dark" if scheme == "dark" else "light") as context:
+    width, height = SIZES[size]
+    with browser.new_context(
+        viewport={"width": width, "height": height}, bypass_csp=True,
+        color_scheme="dark" if scheme == "dark" else "light",
+    ) as context:  # fmt: skip
         page = context.new_page()
-        for name, path in pages(id).items():
+        for name, path in pages(finished).items():
             page.goto(stack.api_url + path)
             page.evaluate(EVERYTHING)
             found = axe.Axe().run(page).response["violations"]

@@ -63,7 +63,12 @@ def answers(rows: list[Row], settings: TeacherSettings, samples: int, seed: int)
 
 
 def demonstrate(ctx: StageContext) -> StageResult:
-    settings = parse(ctx.unit.params["model"]["model"])
+    model = ctx.unit.params["model"]
+    if "text" in model:
+        rows = [{**row, "sample_index": 0, "completion": model["text"]} for row in rows_of(ctx)]
+        nulls = [{name: row[name] for name in ("prompt_id", "prompt", "sample_index", "completion")} for row in rows]
+        return StageResult({"demonstrations.parquet": records.from_rows(nulls, records.COMPLETIONS)})
+    settings = parse(model["model"])
     assert isinstance(settings, TeacherSettings)
     table = answers(rows_of(ctx), settings, 1, 0)
     return StageResult({"demonstrations.parquet": table}, {"right": settings.accuracy}, paid(ctx, table.num_rows))

@@ -142,8 +142,8 @@ ORDERS: list[Row] = [
     (asked(kind="score", flip="tie"), ASK, "no flip"),
     (asked(kind="score", verdict="logprobs"), ASK, "no verdict"),
     (asked(kind="pairwise", order="random", flip="tie"), ASK, "write `order: both`"),
-    (asked(kind="pairwise", order="sometimes"), f"{ASK}.order", "'both', 'random' or 'fixed'"),
-    (asked(kind="pairwise", order=True), f"{ASK}.order", "'both', 'random' or 'fixed'"),
+    (asked(kind="pairwise", order="sometimes"), f"{ASK}.order", "'both', 'random', 'fixed' or 'reversed'"),
+    (asked(kind="pairwise", order=True), f"{ASK}.order", "'both', 'random', 'fixed' or 'reversed'"),
     (asked(order="both"), f"{ASK}.kind", "Use one of: pairwise"),
     ({"models__critic": {"provider": "similarity", "towards": "strong", "ask": {"kind": "pairwise", "order": "both"}}},
      ASK, "Remove it"),
@@ -283,4 +283,122 @@ CONTROLS: list[Row] = [
     ({"controls": True}, "controls", "preset: teacher_or_critic"),
 ]  # fmt: skip
 
-BAD: list[Row] = [*METHODS, *CONTROLS, *TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS]
+DUEL = {"protocol": "pairwise", "judge": "critic", "between": ["rlaif-weak", "sft-strong"]}
+ARENA = {"protocol": "arena", "judge": "critic"}
+EVALUATED = "evaluations.x"
+
+
+def evaluated(given: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"evaluations__x": {**given, **more}}
+
+
+def decided_by(given: dict[str, Any], contrast: str = "headline") -> dict[str, Any]:
+    return {**evaluated(given), "primary": {"contrast": contrast, "evaluation": "x@0.7"}}
+
+
+BATTLES: list[Row] = [
+    (evaluated(DUEL, between=["rlaif-weak", "sft-string"]), f"{EVALUATED}.between", "Did you mean sft-strong"),
+    (evaluated(DUEL, between=["rlaif-weak", "rlaif-weak"]), f"{EVALUATED}.between", "Name two arms"),
+    (evaluated(DUEL, between=["rlaif-weak"]), f"{EVALUATED}.between", "Give 2"),
+    (evaluated(DUEL, between=["rlaif-weak", "sft-weak", "sft-strong"]), f"{EVALUATED}.between", "2"),
+    (evaluated(DUEL, between="rlaif-weak"), f"{EVALUATED}.between", "Write a list"),
+    (evaluated(DUEL, between=["rlaif-weak", 7]), f"{EVALUATED}.between.1", "Write a text"),
+    (evaluated(DUEL, between=None), f"{EVALUATED}.reference", "Add reference"),
+    (evaluated(DUEL, reference="weak"), f"{EVALUATED}.between", "Remove one of the two"),
+    (evaluated(DUEL, judge="weak"), f"{EVALUATED}.judge", "cannot compare"),
+    (decided_by(DUEL, "added"), "primary.evaluation", "between: [rlaif-strong, sft-strong]"),
+    (evaluated(ARENA, judge="nobody"), f"{EVALUATED}.judge", "is not under models"),
+    (evaluated(ARENA, arms=["sft-weak"]), f"{EVALUATED}.arms", "at least 2"),
+    (evaluated(ARENA, arms=["sft-weak", "sft-weak"]), f"{EVALUATED}.arms", "twice"),
+    (evaluated(ARENA, arms=["sft-weak", "start-wek"]), f"{EVALUATED}.arms", "Did you mean start-weak"),
+    (evaluated(ARENA, arms="all"), f"{EVALUATED}.arms", "Write a list"),
+    (evaluated(ARENA, pairs_per_prompt=0), f"{EVALUATED}.pairs_per_prompt", "1 or more"),
+    (evaluated(ARENA, pairs_per_prompt=16), f"{EVALUATED}.pairs_per_prompt", "6 arms make 15 pairs"),
+    (evaluated(ARENA, pairs_per_prompt=1.5), f"{EVALUATED}.pairs_per_prompt", "whole number"),
+    (evaluated(ARENA, pairs_per_prompt=True), f"{EVALUATED}.pairs_per_prompt", "Write the number"),
+    (evaluated(ARENA, reference="weak"), f"{EVALUATED}.reference", "is not a field"),
+    (evaluated(ARENA, temperature=-1), f"{EVALUATED}.temperature", "0.0 or more"),
+    (decided_by(ARENA), "primary.evaluation", "between: [ARM A, ARM B]"),
+    (evaluated(DUEL, between=["rlaif-weak", "base"]), f"{EVALUATED}.between", "Add base to also_judge"),
+    (evaluated(ARENA, arms=["sft-weak", "teacher:weak"]), f"{EVALUATED}.arms", "Add teachers to also_judge"),
+    ({**evaluated(ARENA, arms=["sft-weak", "bass"]), "also_judge": ["base"]}, f"{EVALUATED}.arms", "Did you mean base"),
+    ({**evaluated(ARENA, temperature=[1.0, 0.0], best_on_dev=True)}, f"{EVALUATED}.best_on_dev", "Remove it"),
+    ({**evaluated(ARENA), "seeds": list(range(500))}, "seeds", "10,000"),
+    ({**evaluated(ARENA), "arms": {"sft-weak": {"sft": {"teacher": "weak"}}}, "contrasts": {}}, EVALUATED, "two arms"),
+]  # fmt: skip
+PRICED = {"provider": "recorded", "completions": "dataset:none"}
+
+
+def recorded(**fields: Any) -> dict[str, Any]:
+    return {"models__old": {**PRICED, **fields}}
+
+
+DECLARED: list[Row] = [
+    (recorded(price={}), "models.old.price", "usd_per_row"),
+    (recorded(price={"input": 1}), "models.old.price", "usd_per_row"),
+    (recorded(price={"input": 1, "output": 2, "usd_per_row": 1}), "models.old.price", "usd_per_row"),
+    (recorded(price={"usd_per_row": -1}), "models.old.price.usd_per_row", "0.0 or more"),
+    (recorded(price={"usd_per_row": True}), "models.old.price.usd_per_row", "Write the number"),
+    (recorded(price={"usd_per_rows": 1}), "models.old.price.usd_per_rows", "Did you mean usd_per_row"),
+    (recorded(price="unknown"), "models.old.price", "Write names and values"),
+    ({"models__old": {**RECORDED, "price": {"input": 1, "output": 2}}}, "models.old", "usd_per_row"),
+]
+
+JUDGED = {"judge": "critic", "reference": "weak", "temperature": [0.7, 0.0]}
+ALPACA = {"protocol": "alpaca_eval", **JUDGED}
+CONTROLLED = {"protocol": "length_controlled", **JUDGED}
+
+
+def judging(**more: Any) -> dict[str, Any]:
+    return {f"evaluations__{name}": entry for name, entry in more.items()}
+
+
+LENGTHS: list[Row] = [
+    ({**judging(lc=CONTROLLED), "primary__evaluation": "lc@0.7"}, "primary.evaluation", "Write 'win-rate@0.7'"),
+    ({**judging(lc=CONTROLLED), "primary__evaluation": "lc@0.0"}, "primary.evaluation", "no means of scores"),
+    ({**judging(lc={**CONTROLLED, "order": "random"}), "primary__evaluation": "lc@0.7"}, "primary.evaluation",
+     "`protocol: alpaca_eval` with the same judge"),
+    ({**judging(lc={**CONTROLLED, "order": "random"}, alpaca=ALPACA), "primary__evaluation": "lc@0.0"},
+     "primary.evaluation", "Write 'alpaca@0.0'"),
+    (judging(lc={**CONTROLLED, "length_controlled": "glm"}), "evaluations.lc.length_controlled",
+     "'joint' or 'alpaca_eval_minimal'"),
+    (judging(lc={**CONTROLLED, "length_controlled": True}), "evaluations.lc.length_controlled", "'joint'"),
+    (judging(lc={**CONTROLLED, "length_control": "joint"}), "evaluations.lc.length_control", "length_controlled"),
+    (judging(lc={**CONTROLLED, "judge": "nobody"}), "evaluations.lc.judge", "is not under models"),
+    (judging(lc={**CONTROLLED, "reference": "critic"}), "evaluations.lc.reference", "cannot write"),
+    (judging(lc={**CONTROLLED, "temperature": [0.7, 0.7]}), "evaluations.lc.temperature", "twice"),
+    (judging(lc={**CONTROLLED, "temperature": NAN}), "evaluations.lc.temperature", "finite"),
+    (judging(alpaca={**ALPACA, "order": "reversed"}), "evaluations.alpaca.order", "'random', 'fixed' or 'both'"),
+    (judging(alpaca={"protocol": "alpaca_eval", "judge": "critic"}), "evaluations.alpaca.reference", "Add reference"),
+    ({**asked(kind="pairwise", flip="tie"), **judging(alpaca=ALPACA)}, "evaluations.alpaca.order", "`order: both`"),
+    ({**asked(kind="score"), **judging(alpaca={**ALPACA, "order": "both"})}, "evaluations.alpaca.order", "Remove it"),
+    ({"models__two": {"provider": "similarity", "towards": "strong"},
+      **judging(lc={**CONTROLLED, "judge": "two", "order": "random"})}, "evaluations.lc.order", "Remove it"),
+]  # fmt: skip
+
+BEST = "evaluations.win-rate.best_on_dev"
+BY_BEST = {"evaluations__win-rate__best_on_dev": True}
+BESIDE: list[Row] = [
+    ({"arms__base": {"sft": {"teacher": "weak"}}}, "arms.base", "Give it another name"),
+    ({"also_judge": ["base", "judges"]}, "also_judge.1", "'base' or 'teachers'"),
+    ({"also_judge": "base"}, "also_judge", "Write a list"),
+    ({"null_completions": "some"}, "null_completions", "true or false"),
+    ({"contrasts": {"x": ["sft-weak", "base"]}, "primary__contrast": "x"}, "contrasts.x", "Add base to also_judge"),
+    ({"contrasts": {"headline": ["sft-weak", "teacher:strong"]}}, "contrasts.headline", "Add teachers to also_judge"),
+    (
+        {"also_judge": ["base"], "contrasts": {"headline": ["sft-weak", "bass"]}},
+        "contrasts.headline", "Did you mean base",
+    ),
+    (
+        {"also_judge": ["teachers"], "contrasts": {"headline": ["sft-weak", "teacher:weak"]}},
+        "contrasts.headline", "another reference",
+    ),
+    ({**BY_BEST, "evaluations__win-rate__temperature": 0.7}, BEST, "two temperatures or more"),
+    ({**BY_BEST, "prompts__dev": 0}, BEST, "Raise prompts.dev"),
+    ({"primary__evaluation": "win-rate@best_on_dev"}, "primary.evaluation", "is not under evaluations"),
+]  # fmt: skip
+
+BAD: list[Row] = [
+    *METHODS, *CONTROLS,
+    *DECLARED, *TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS, *BATTLES, *BESIDE, *LENGTHS,
+]  # fmt: skip

@@ -27,6 +27,9 @@ SPEC: dict[str, Any] = {
         "win-rate": {"protocol": "pairwise", "judge": "critic", "reference": "weak", "temperature": [0.7, 0.0]}
     },
     "primary": {"evaluation": "win-rate@0.7"},
+    # Who is judged beside the arms has tests of its own.
+    "also_judge": [],
+    "null_completions": False,
 }
 
 

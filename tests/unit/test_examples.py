@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from shared.bandit import is_bandit
 from shared.declared import declared_fields
 from shared.estimate import Known, preview
 from shared.estimate.answered import asked_of
 from shared.matrix import cells
 from shared.plan import plan
-from shared.resolve import Resolved, resolve
+from shared.resolve import Resolved, resolve, resolve_any
 from shared.settings import Settings
 from shared.specparse import parse_spec, start_arms
 from shared.store import MemoryStore
@@ -26,7 +27,10 @@ RESULTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "paper_resul
 
 def resolved_as_if_the_data_were_there(path: Path) -> Resolved:
     """The spec with every dataset and model pinned to a hash of nought."""
-    spec = parse_spec(yaml.safe_load(path.read_text()))
+    written = yaml.safe_load(path.read_text())
+    if is_bandit(written):
+        return resolve_any(written, MemoryStore(), Settings())
+    spec = parse_spec(written)
     data = spec.model_dump(mode="json", exclude_defaults=True) | {"seeds": spec.seeds}
     for name, model in spec.models.items():
         if model.dataset is not None:
@@ -43,7 +47,7 @@ def resolved_as_if_the_data_were_there(path: Path) -> Resolved:
 
 def test_there_are_examples() -> None:
     assert {path.stem for path in EXAMPLES} >= {
-        "quickstart", "quickstart-seeds", "critics", "alpaca-eval-smollm2",
+        "bandit", "quickstart", "quickstart-seeds", "critics", "alpaca-eval-smollm2",
         *(f"paper-figure-{n}" for n in (2, 3, 4, 5)),
     }  # fmt: skip
 

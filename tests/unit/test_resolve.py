@@ -11,7 +11,7 @@ import httpx2
 import huggingface_hub
 import pytest
 
-from shared.datasets import add_dataset
+from shared.datasets import add_dataset, find_dataset
 from shared.errors import BadInput, Outage
 from shared.models import add_model
 from shared.plan import plan
@@ -223,3 +223,59 @@ def test_every_cell_of_a_matrix_must_be_covered(store: MemoryStore, write: Write
     assert resolved(store, **changes, matrix={"fractions": [0.1, 0.25]}).datasets
     with pytest.raises(BadInput, match=r"models.half.completions: dataset 'half' has no completion for 10 prompts"):
         resolved(store, **changes, matrix={"fractions": [0.1, 0.5]})
+
+
+BESIDE = {"also_judge": ["base", "teachers"], "evaluations__win-rate__reference": "strong"}
+"""The recorded teacher is no reference here: only to be judged it needs completions of eval prompts."""
+
+
+def on_split(store: MemoryStore, *wanted: str) -> list[dict[str, Any]]:
+    """Completions of the prompts of these splits, and of no others."""
+    parsed = parse_spec(spec())
+    splits = prompt_splits(parsed, {"prompts": pinned(store)}, store)
+    kept = {prompt.prompt_id for prompt in splits.prompts if prompt.split in wanted}
+    return completions([row for row in PROMPTS if row["prompt_id"] in kept])
+
+
+def pinned(store: MemoryStore) -> str:
+    found = find_dataset(store, "prompts")
+    assert found is not None
+    return found.sha256
+
+
+def test_a_recorded_teacher_without_eval_completions_is_not_judged_and_no_mistake(
+    store: MemoryStore, write: Write
+) -> None:
+    write("prompts", PROMPTS)
+    write("weak", on_split(store, "train"))
+    found = resolved(store, **BESIDE)
+    assert found.unjudged == ["weak"]
+    arms = plan(found).stages[plan(found).report].params["arms"]
+    assert "base" in arms and "teacher:weak" not in arms
+
+
+def test_a_recorded_teacher_with_eval_completions_is_judged(store: MemoryStore, write: Write) -> None:
+    write("prompts", PROMPTS)
+    write("weak", on_split(store, "train", "eval"))
+    found = resolved(store, **BESIDE)
+    assert found.unjudged == []
+    assert "teacher:weak" in plan(found).stages[plan(found).report].params["arms"]
+
+
+def test_a_contrast_with_a_teacher_that_cannot_be_judged_is_refused(store: MemoryStore, write: Write) -> None:
+    write("prompts", PROMPTS)
+    write("weak", on_split(store, "train"))
+    contrasts = {"headline": ["sft-weak", "teacher:weak"]}
+    with pytest.raises(BadInput, match="no recorded completions of the eval prompts") as caught:
+        resolved(store, **BESIDE, contrasts=contrasts)
+    assert "contrasts.headline" in str(caught.value)
+
+
+def test_a_reference_must_cover_the_dev_prompts_where_temperatures_are_chosen_on_them(
+    store: MemoryStore, write: Write
+) -> None:
+    write("prompts", PROMPTS)
+    write("weak", on_split(store, "train", "eval"))
+    assert resolved(store).counts["dev"] == 5
+    with pytest.raises(BadInput, match="no completion for 5 prompts"):
+        resolved(store, **{"evaluations__win-rate__best_on_dev": True})

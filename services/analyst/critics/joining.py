@@ -43,4 +43,5 @@ def _sum(one: Cost, other: Cost) -> Cost:
         device_hours=one.device_hours + other.device_hours,
         stages=one.stages + other.stages,
         missing=one.missing + other.missing,
+        declared=one.declared + other.declared,
     )

@@ -52,7 +52,8 @@ class ArmFigures(Beside):
 class Controlled:
     """What `length_controlled` found; draws are [resamples, arms, seeds], `estimates` [arms, seeds], in percent.
 
-    `sigma` and `tau` are the joint fit's spreads of difficulty and slopes in log-odds (None in `alpaca_eval_minimal`).
+    `fits` is the joint fit of the whole table; `sigma` and `tau` are its spreads of difficulty and slopes in log-odds
+    (None in `alpaca_eval_minimal`).
     """
 
     table: LengthTable
@@ -64,6 +65,7 @@ class Controlled:
     concerns: tuple[Concern, ...]
     sigma: float | None = None
     tau: float | None = None
+    fits: joint.Fits | None = None
 
     @property
     def trusted(self) -> bool:
@@ -110,16 +112,16 @@ class Controlled:
 
 
 def length_controlled(
-    table: LengthTable, method: Method = "joint", resamples: int = bootstrap.RESAMPLES, seed: int = 0
+    table: LengthTable, method: Method = "joint", resamples: int | None = None, seed: int = 0
 ) -> Controlled:
     """Fit, refit on `resamples` bootstrap samples of the prompts, and say what is not to be trusted.
 
-    The same table and seed give the same answer.
+    None: 500, of large tables down to 200. The same table and seed give the same answer.
     """
-    weights = bootstrap.draws(table.prompts, resamples, seed)
+    weights = bootstrap.draws(table.prompts, resamples or bootstrap.resamples_for(table), seed)
     one = np.ones((1, table.prompts))
     concerns = trust.of_data(table)
-    sigma = tau = None
+    sigma = tau = fits = None
     if method == "joint":
         fits = joint.fit(table, one, joint.start(table))
         estimates, slopes = joint.figures(table, one, fits)[0], fits.slopes[0]
@@ -132,7 +134,7 @@ def length_controlled(
     concerns += trust.of_resamples(converged)
     arms = _arms(table, estimates, resampled, weights, slopes, concerns)
     concerns += [one for arm in arms for one in arm.concerns if one.code == "large_change"]
-    return Controlled(table, method, estimates, resampled, weights, arms, tuple(concerns), sigma, tau)
+    return Controlled(table, method, estimates, resampled, weights, arms, tuple(concerns), sigma, tau, fits)
 
 
 def _minimal(table: LengthTable) -> tuple[Floats, Floats, Floats]:

@@ -8,6 +8,7 @@ section 3). So it costs O(prompts x checkpoints^2), and no matrix is as large as
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from scipy.special import expit
 from services.analyst.length_control.table import Floats, LengthTable
 
 Bools = NDArray[np.bool_]
+Table = NDArray[np.floating[Any]]
+Precision = type[np.float64] | type[np.float32]
 
 LEAST, MOST = 0.01, 6.0
 """Limits of sigma and tau, in log-odds."""
@@ -64,17 +67,22 @@ class Fits:
 
 @dataclass(frozen=True)
 class Problem:
-    """The table in the shape that a step needs; `judged` is 1 or 0, and `y` and `x` are 0 where it is 0."""
+    """The table in the shape that a step needs; `judged` is 1 or 0, and `y` and `x` are 0 where it is 0.
 
-    y: Floats
-    x: Floats
-    judged: Floats
+    All that is as large as the table is kept in the type of these; what is as small as the parameters in 64 bits.
+    """
+
+    y: Table
+    x: Table
+    judged: Table
     shared: bool
 
     @classmethod
-    def of(cls, table: LengthTable) -> Problem:
-        y = np.nan_to_num(table.preferences)
-        return cls(y, table.covariate, table.judged.astype(np.float64), table.shares_prompts)
+    def of(cls, table: LengthTable, precision: Precision = np.float64) -> Problem:
+        y: Table = np.nan_to_num(table.preferences).astype(precision)
+        x: Table = table.covariate.astype(precision)
+        judged: Table = table.judged.astype(precision)
+        return cls(y, x, judged, table.shares_prompts)
 
 
 @dataclass(frozen=True)
@@ -85,81 +93,97 @@ class Local:
     it; `own` the prompt's second derivative and `pull` its first, [resamples, prompts].
     """
 
-    residual: Floats
-    curvature: Floats
-    cross: Floats
-    own: Floats
-    pull: Floats
+    residual: Table
+    curvature: Table
+    cross: Table
+    own: Table
+    pull: Table
 
 
-def step(problem: Problem, weights: Floats, at: Fits, tolerance: float) -> Fits:
+def step(problem: Problem, weights: Floats, at: Fits, tolerance: float, settled_below: float = SETTLED) -> Fits:
     """One Newton step of all resamples, and one update of the strengths."""
     resamples, arms, _ = at.intercepts.shape
     local = _local(problem, at)
-    scaled = local.cross * (weights / local.own)[:, None, :]
-    schur = _hessian(problem, local, weights, at) - scaled @ local.cross.transpose(0, 2, 1)
+    copies = weights.astype(local.own.dtype, copy=False)
+    scaled = local.cross * (copies / local.own)[:, None, :]
+    schur = _hessian(problem, local, copies, at) - scaled @ local.cross.transpose(0, 2, 1)
     inverse = np.asarray(np.linalg.inv(schur), dtype=np.float64)
-    towards = _gradient(problem, local, weights, at) - (scaled @ local.pull[..., None])[..., 0]
-    change = (inverse @ towards[..., None])[..., 0]
+    towards = _gradient(problem, local, copies, at) - _times(scaled, local.pull)
+    change = _times(inverse, towards)
     change *= np.minimum(1, LONGEST_STEP / np.maximum(np.abs(change).max(axis=1, keepdims=True), 1e-300))
-    moved = (local.pull - (local.cross * change[..., None]).sum(axis=1)) / local.own
+    moved = (local.pull - _times(local.cross.transpose(0, 2, 1), change.astype(local.cross.dtype))) / local.own
 
     levels = change[:, :-arms].reshape(at.intercepts.shape)
     intercepts = np.clip(at.intercepts + levels, -STEEPEST, STEEPEST)
     slopes = np.clip(at.slopes + change[:, -arms:], -STEEPEST, STEEPEST)
     difficulties = at.difficulties + np.clip(moved, -LONGEST_STEP, LONGEST_STEP)
     after = replace(at, intercepts=intercepts, slopes=slopes, difficulties=difficulties)
-    after, settled = _strengths(problem, weights, after, local, inverse)
+    after, settled = _strengths(problem, copies, after, local, inverse, settled_below)
     size = np.abs(intercepts - at.intercepts).reshape(resamples, -1).max(axis=1)
     size = np.maximum(size, np.abs(slopes - at.slopes).max(axis=1))
     return replace(after, converged=settled & (size < tolerance))
 
 
+def _times(matrix: Table, vector: Table) -> Table:
+    """Matrix times vector, of each resample: what BLAS does without a copy of the matrix."""
+    return np.asarray((matrix @ vector[..., None])[..., 0])
+
+
 def _local(problem: Problem, at: Fits) -> Local:
-    resamples, _, _ = at.intercepts.shape
-    prompts = at.difficulties.shape[1]
-    p = expit(at.intercepts[..., None] + at.slopes[:, :, None, None] * problem.x + at.difficulties[:, None, None, :])
-    residual = (problem.y - p) * problem.judged
-    curvature = p * (1 - p) * problem.judged
-    by_slope = (curvature * problem.x).sum(axis=2)
-    precision = at.sigma[:, None] ** -2.0
+    resamples, arms, seeds = at.intercepts.shape
+    prompts, checkpoints, kind = at.difficulties.shape[1], arms * seeds, problem.y.dtype
+    p = at.slopes.astype(kind)[:, :, None, None] * problem.x
+    p += at.intercepts.astype(kind)[..., None]
+    p += at.difficulties.astype(kind)[:, None, None, :]
+    expit(p, out=p)
+    residual = problem.y - p
+    residual *= problem.judged
+    cross = np.empty((resamples, checkpoints + arms, prompts), dtype=kind)
+    curvature = cross[:, :checkpoints].reshape(resamples, arms, seeds, prompts)
+    np.multiply(p, 1 - p, out=curvature)
+    curvature *= problem.judged
+    np.sum(curvature * problem.x, axis=2, out=cross[:, checkpoints:])
+    precision = (at.sigma[:, None] ** -2.0).astype(kind)
     return Local(
         residual,
         curvature,
-        cross=np.concatenate([curvature.reshape(resamples, -1, prompts), by_slope], axis=1),
+        cross,
         own=curvature.sum(axis=(1, 2)) + precision,
-        pull=residual.sum(axis=(1, 2)) - at.difficulties * precision,
+        pull=residual.sum(axis=(1, 2)) - at.difficulties.astype(kind) * precision,
     )
 
 
-def _gradient(problem: Problem, local: Local, weights: Floats, at: Fits) -> Floats:
+def _gradient(problem: Problem, local: Local, weights: Table, at: Fits) -> Floats:
     """Of intercepts, then slopes."""
-    resamples = len(weights)
-    levels = (local.residual * weights[:, None, None, :]).sum(axis=-1).reshape(resamples, -1)
-    slopes = ((local.residual * problem.x).sum(axis=2) * weights[:, None, :]).sum(axis=-1)
-    slopes -= (at.slopes - at.slopes.mean(axis=1, keepdims=True)) / at.tau[:, None] ** 2
-    return np.concatenate([levels, slopes], axis=1)
+    resamples, prompts = weights.shape
+    levels = _times(local.residual.reshape(resamples, -1, prompts), weights)
+    slopes = _times((local.residual * problem.x).sum(axis=2), weights)
+    pulled = (at.slopes - at.slopes.mean(axis=1, keepdims=True)) / at.tau[:, None] ** 2
+    return np.concatenate([levels, slopes - pulled], axis=1)
 
 
-def _hessian(problem: Problem, local: Local, weights: Floats, at: Fits) -> Floats:
+def _hessian(problem: Problem, local: Local, weights: Table, at: Fits) -> Floats:
     """Of intercepts, then slopes, with prompts' difficulties held."""
     resamples, arms, seeds = at.intercepts.shape
-    checkpoints = arms * seeds
-    weighted = local.curvature * weights[:, None, None, :]
+    prompts, checkpoints = weights.shape[1], arms * seeds
+    by_slope = local.curvature * problem.x
     which = np.arange(checkpoints)
     slope_of = checkpoints + which // seeds
     last = np.arange(checkpoints, checkpoints + arms)
     hessian = np.zeros((resamples, checkpoints + arms, checkpoints + arms))
-    hessian[:, which, which] = weighted.sum(axis=-1).reshape(resamples, -1)
-    mixed = (weighted * problem.x).sum(axis=-1).reshape(resamples, -1)
+    hessian[:, which, which] = _times(local.cross[:, :checkpoints], weights)
+    mixed = _times(by_slope.reshape(resamples, checkpoints, prompts), weights)
     hessian[:, which, slope_of] = hessian[:, slope_of, which] = mixed
-    hessian[:, last, last] = (weighted * problem.x**2).sum(axis=(-2, -1))
+    by_slope *= problem.x
+    hessian[:, last, last] = _times(by_slope.sum(axis=2), weights)
     centring = np.eye(arms) - 1 / arms
     hessian[:, checkpoints:, checkpoints:] += centring / at.tau[:, None, None] ** 2
     return np.asarray(hessian + RIDGE * np.eye(checkpoints + arms))
 
 
-def _strengths(problem: Problem, weights: Floats, at: Fits, local: Local, inverse: Floats) -> tuple[Fits, Bools]:
+def _strengths(
+    problem: Problem, weights: Table, at: Fits, local: Local, inverse: Floats, settled_below: float
+) -> tuple[Fits, Bools]:
     """Fellner and Schall's update of sigma and tau, and which resamples' strengths no longer move.
 
     `inverse` is V of intercepts and slopes; that of a difficulty is 1 / own + cross' V cross / own^2.
@@ -173,19 +197,20 @@ def _strengths(problem: Problem, weights: Floats, at: Fits, local: Local, invers
         variance = (weights / local.own).sum(axis=1, where=judged) + (outer * inverse).sum(axis=(1, 2))
         prompts = weights.sum(axis=1, where=judged)
         squares = (weights * at.difficulties**2).sum(axis=1)
-        sigma, drift[:, 0], still = _updated(sigma, drift[:, 0], squares, prompts - variance / sigma**2)
-        settled &= still
+        sigma, drift[:, 0], moved = _updated(sigma, drift[:, 0], squares, prompts - variance / sigma**2)
+        settled &= moved < settled_below
     if arms > 1:
         slopes = inverse[:, -arms:, -arms:]
         variance = np.trace(slopes, axis1=1, axis2=2) - slopes.mean(axis=(1, 2)) * arms
         centred = at.slopes - at.slopes.mean(axis=1, keepdims=True)
-        tau, drift[:, 1], still = _updated(tau, drift[:, 1], (centred**2).sum(axis=1), arms - 1 - variance / tau**2)
-        settled &= still
+        tau, drift[:, 1], moved = _updated(tau, drift[:, 1], (centred**2).sum(axis=1), arms - 1 - variance / tau**2)
+        settled &= moved < settled_below
     return replace(at, sigma=sigma, tau=tau, drift=drift), settled
 
 
-def _updated(strength: Floats, last: Floats, squares: Floats, freedom: Floats) -> tuple[Floats, Floats, Bools]:
-    """sqrt(squares / freedom) within the limits, the step to extrapolate the next one from, and whether it has settled.
+def _updated(strength: Floats, last: Floats, squares: Floats, freedom: Floats) -> tuple[Floats, Floats, Floats]:
+    """sqrt(squares / freedom) within the limits, the step to extrapolate the next one from, and by how much its
+    logarithm moved.
 
     The update converges linearly, so every second one is extrapolated to where its steps' geometric series ends
     (Aitken). No step is longer than a factor e.
@@ -196,4 +221,4 @@ def _updated(strength: Floats, last: Floats, squares: Floats, freedom: Floats) -
     further = (ratio > 0) & (ratio < 1)
     long = np.where(further, step / (1 - np.where(further, np.minimum(ratio, 0.95), 0)), step)
     new = np.clip(strength * np.exp(np.clip(long, -1, 1)), LEAST, MOST)
-    return new, np.where(further, np.nan, step), np.abs(np.log(new / strength)) < SETTLED
+    return new, np.where(further, np.nan, step), np.abs(np.log(new / strength))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,11 @@ def moment(text: str | None) -> str:
     return "" if not text else f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
+def plain(data: Any, indent: int | None = None) -> str:
+    """Data as JSON to be read; the template escapes it."""
+    return json.dumps(data, indent=indent, ensure_ascii=False, default=str)
+
+
 def environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(FOLDER / "templates"),
@@ -42,7 +48,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"moment": moment, "money": money, "number": number}
+    made.filters |= {"plain": plain, "moment": moment, "money": money, "number": number}
     made.globals["static"] = f"/static/{static_version()}"
     return made
 

@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.api.pages import interval
-from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, SCOPES, Level, money, number
+from services.api.pages import tables
+from services.api.pages.beside import JudgeRow, NullRow, judge_rows, null_prompts, null_rows, what_it_is
+from services.api.pages.temperatures import TemperatureTable, temperature_tables
+from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, MECHANISM, SCOPES, TERMS, Level, money, number
 from services.api.planned import Planned
+from shared import interval_drawing
+from shared.bandit import is_bandit
+from shared.matrix import in_cell
 
 Data = Mapping[str, Any]
-POINTS = 1
+POINTS, ELO = 1, 0
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Side:
 class Primary:
     """The difference that decides."""
 
-    drawing: interval.Drawing | None
+    drawing: interval_drawing.Drawing | None
     estimate: str
     low: str
     high: str
@@ -39,7 +44,8 @@ class Primary:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The first screen of a report, or of one cell of it."""
+    """The first screen of a report, or of one cell of it. `judges` are each judge's answers, where there are several;
+    `family_note` says where they are all of one family."""
 
     level: str
     words: Level
@@ -51,6 +57,9 @@ class Verdict:
     sides: tuple[Side, ...]
     primary: Primary | None
     reasons: tuple[str, ...]
+    terms: str
+    judges: tuple[JudgeRow, ...] = ()
+    family_note: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,8 @@ class ArmRow:
     usd: str
     device_hours: str
     pending: int
+    model: str
+    """the key of the stage that left its model; empty where that is not known"""
 
 
 @dataclass(frozen=True)
@@ -77,18 +88,36 @@ class ContrastRow:
     interval: str
     p: str
     size: str
+    length: str
     primary: bool
 
 
 @dataclass(frozen=True)
+class WinRates:
+    """Who beats whom: a row for each arm, with (win rate, interval and prompts) against each other, None for none."""
+
+    source: str
+    arms: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[tuple[str, str] | None, ...]], ...]
+
+
+@dataclass(frozen=True)
 class Block:
-    """One cell's results; `name` is empty where there is no matrix."""
+    """One cell's results; `name` is empty where there is no matrix. Beside the recipes (`arms`) stand untrained
+    policies, teachers and null completions."""
 
     name: str
     verdict: Verdict
     evaluations: tuple[str, ...]
     arms: tuple[ArmRow, ...]
     contrasts: tuple[ContrastRow, ...]
+    matches: tuple[tables.Match, ...]
+    frontier: tables.Frontier | None
+    win_rates: tuple[WinRates, ...] = ()
+    beside: tuple[ArmRow, ...] = ()
+    nulls: tuple[NullRow, ...] = ()
+    null_prompts: int = 0
+    temperatures: tuple[TemperatureTable, ...] = ()
 
 
 def blocks(report: Data, planned: Planned | None) -> list[Block]:
@@ -102,13 +131,42 @@ def blocks(report: Data, planned: Planned | None) -> list[Block]:
 def block(report: Data, planned: Planned | None, cell: str) -> Block:
     pairs = pairs_of(planned, cell)
     evaluations = tuple(report.get("evaluations") or first_evaluations(report))
+    rows = {
+        is_beside: tuple(
+            arm_row(name, arm, evaluations, report, model_of(planned, cell, name))
+            for name, arm in report["arms"].items()
+            if (arm.get("of") is not None) == is_beside
+        )
+        for is_beside in (False, True)
+    }
     return Block(
         name=cell,
         verdict=verdict(report, pairs),
         evaluations=evaluations,
-        arms=tuple(arm_row(name, arm, evaluations, report) for name, arm in report["arms"].items()),
+        arms=rows[False],
         contrasts=tuple(contrast_rows(report, pairs)),
+        matches=tuple(tables.matches(report, pairs)),
+        frontier=tables.frontier(report),
+        win_rates=tuple(win_rates(one) for one in report.get("win_rates") or ()),
+        beside=rows[True],
+        nulls=null_rows(report, evaluations),
+        null_prompts=null_prompts(report),
+        temperatures=temperature_tables(report),
     )
+
+
+def win_rates(found: Data) -> WinRates:
+    judge = f"Judge: {found['judge']}. " if found.get("judge") else ""
+    arms = tuple(found["arms"])
+    rows = tuple((arm, tuple(win_rate(found["rows"][arm].get(other)) for other in arms)) for arm in arms)
+    return WinRates(f"{judge}From {' and '.join(found['evaluations'])}.", arms, rows)
+
+
+def win_rate(cell: Data | None) -> tuple[str, str] | None:
+    if cell is None:
+        return None
+    low, high = cell["interval"]
+    return number(cell["estimate"]), f"{number(low)} to {number(high)}; n {cell['n']}"
 
 
 def pairs_of(planned: Planned | None, cell: str) -> dict[str, tuple[str, str]]:
@@ -123,6 +181,11 @@ def pairs_of(planned: Planned | None, cell: str) -> dict[str, tuple[str, str]]:
     }
 
 
+def model_of(planned: Planned | None, cell: str, arm: str) -> str:
+    """The key of the stage that left an arm's model, where the plan knows one."""
+    return "" if planned is None else planned.models.get(in_cell(cell, arm), "")
+
+
 def first_evaluations(report: Data) -> list[str]:
     return list(dict.fromkeys(name for arm in report["arms"].values() for name in arm["evaluations"]))
 
@@ -132,29 +195,39 @@ def verdict(report: Data, pairs: Mapping[str, tuple[str, str]]) -> Verdict:
     told = report["verdict"]
     contrast, evaluation = told["primary"]["contrast"], told["primary"]["evaluation"]
     found = report["contrasts"].get(contrast, {}).get(evaluation)
+    shows = is_bandit(report)
     return Verdict(
-        level=told["level"],
-        words=LEVELS.get(told["level"], LEVELS["inconclusive"]),
+        level="mechanism" if shows else told["level"],
+        words=MECHANISM if shows else LEVELS.get(told["level"], LEVELS["inconclusive"]),
         sentence=told["sentence"],
-        scope="" if told["level"] == "pending" else SCOPES.get(told["scope"], ""),
+        scope="" if shows or told["level"] == "pending" else SCOPES.get(told["scope"], ""),
         question=CONTRASTS.get(contrast, ""),
         contrast=contrast,
         evaluation=evaluation,
         sides=tuple(side(name, report) for name in pairs.get(contrast, ())),
         primary=None if found is None else primary(found, told["delta"]),
         reasons=tuple(told["reasons"]),
+        terms="" if shows else TERMS,
+        judges=judge_rows(told),
+        family_note=told.get("family_note") or "",
     )
 
 
 def side(name: str, report: Data) -> Side:
     cost = report["arms"].get(name, {}).get("cost")
-    usd, hours = (None, None) if cost is None else (cost["usd"], cost["device_hours"])
-    return Side(name, ARMS.get(name, ""), money(usd), number(hours, 2))
+    usd, hours = ("–", None) if cost is None else (priced(cost), cost["device_hours"])
+    return Side(name, ARMS.get(name, ""), usd, number(hours, 2))
+
+
+def priced(cost: Data) -> str:
+    """Dollars that were paid, and those that recorded data would have cost, where the spec declares it."""
+    declared = cost.get("declared_usd")
+    return money(cost["usd"]) + (f" and {money(declared)} declared" if declared else "")
 
 
 def primary(found: Data, delta: float | None) -> Primary:
     low, high = found["decision_interval"]
-    drawing = None if delta is None else interval.place(found["estimate"], low, high, delta)
+    drawing = None if delta is None else interval_drawing.place(found["estimate"], low, high, delta)
     widened = found["decision_interval"] != found["interval"]
     return Primary(
         drawing,
@@ -174,22 +247,27 @@ def signed(value: float | None) -> str:
 
 def size(found: Data) -> str:
     runs = "1 run" if found["n_seeds"] == 1 else f"{found['n_seeds']} runs"
+    if found["n_prompts"] == 1:
+        return runs
     return f"{found['n_prompts']:,} prompts × {runs}"
 
 
-def arm_row(name: str, arm: Data, evaluations: tuple[str, ...], report: Data) -> ArmRow:
+def arm_row(name: str, arm: Data, evaluations: tuple[str, ...], report: Data, model: str) -> ArmRow:
     cost = arm["cost"]
-    cells = tuple(arm_cell(arm["evaluations"].get(evaluation), report, evaluation) for evaluation in evaluations)
-    return ArmRow(
-        name, ARMS.get(name, ""), cells, money(cost["usd"]), number(cost["device_hours"], 2), cost.get("missing", 0)
+    unjudged = arm.get("unjudged") or ()
+    cells = tuple(
+        ("–", "", None) if one in unjudged else arm_cell(arm["evaluations"].get(one), report, one)
+        for one in evaluations
     )
+    meaning = arm.get("meaning") or ARMS.get(name, "") or what_it_is(arm)
+    hours = number(cost["device_hours"], 2)
+    return ArmRow(name, meaning, cells, priced(cost), hours, cost.get("missing", 0), model)
 
 
 def arm_cell(found: Data | None, report: Data, evaluation: str) -> tuple[str, str, float | None]:
     if found is None:
         return "pending", "", None
-    points = in_points(report, evaluation)
-    digits = POINTS if points else 3
+    points, digits = in_points(report, evaluation), digits_of(report, evaluation)
     low, high = found["interval"]
     bar = max(0.0, min(100.0, found["estimate"])) if points and found["estimate"] is not None else None
     return number(found["estimate"], digits), f"{number(low, digits)} to {number(high, digits)}", bar
@@ -200,13 +278,19 @@ def in_points(report: Data, evaluation: str) -> bool:
     return "points" in str((report.get("evaluations") or {}).get(evaluation, {}).get("unit", "points"))
 
 
+def digits_of(report: Data, evaluation: str) -> int:
+    """Decimals of an evaluation's scores."""
+    unit = str((report.get("evaluations") or {}).get(evaluation, {}).get("unit", "points"))
+    return POINTS if in_points(report, evaluation) else ELO if unit == "Elo" else 3
+
+
 def contrast_rows(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[ContrastRow]:
     """Every difference, that which decides first."""
     told = report["verdict"]["primary"]
     rows = []
     for name, results in report["contrasts"].items():
         for evaluation, found in results.items():
-            digits = POINTS if in_points(report, evaluation) else 3
+            digits = digits_of(report, evaluation)
             low, high = found["interval"]
             rows.append(
                 ContrastRow(
@@ -214,14 +298,27 @@ def contrast_rows(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[Co
                     meaning=CONTRASTS.get(name, ""),
                     formula=" − ".join(pairs.get(name, ())),
                     evaluation=evaluation,
-                    estimate=signed(found["estimate"]) if digits == POINTS else number(found["estimate"], digits),
+                    estimate=difference(found["estimate"], digits),
                     interval=f"{number(low, digits)} to {number(high, digits)}",
                     p=p_value(found["p_value"]),
                     size=size(found),
-                    primary=(name, evaluation) == (told["contrast"], told["evaluation"]),
+                    length=times(found.get("length_ratio")),
+                    primary=not is_bandit(report) and (name, evaluation) == (told["contrast"], told["evaluation"]),
                 )
             )
     return sorted(rows, key=lambda row: not row.primary)
+
+
+def difference(value: float | None, digits: int) -> str:
+    """A difference as text; of ratings with its unit, since it stands among points."""
+    if digits == POINTS:
+        return signed(value)
+    return f"{number(value, digits)} Elo" if digits == ELO else number(value, digits)
+
+
+def times(ratio: float | None) -> str:
+    """How many times as long the first arm's completions are as the second's: `× 1.08`; empty where there are none."""
+    return "" if ratio is None else f"× {ratio:.2f}"
 
 
 def p_value(p: float | None) -> str:

@@ -26,6 +26,7 @@ TABLES = {
     "sft": "Training curves",
     "rl": "Training curves",
     "pretrain": "Training curves",
+    "bandit": "Policies",
 }
 
 

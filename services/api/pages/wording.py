@@ -17,20 +17,20 @@ class Level:
 LEVELS = {
     "rl_adds_value": Level(
         "RL adds value",
-        "The RL step gains more than it would have to in order to be worth its cost: even the low end of what the "
-        "data allow lies above that threshold.",
+        "The RL step was worth its cost here: even the low end of what the data allow lies above the gain that would "
+        "justify it.",
         "A higher threshold, or another base model, critic, judge or set of prompts: the effect differs between them.",
     ),
     "sft_suffices": Level(
         "SFT suffices",
-        "Supervised fine-tuning alone does: even the high end of what the data allow for the RL recipe stays below "
-        "the gain that would make it worth its cost.",
+        "The RL step was not worth its cost here: even the high end of what the data allow stays below the gain that "
+        "would justify it, and fine-tuning on written answers does without it.",
         "A lower threshold, or another base model, critic, judge or set of prompts: the effect differs between them.",
     ),
     "inconclusive": Level(
         "Inconclusive",
-        "These data cannot tell: the true difference may lie on either side of the threshold, or two judges "
-        "contradict each other.",
+        "Whether the RL step was worth its cost these data cannot tell: the true difference may lie on either side of "
+        "the gain that would justify it, or two judges contradict each other.",
         "More prompts or more training runs, or a threshold further from the measured difference.",
     ),
     "invalid": Level(
@@ -45,6 +45,17 @@ LEVELS = {
         "Nothing to do: this page follows the experiment.",
     ),
 }
+MECHANISM = Level(
+    "A mechanism",
+    "A simulation of policies over numbered actions: nothing is trained and nobody asked. It shows how RL from a weak "
+    "start can stay behind, and says nothing of how often it does.",
+    "An experiment that trains a model: this one cannot decide anything.",
+)
+"""In the place of a level, where the experiment is a bandit."""
+TERMS = (
+    "SFT, supervised fine-tuning, trains a model on answers that a teacher wrote. RL, reinforcement learning, then "
+    "goes on with a critic's preferences between two answers of the model's own. A point is one percent of a win rate."
+)
 SCOPES = {
     "recipe": "It speaks of the recipe: each arm was trained three times or more, so another run is expected to agree.",
     "checkpoints": "It speaks of these trained models only: with fewer than three runs of an arm, another may differ.",
@@ -61,6 +72,12 @@ ARMS = {
     "best-of-n-arm": "the same start, then fine-tuned on the best of its own answers",
     "random-labels-arm": "the same start and pairs, then RL on labels drawn by a coin",
     "length-matched-arm": "the same start, then RL on pairs of about the same length",
+}
+NULLS = {
+    "null:sorry": "declines to answer",
+    "null:generic": "words that fit every prompt",
+    "null:praise": "praises itself",
+    "null:verdict": "dictates the verdict",
 }
 CONTRASTS = {
     "headline": "Which recipe: RL from a weak start, or fine-tuning on the strong teacher?",
@@ -87,8 +104,24 @@ KINDS = {
     "label": "Critic labels pairs",
     "rl": "RL step",
     "judge": "Judge compares",
+    "bandit": "Simulate the bandit",
     "report": "Write the report",
 }
+SHORT = {
+    "prompts": "Prompts",
+    "teach": "Teacher",
+    "pretrain": "Base model",
+    "sft": "SFT",
+    "sample": "Answers",
+    "score": "Likelihoods",
+    "reward": "Rewards",
+    "label": "Critic",
+    "rl": "RL step",
+    "judge": "Judge",
+    "bandit": "Bandit",
+    "report": "Report",
+}
+"""Kinds of stages in a word, for drawings."""
 STATES = {
     "running": "Running",
     "paused": "Paused: the budget is spent",
@@ -110,4 +143,12 @@ def money(usd: float | None) -> str:
     """US dollars: `$1,204.50`, `$0.0042`; `–` where it is not known."""
     if usd is None:
         return "–"
-    return f"${usd:,.2f}" if usd == 0 or usd >= 0.1 else f"${usd:.4f}"
+    sign, size = ("−" if usd < 0 else ""), abs(usd)
+    return f"{sign}${size:,.2f}" if size == 0 or size >= 0.1 else f"{sign}${size:.4f}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time as it is read: `0.4 s`, `12 s`, `7 min`, `2.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

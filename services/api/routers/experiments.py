@@ -20,19 +20,19 @@ from services.api.deps import (
     Summary,
     caller,
 )
-from services.api.estimate import estimate
+from services.api.estimate import estimate, warnings_of
 from services.api.idempotency import already_created, keyed_id, one_at_a_time
 from services.api.listing import matching
 from services.api.openapi import SPEC_BODY
 from services.api.paging import page_of
 from services.api.problems import Problem, responses
-from services.api.schemas import Created, Experiment, ExperimentList, ExperimentState, Plan, Resume
+from services.api.schemas import Created, Experiment, ExperimentList, ExperimentState, Plan, Resume, Submitted
 from shared import experiments as stored
+from shared.bandit import is_bandit
 from shared.budget import NANO, counted, dollars, grants_folder, nano, read_accounts
-from shared.declared import declared_fields
-from shared.errors import BadInput, BadInputs
+from shared.errors import BadInput
 from shared.plan import plan
-from shared.resolve import Resolved, resolve
+from shared.resolve import Resolved, resolve_any
 from shared.settings import Settings
 from shared.specparse import parse_spec
 from shared.store import ObjectStore
@@ -54,7 +54,7 @@ def create_experiment(
     who: Caller,
     response: Response,
     idempotency_key: IdempotencyKey = None,
-) -> Created:
+) -> Submitted:
     """Start an experiment. It is stored before the answer is sent, and goes on whatever happens to the API."""
     # Nothing may be half done because Redis was away: ask it before the store is written to.
     client.ping()
@@ -67,7 +67,8 @@ def create_experiment(
                 store, client, resolved_spec(body.data, store, settings), body.text, id
             )
     response.headers["Location"] = f"/v1/experiments/{id}"
-    return Created(id=id, name=summary["name"], state=summary["state"])
+    warnings = [] if is_bandit(body.data) else warnings_of(parse_spec(body.data))
+    return Submitted(id=id, name=summary["name"], state=summary["state"], warnings=warnings)
 
 
 @router.get("", responses=responses(422))
@@ -86,7 +87,7 @@ def list_experiments(
 @router.post("/plan", openapi_extra=SPEC_BODY, responses=responses(413, 422))
 def plan_experiment(body: SpecBodyDep, store: Store, settings: SettingsDep) -> Plan:
     """What an experiment would do, without doing it: stages, those committed already, requests, tokens, dollars."""
-    return Plan.model_validate(estimate(resolve(parse_spec(body.data), store, settings), store, settings))
+    return Plan.model_validate(estimate(resolve_any(body.data, store, settings), store, settings))
 
 
 @router.get("/{id}", response_model=Experiment, responses=responses(404))
@@ -131,7 +132,8 @@ def resume_experiment(summary: Summary, store: Store, client: Redis, more: Resum
 def _raised(id: str, more: Resume, control: stored.Control, store: ObjectStore) -> dict[str, Any]:
     """What a resume adds to the budget, as its record keeps it. A budget never falls: what is promised may be spent."""
     resolved = stored.read_resolved(store, id)
-    now = None if resolved is None else control.raised(resolved.parsed)
+    spec = None if resolved is None else resolved.bounded
+    now = None if spec is None else control.raised(spec)
     if now is None:
         raise BadInput("budget_usd", "this experiment has no budget to raise", "Leave it out.")
     accounts = read_accounts(info.name for info in store.list(grants_folder(id)))
@@ -165,9 +167,6 @@ def resolved_spec(data: Any, store: ObjectStore, settings: Settings) -> Resolved
     Raises:
         BadInput: the spec is wrong, or something in it is only declared.
     """
-    spec = parse_spec(data)
-    if declared := list(declared_fields(spec)):
-        raise BadInputs(declared)
-    resolved = resolve(spec, store, settings)
+    resolved = resolve_any(data, store, settings, whole=True)
     plan(resolved)
     return resolved

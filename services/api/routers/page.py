@@ -6,9 +6,10 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
 from services.api import side_by_side
+from services.api.archive import contents, safe, zipped
 from services.api.deps import (
     ID,
     ActivityDep,
@@ -26,14 +27,16 @@ from services.api.listing import matching
 from services.api.pages import results, stages
 from services.api.pages.comparing import differences
 from services.api.pages.figures import paired
+from services.api.pages.graph import graph
 from services.api.pages.wording import LEVELS, STATES
 from services.api.paging import page_of
 from services.api.planned import Plans
 from services.api.problems import not_found
 from services.api.reportfiles import JSON, Reports, report_bytes
-from services.api.routers.samples import ArmName, EvaluationName, Seed, Text, place
+from services.api.routers.samples import ArmName, CategoryName, EvaluationName, Seed, Text, place
 from services.api.schemas import ExperimentState
 from services.api.viewer import ViewerDep
+from shared.bandit import is_bandit
 from shared.experiments import PREFIX, read_summary
 
 router = APIRouter(include_in_schema=False)
@@ -88,7 +91,13 @@ def experiment(
     """One experiment: its verdict, what it does now, and everything it came to."""
     values = shown(summary, plans, reports)
     drawn = paired(figures.of(summary), [block.name for block in values["blocks"]])
-    return who.draw("experiment.html", **values, figures=drawn, queues=activity.queues() if values["live"] else [])
+    return who.draw(
+        "experiment.html",
+        **values,
+        figures=drawn,
+        queues=activity.queues() if values["live"] else [],
+        graph=graph(summary["stages"], plans.of(summary["id"])),
+    )
 
 
 def shown(summary: dict[str, Any], plans: Plans, reports: Reports) -> dict[str, Any]:
@@ -100,6 +109,7 @@ def shown(summary: dict[str, Any], plans: Plans, reports: Reports) -> dict[str, 
         "state": STATES[summary["state"]],
         "live": summary["state"] in {"running", "paused"},
         "report": report,
+        "bandit": report is not None and is_bandit(report),
         "blocks": [] if report is None else results.blocks(report, planned),
         "groups": found,
         "troubles": stages.troubles(found),
@@ -124,6 +134,14 @@ def spec_text(who: ViewerDep, summary: Summary, store: Store) -> Response:
     return _file(store.get(f"{PREFIX}{summary['id']}/spec.txt"), "application/yaml", f"{summary['name']}.yaml")
 
 
+@router.get("/experiments/{id}/everything.zip")
+def everything(who: ViewerDep, summary: Summary, store: Store, plans: PlansDep, figures: FiguresDep) -> Response:
+    """Spec, report, figures and every table that is committed, as one archive."""
+    entries = contents(store, summary, plans.of(summary["id"]), figures.of(summary))
+    headers = {"Content-Disposition": f'attachment; filename="{safe(summary["name"]) or "experiment"}.zip"'}
+    return StreamingResponse(zipped(entries), media_type="application/zip", headers=headers)
+
+
 def _file(data: bytes, media_type: str, name: str) -> Response:
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
     return Response(data, media_type=media_type, headers=headers)
@@ -139,6 +157,7 @@ def samples(
     evaluation: EvaluationName = "",
     seed: Seed = None,
     filter: Text = "",
+    category: CategoryName = "",
     winner: Annotated[str, Query(pattern="^(|a|b|tie|unjudged)$")] = "",
     disagreement: Annotated[str, Query(pattern="^(|orders|judges)$")] = "",
     cursor: Cursor = "",
@@ -149,11 +168,14 @@ def samples(
     choice = judged.choose(id, arm_a, arm_b, evaluation, seed)
     rows, start = judged.rows(id, choice), place(cursor)
     asked = {"arm_a": choice.arm_a, "arm_b": choice.arm_b, "evaluation": choice.evaluation, "seed": choice.seed,
-             "filter": filter, "winner": winner, "disagreement": disagreement}  # fmt: skip
+             "filter": filter, "category": category, "winner": winner, "disagreement": disagreement}  # fmt: skip
     values: dict[str, Any] = {"experiment": summary, "choices": choices, "choice": choice, "asked": asked}
+    values["direct"] = choice.evaluation in choices.together
     if rows is None:
-        return who.draw("samples.html", items=None, total=0, start=0, counts={}, onward="", back="", **values)
-    found = side_by_side.chosen(rows, filter, winner or None, disagreement or None)  # type: ignore[arg-type]
+        nothing: dict[str, Any] = {"items": None, "total": 0, "start": 0, "counts": {}, "categories": {}}
+        return who.draw("samples.html", onward="", back="", parquet="", **nothing, **values)
+    found = side_by_side.chosen(rows, filter, winner or None, disagreement or None, category)  # type: ignore[arg-type]
+    given = {name: value for name, value in asked.items() if value != ""}
     items = side_by_side.as_items(found.slice(start, SAMPLES), (choice.arm_a, choice.arm_b))
 
     def at(row: int) -> str:
@@ -165,6 +187,8 @@ def samples(
         total=found.num_rows,
         start=start,
         counts=side_by_side.counts(rows),
+        categories=side_by_side.categories(rows),
+        parquet=f"/v1/experiments/{id}/samples.parquet?{urlencode(given)}",
         onward=at(start + SAMPLES) if start + SAMPLES < found.num_rows else "",
         back=at(max(0, start - SAMPLES)) if start else "",
         **values,
@@ -199,7 +223,7 @@ def _scores(sides: list[dict[str, Any]]) -> list[tuple[str, str, list[Any]]]:
     for side in sides:
         found: dict[tuple[str, str], Any] = {}
         for block in side["blocks"]:
-            for arm in block.arms:
+            for arm in (*block.arms, *block.beside):
                 name = f"{arm.name} [{block.name}]" if block.name else arm.name
                 found |= {
                     (name, evaluation): cell for evaluation, cell in zip(block.evaluations, arm.cells, strict=True)

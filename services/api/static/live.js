@@ -1,5 +1,6 @@
 // What runs, as it runs: the server's events change single rows; whatever needs more is drawn anew by the server.
 import { Curves } from "./curves.js";
+import { graph } from "./graph.js";
 import { calmly, make, refresh } from "./parts.js";
 import { offerPng } from "./png.js";
 import { Rates } from "./rates.js";
@@ -14,8 +15,9 @@ export function follow(id) {
     await refresh();
     offerPng();
     for (const stage of stages.values()) row(stage);
+    graph(stages);
   });
-  const draw = calmly(200, () => now(stages, rates));
+  const draw = calmly(200, () => { now(stages, rates); graph(stages); });
   let state = null;
 
   function update(data, whole) {

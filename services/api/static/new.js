@@ -36,7 +36,34 @@ function price(plan) {
   if (plan.unknown_prices?.length) words.push(`Not counted, for want of a price: ${plan.unknown_prices.join(", ")}`);
   if (plan.over_budget) words.push("This may pass the budget: it would pause there");
   if (plan.provisional) words.push("Something in it is only declared: it can be planned, not started");
-  return words.join(". ") + ".";
+  return [words.join(". ") + ".", ...(plan.warnings ?? [])].join(" ");
+}
+
+/** What the primary difference will be able to see, in words; empty where nothing is known. */
+function power(plan) {
+  const found = plan.power;
+  if (!found) return [];
+  const points = number => number.toFixed(1), range = ends => `${points(ends[0])} to ${points(ends[1])}`;
+  const from = found.experiment ? `as in experiment ${found.experiment}` : "as the paper's own errors let expect";
+  const lines = [
+    `With ${found.prompts.toLocaleString("en")} prompts and ${found.seeds} ${found.seeds === 1 ? "run" : "runs"} of each arm, ${from}: an interval of about ±${points(found.half_width)} points (${range(found.half_width_range)}). ` +
+    `The smallest gain that ${Math.round(100 * found.share)}% of such experiments would see is ${points(found.smallest_gain)} points (${range(found.smallest_gain_range)}).`,
+  ];
+  if (found.delta_in_reach === false) {
+    const cure = found.prompts_needed ? `about ${found.prompts_needed.toLocaleString("en")} prompts to judge on would do` : "more prompts alone will not do; more runs might";
+    lines.push(`A difference of ${found.delta} points is out of reach: expect “inconclusive”, unless the arms differ by much more. ${cure[0].toUpperCase()}${cure.slice(1)}.`);
+  } else if (found.delta_in_reach) lines.push(`A difference of ${found.delta} points is in reach.`);
+  return lines;
+}
+
+function show(lines, warn) {
+  at("power").replaceChildren(...lines.map((line, place) => {
+    const node = document.createElement("p");
+    node.textContent = line;
+    if (place) node.className = warn ? "warn" : "good";
+    return node;
+  }));
+  at("power").hidden = !lines.length;
 }
 
 function errors(problem) {
@@ -59,8 +86,9 @@ const plan = calmly(PLAN_MS, async () => {
   // A later version of the spec was sent meanwhile.
   if (mine !== latest) return;
   for (const old of document.querySelectorAll("#price .errors")) old.remove();
-  if (!answer) { said.textContent = "The server does not answer."; return; }
+  if (!answer) { said.textContent = "The server does not answer."; show([]); return; }
   const body = await answer.json();
+  show(answer.ok ? power(body) : [], body.power?.delta_in_reach === false);
   said.className = answer.ok ? "price" : "soft";
   said.textContent = answer.ok ? price(body) : "It cannot be started like this:";
   if (!answer.ok) said.after(errors(body));

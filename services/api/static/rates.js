@@ -1,5 +1,7 @@
 // How fast stages go, from what was heard of them in the last minute, and how long the rest may take.
 const WINDOW_MS = 60_000;
+/** As many stages that ended tell the pace of those to come. */
+const PACE = 12;
 
 export function duration(seconds) {
   if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
@@ -10,17 +12,10 @@ export function duration(seconds) {
 export class Rates {
   constructor() {
     this.heard = new Map();
-    this.took = [];
-    this.began = new Map();
   }
 
   note(stage) {
     const time = Date.now();
-    if (stage.state === "running" && !this.began.has(stage.key)) this.began.set(stage.key, time);
-    if (stage.state === "committed" && this.began.has(stage.key)) {
-      this.took.push((time - this.began.get(stage.key)) / 1000);
-      this.began.delete(stage.key);
-    }
     const seen = this.heard.get(stage.key) || [];
     if (seen.length && stage.progress.done < seen.at(-1).done) seen.length = 0;
     seen.push({ time, done: stage.progress.done });
@@ -45,14 +40,14 @@ export class Rates {
     return `${amount}, ${speed} a second, ${duration((total - done) / rate)} left`;
   }
 
-  /** The stages still to come, at the pace of those that were seen to end. */
+  /** The stages still to come, at the pace of the last that this experiment did itself. */
   left(stages) {
-    let open = 0;
-    for (const stage of stages) open += !["committed", "failed", "cancelled"].includes(stage.state);
+    const all = [...stages];
+    const open = all.filter(stage => !["committed", "failed", "cancelled"].includes(stage.state)).length;
     if (!open) return "–";
-    const first = this.start ??= { time: Date.now(), open };
-    const ended = first.open - open, passed = (Date.now() - first.time) / 1000;
-    if (ended < 2 || passed < 5) return "not known yet";
-    return `about ${duration((passed / ended) * open)}, at the pace since you came`;
+    const ends = all.filter(stage => stage.finished && !stage.reused).map(stage => Date.parse(stage.finished));
+    const last = ends.sort((a, b) => a - b).slice(-PACE), passed = (Date.now() - last[0]) / 1000;
+    if (last.length < 3 || passed < 5) return "not known yet";
+    return `about ${duration((passed / (last.length - 1)) * open)}, at the pace of late`;
   }
 }

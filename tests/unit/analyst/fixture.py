@@ -29,7 +29,7 @@ TASKS = (
 
 
 def quickstart(**changes: Any) -> dict[str, Any]:
-    """A spec like the quickstart's."""
+    """A spec like the quickstart's, the arms alone judged."""
     return {
         "name": "quickstart",
         "seeds": [0],
@@ -59,11 +59,14 @@ def quickstart(**changes: Any) -> dict[str, Any]:
         },
         "primary": {"contrast": "headline", "evaluation": "win-rate@0.7"},
         "worth": {"points": 2},
+        "also_judge": [],
+        "null_completions": False,
     } | changes
 
 
 def offline(**changes: Any) -> dict[str, Any]:
-    """A spec like the real-input example: recorded teachers, an offline judge, likelihood protocols beside it."""
+    """A spec like the real-input example, the arms alone judged: recorded teachers, an offline judge, likelihood
+    protocols beside it."""
     similarity = {"provider": "similarity", "towards": "gpt-4"}
     return {
         "name": "alpaca-eval-smollm2",
@@ -105,6 +108,8 @@ def offline(**changes: Any) -> dict[str, Any]:
         },
         "primary": {"contrast": "headline", "evaluation": "win-rate@0.7"},
         "worth": {"points": 2},
+        "also_judge": [],
+        "null_completions": False,
     } | changes
 
 
@@ -135,7 +140,7 @@ class Experiment:
 
     def commit(self, key: str, files: dict[str, pa.Table], metrics: dict[str, Any]) -> None:
         """Commit a stage with these contents in place of the made-up ones."""
-        self.refs[key] = _commit(self.store, key, self.plan.stages[key], files, 0, 0.0, metrics)
+        self.refs[key] = _commit(self, key, files, 0, 0.0, metrics)
 
 
 def experiment(folder: Path, spec: dict[str, Any] | None = None, shift: float = 0.0, usd: float = 0.0) -> Experiment:
@@ -154,13 +159,16 @@ def experiment(folder: Path, spec: dict[str, Any] | None = None, shift: float = 
     )
     report = made.plan.stages[made.plan.report]
     tables = list(report.params.get("cells", {"": report.params}).values())
-    scored = {report.inputs[row["input"]]: row for table in tables for row in table["scores"]}
+    scored = {report.inputs[row["input"]]: row for table in tables for row in [*table["scores"], *table["dev_scores"]]}
+    scored |= {report.inputs[row["input"]]: row for table in tables for row in table.get("battles", [])}
     for place, (key, stage) in enumerate(made.plan.stages.items()):
         if stage.kind != "report":
             row = scored.get(key)
             what = stage.kind if row is None else row["input"].removeprefix("judge/")
-            files = _files(stage, row, parsed.prompts.eval, shift, np.random.default_rng([len(what), *what.encode()]))
-            made.refs[key] = _commit(made.store, key, stage, files, place, usd)
+            on_dev = row is not None and row["input"].startswith("dev/")
+            prompts = parsed.prompts.dev if on_dev else parsed.prompts.eval
+            files = _files(stage, row, prompts, shift, np.random.default_rng([len(what), *what.encode()]))
+            made.refs[key] = _commit(made, key, files, place, usd)
     return made
 
 
@@ -197,12 +205,20 @@ def _curve(kind: str, rng: np.random.Generator) -> pa.Table:
     )
 
 
+def _mean(arm: str, shift: float) -> float:
+    mean = WINS["strong" if "strong" in arm else "weak"]
+    mean += (shift / 100 if arm.startswith("rlaif") else 0.0) - (0.1 if arm.startswith("start-weak") else 0.0)
+    return mean - {"base": 0.25, "null": 0.45}.get(arm.partition(":")[0], 0.0)
+
+
 def _judgements(row: dict[str, Any], prompts: int, shift: float, rng: np.random.Generator) -> pa.Table:
     """Judgements whose prompts are as hard for every arm and seed."""
     difficulty = np.random.default_rng(99).normal(0, 0.25, prompts)
-    arm = row["arm"]
-    mean = WINS["strong" if "strong" in arm else "weak"]
-    mean += (shift / 100 if arm.startswith("rlaif") else 0.0) - (0.1 if arm.startswith("start-weak") else 0.0)
+    arm, other = row.get("a", row.get("arm", "")), row.get("b")
+    mean = _mean(arm, shift) if other is None else 0.5 + _mean(arm, shift) - _mean(other, shift)
+    prompts = min(prompts, 50) if arm.startswith("null:") else prompts
+    sort = "d" if row["input"].startswith("dev/") else "p"
+    difficulty = difficulty[:prompts]
     win = np.clip(mean + difficulty + rng.normal(0, 0.1), 0.02, 0.98) if "@" in row["evaluation"] else None
     if win is None:
         scale = {"nll": lambda: rng.normal(-1.83, 0.4, prompts)}
@@ -217,7 +233,7 @@ def _judgements(row: dict[str, Any], prompts: int, shift: float, rng: np.random.
         answer = TASKS[i % len(TASKS)][1]
         rows.append(
             {
-                "prompt_id": f"p{i:04}",
+                "prompt_id": f"{sort}{i:04}",
                 "score": None if broken else 50.0 * ((first == "a") + (second == "a")),
                 "valid": not broken,
                 "completion": answer if first == "a" else "",
@@ -248,15 +264,14 @@ def _metrics(stage: Stage) -> dict[str, Any]:
 
 
 def _commit(
-    store: MemoryStore,
+    made: Experiment,
     key: str,
-    stage: Stage,
     files: dict[str, pa.Table],
     place: int,
     usd: float,
     metrics: dict[str, Any] | None = None,
 ) -> CommitRef:
-    refs = {}
+    store, stage, refs = made.store, made.plan.stages[key], {}
     for name, table in files.items():
         data = records.to_bytes(table)
         at = f"stages/{stage.kind}/{key}/{sha256_hex(data)}.parquet"
@@ -268,7 +283,7 @@ def _commit(
         kind=stage.kind,
         attempt="a1",
         files=refs,
-        inputs={},
+        inputs={name: made.refs[source] for name, source in stage.inputs.items()},
         metrics=metrics or _metrics(stage),
         cost=Cost(usd=usd if stage.kind in {"judge", "label"} else 0.0, device_seconds=17.25 if trained else 0.0),
         versions={"python": "3.11.9", "touchstone-rlaif": "0.1.0", **({"trl": "1.16.0"} if trained else {})},

@@ -98,7 +98,7 @@ def test_the_figure_names_its_lines_and_says_its_numbers(found: Bandit) -> None:
     drawn = bandit_figure(found, at="x-")
     for label in ("weak student", "strong teacher", "SFT", "RLAIF", "true, scaled"):
         assert label in drawn
-    assert 'aria-labelledby="x-bandit-title' in drawn and "var(--series-1)" in drawn
+    assert 'aria-labelledby="x-bandit-wide-title' in drawn and "var(--series-1)" in drawn
     assert description(found) in drawn and "0.40" in description(found)
 
 

@@ -232,7 +232,7 @@ def test_what_was_not_judged_and_what_was_dropped_is_said(report: Report) -> Non
     notes = " ".join(note.text for note in report.notes)
     for said in (
         "No null completions",
-        "No second judge",
+        "No judge of another family",
         "15 prompts are near-duplicates",
         "4 of every arm's prompts",
     ):

@@ -21,6 +21,7 @@ from services.analyst.params import cells_of
 from services.analyst.reading import read_inputs
 from services.analyst.scores import SeedScores
 from services.analyst.tasks import make
+from services.api.pages.figures import figures
 from tests.unit.analyst.fixture import Experiment, experiment, quickstart
 from tests.unit.analyst.test_page import Page
 
@@ -183,6 +184,10 @@ def test_the_primary_is_modelled_over_the_axes(inputs: dict[str, ReportInputs], 
 def test_the_page_maps_the_levels_and_shows_what_a_factor_adds(inputs: dict[str, ReportInputs]) -> None:
     page = matrix_to_html(build_matrix(shifted(inputs, CELLS[1], 40.0))).decode()
     assert "Where the cells agree and where not" in page
-    assert '<th scope="col">critic = second</th>' in page and '<td class="rl_adds_value"><b>' in page
+    drawn = figures(page.encode())
+    assert "heat-narrow" in drawn
+    heat = drawn["heat-wide"].svg.decode()
+    assert "critic = second" in heat and "RL adds value" in heat and "var(--good)" in heat
+    assert "critic = second" in drawn["heat-wide"].text
     assert "What a factor’s level adds" in page
     assert "What a factor’s level adds" not in matrix_to_html(build_matrix(inputs, partial=True)).decode()

@@ -292,6 +292,8 @@ def test_the_description_is_complete(api: TestClient) -> None:
         "/v1/experiments/{id}/report",
         "/v1/experiments/{id}/resume",
         "/v1/experiments/{id}/samples",
+        "/v1/experiments/{id}/samples.parquet",
+        "/v1/experiments/{id}/stages/{key}",
         "/v1/stages/{key}/log",
         "/v1/stages/{key}/rows",
         "/v1/activity",

@@ -46,6 +46,25 @@ def test_jsonl_is_mapped_and_read_back(tmp_path: Path) -> None:
     ]
 
 
+def test_a_category_is_kept_where_rows_have_one(tmp_path: Path) -> None:
+    rows = [{"prompt_id": "a", "prompt": "Why?", "category": "talk"}, {"prompt_id": "b", "prompt": "Add."}]
+    for kept in (
+        datasets.prepare(jsonl(tmp_path / "p.jsonl", rows)),
+        datasets.prepare(pa.table({"prompt_id": ["a", "b"], "prompt": ["Why?", "Add."], "set": ["talk", ""]}),
+                         {"category": "set"}),
+    ):  # fmt: skip
+        assert kept.table.column_names == ["prompt_id", "prompt", "category"]
+        assert kept.table["category"].to_pylist() == ["talk", ""]
+
+
+def test_a_file_s_own_category_that_is_no_text_is_left_alone_unless_it_was_named(tmp_path: Path) -> None:
+    file = jsonl(tmp_path / "p.jsonl", [{"prompt_id": "a", "prompt": "Why?", "category": ["x", "y"]}])
+    assert datasets.prepare(file).table.column_names == ["prompt_id", "prompt"]
+    assert refused(file, mapping={"category": "category"}).field == "file.category"
+    numbers = pa.table({"prompt_id": ["a"], "prompt": ["Why?"], "category": [3]})
+    assert datasets.prepare(numbers).table.column_names == ["prompt_id", "prompt"]
+
+
 def test_the_three_formats_give_the_same_content(tmp_path: Path) -> None:
     store = MemoryStore()
     rows = [{"prompt_id": "a", "completion": 'one\n"two", three'}, {"prompt_id": "b", "completion": ""}]

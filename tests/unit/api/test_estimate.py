@@ -323,3 +323,11 @@ def test_an_earlier_report_tells_what_the_primary_will_see(store: MemoryStore, t
     assert found["experiment"] == "earlier"
     assert found["half_width"] == pytest.approx(20 * 2.02 / 40**0.5, rel=0.02)
     assert made(store, tmp_path, models__critic__error_rate=0.3)["power"]["experiment"] is None
+
+
+def test_a_judge_that_is_alone_of_its_family_is_warned_of(store: MemoryStore, tmp_path: Path) -> None:
+    (warning,) = made(store, tmp_path)["warnings"]
+    assert "one family of judges (simulated error_rate=0.1)" in warning
+    second = {"protocol": "pairwise", "judge": "other", "reference": "weak", "temperature": [0.7]}
+    other = {"models__other": {"provider": "simulated", "error_rate": 0.2}, "evaluations__other": second}
+    assert made(store, tmp_path, **other)["warnings"] == []

@@ -8,11 +8,11 @@ import pytest
 
 from services.api.guard import form_token, is_form_token
 from services.api.pages.figures import figures, paired
-from services.api.pages.interval import LEFT, RIGHT, place
 from services.api.pages.wording import money, number
 from services.api.routers.actions import dollars_of
 from services.api.routers.login import own_path
 from shared.errors import BadInput
+from shared.interval_drawing import LEFT, RIGHT, place
 
 REPORT = b"""<!doctype html><style>:root { --paper: #fff; --ink: #111 } body { margin: 0 }
 @media (prefers-color-scheme: dark) { :root { --paper: #000 } }</style>

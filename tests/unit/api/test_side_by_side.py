@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from services.api.side_by_side import as_items, chosen, counts, pair
+from services.api.side_by_side import as_items, categories, chosen, counts, pair
 from shared import records
 
 PROMPTS = records.from_rows(
@@ -51,6 +51,15 @@ def test_filters_by_text_winner_and_disagreement() -> None:
     assert prompts_of(chosen(rows, ".*")) == []
     assert prompts_of(chosen(rows, winner="b")) == ["2"]
     assert prompts_of(chosen(rows, disagreement="orders")) == ["2"]
+
+
+def test_filters_by_category_where_prompts_have_one() -> None:
+    rows = pair(PROMPTS, A, B, [], {"1": "talk", "2": "tasks", "3": "tasks", "4": ""})
+    assert prompts_of(chosen(rows, category="tasks")) == ["2", "3"]
+    assert categories(rows) == {"talk": 1, "tasks": 2}
+    bare = pair(PROMPTS, A, B, [])
+    assert categories(bare) == {} and prompts_of(chosen(bare, category="tasks")) == []
+    assert [row["category"] for row in as_items(rows, ("left", "right"))] == ["talk", "tasks", "tasks", ""]
 
 
 def test_another_judge_that_says_the_opposite_is_told() -> None:

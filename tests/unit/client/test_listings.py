@@ -73,6 +73,10 @@ def test_a_plan_fits_and_says_what_it_costs() -> None:
     assert "Tokens where like stages have not been run" in " ".join(text.split())
 
 
+def test_a_plan_s_warnings_are_said() -> None:
+    assert "warning: one family" in "\n".join(totals({**planned(), "warnings": ["one family"]}))
+
+
 def test_an_unknown_price_is_said() -> None:
     found = planned(models__strong={**GPT, "price": "unknown"})
     assert "without strong: unknown price" in "\n".join(totals(found))

@@ -1,4 +1,4 @@
-"""The primary contrast's interval against delta, as a drawing that keeps its letters' size at any width."""
+"""Where the primary contrast's interval, zero and delta lie in a drawing; the page and the report draw it alike."""
 
 from __future__ import annotations
 

@@ -1,0 +1,86 @@
+"""Who is judged beside the recipes, as the report shows them: groups of the arms' table, and each judge's level."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.analyst.model import ArmReport, Report
+from services.analyst.wording import LEVELS, number
+from shared.nulls import NULLS
+
+RECIPES = ""
+BESIDE = "Beside the recipes: no arm of the comparison"
+NULL_WORDS = {
+    "sorry": "declines to answer",
+    "generic": "words that fit every prompt",
+    "praise": "praises itself",
+    "verdict": "dictates the verdict",
+}
+
+
+@dataclass(frozen=True)
+class NullRow:
+    """A null completion: what it is, its score under each evaluation and the arms that it outscores there."""
+
+    name: str
+    what: str
+    text: str
+    cells: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class JudgeRow:
+    """One judge's answer to the primary contrast."""
+
+    judge: str
+    family: str
+    evaluation: str
+    level: str
+    estimate: str
+    interval: str
+    decides: bool
+
+
+def is_beside(arm: ArmReport) -> bool:
+    """Whether it is judged beside the recipes: an untrained policy, or a teacher."""
+    return arm.params.of is not None
+
+
+def what_it_is(arm: ArmReport) -> str:
+    """An untrained policy or a teacher in a few words."""
+    if arm.params.role == "base":
+        return f"{arm.params.of} before any training"
+    return f"what {arm.params.of} writes itself, one text for all seeds and temperatures"
+
+
+def null_rows(report: Report) -> list[NullRow]:
+    """Every null completion that is judged."""
+    rows = []
+    for name, of in report.nulls.items():
+        cells = []
+        for evaluation, params in report.evaluations.items():
+            found = of.get(evaluation)
+            digits = 1 if params.in_points else 3
+            above = f"above {', '.join(found.beats)}" if found is not None and found.beats else ""
+            cells.append((evaluation, "–" if found is None else number(found.estimate, digits), above))
+        short = name.partition(":")[2]
+        rows.append(NullRow(name, NULL_WORDS.get(short, ""), NULLS.get(short, ""), tuple(cells)))
+    return rows
+
+
+def judge_rows(report: Report) -> list[JudgeRow]:
+    """What each judge says alone, where there are several."""
+    if len(report.judges) < 2:
+        return []
+    return [
+        JudgeRow(
+            one.judge,
+            one.family,
+            one.evaluation,
+            LEVELS[one.level],
+            number(one.estimate),
+            " to ".join(number(end) for end in one.decision_interval),
+            one.decides,
+        )
+        for one in report.judges
+    ]

@@ -1,0 +1,45 @@
+"""An experiment's archive: whole, readable by anybody's unzip, and without what is gone."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+from services.api.archive import contents, safe, zipped
+from services.api.pages.figures import Figure
+from services.api.planned import Planned
+from shared import records
+from shared.specparse import parse_spec
+from tests.unit.analyst.fixture import experiment, quickstart
+from tests.unit.api.test_lineage import rows_of
+
+
+def test_it_holds_spec_report_figures_and_every_committed_table(tmp_path: Path) -> None:
+    made = experiment(tmp_path)
+    made.store.put("experiments/one/spec.txt", b"name: x")
+    made.store.put("scratch/reports/one/report.json", b"{}")
+    rows = rows_of(made)
+    summary = {"id": "one", "name": "x", "stages": rows, "report": None}
+    figure = Figure("forest-wide", "", "", 1, 1, b"<svg/>")
+    entries = contents(made.store, summary, Planned(parse_spec(quickstart()), made.plan), {"forest-wide": figure})
+    pieces = list(zipped(entries))
+    assert len(pieces) > 20, "it is sent as it is made"
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(pieces)))
+    assert archive.testzip() is None
+    names = archive.namelist()
+    assert len(set(names)) == len(names)
+    # Neither resolved.json nor report.html is there.
+    assert {"spec.yaml", "experiment.json", "report.json", "figures/forest-wide.svg"} <= set(names)
+    assert not {"resolved.json", "report.html"} & set(names)
+    judged = [name for name in names if name.startswith("stages/judge-") and name.endswith(".parquet")]
+    assert len(judged) == sum(row["kind"] == "judge" for row in rows)
+    assert records.read(archive.read(judged[0]), records.JUDGEMENTS).num_rows > 0
+    commits = [json.loads(archive.read(name)) for name in names if name.endswith(".commit.json")]
+    assert {one["key"] for one in commits} == {row["key"] for row in rows}
+
+
+def test_names_are_those_of_plain_files() -> None:
+    assert safe("win-rate@0.7, seed 0/../x") == "win-rate@0.7-seed-0-..-x"
+    assert safe("../..") == ""
