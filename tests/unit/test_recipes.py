@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shared.beside import teachers_of
 from shared.controls import CONTROLS
 from shared.plan import Plan, Stage, plan
 from shared.specparse import contrasts, parse_spec, start_arms
@@ -183,3 +184,9 @@ def test_the_report_is_told_what_a_control_holds_equal() -> None:
     arms = made.stages[made.report].params["arms"]
     assert arms["other"]["control"]["of"] == "rlaif-weak" and "coin" in arms["other"]["control"]["differs"]
     assert "control" not in arms["rlaif-weak"] and arms["other"]["start"] == "start-weak"
+
+
+def test_a_swap_s_teacher_is_judged_beside_the_arms_as_other_teachers_are() -> None:
+    spec = with_control("swap", teacher="third")
+    spec["models"]["third"] = {"provider": "simulated", "accuracy": 0.8}
+    assert teachers_of(parse_spec(spec)) == ["weak", "strong", "third"]
