@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from shared.asking import OF_PROTOCOLS
 from shared.llm.providers.base import UNKNOWN_PRICE
 from shared.matrix import cells
 from shared.spec import Spec
@@ -40,7 +41,9 @@ def critic_params(spec: Spec, stages: Mapping[str, Stage]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for stage in stages.values():
         who = stage.params.get(FIELDS.get(stage.kind, ""))
-        if who is None or _of_nulls(stage, stages):
+        rated = stage.params.get("ask", {}).get("kind") in OF_PROTOCOLS
+        if who is None or rated or _of_nulls(stage, stages):
+            # A card is about comparisons: there are none where a protocol has single answers rated.
             continue
         name = stage.options["name"]
         _add(found, spec, stages, stage, name, who, _role(stage))
@@ -60,16 +63,16 @@ def _add(
     role: str,
 ) -> None:
     entry = spec.models[name]
-    one = found.setdefault(
-        name,
-        {
+    # Once for each name: it looks at every stage, and a critic may have thousands.
+    if name not in found:
+        found[name] = {
             "provider": entry.provider,
             "gold": entry.is_gold,
             "recorded": entry.records_preferences,
             "stages": {},
             "own": [key for key, other in stages.items() if _wrote(who, other)],
-        },
-    )
+        }
+    one = found[name]
     if entry.given_price == UNKNOWN_PRICE:
         one["unpriced"] = True
     if entry.parts:

@@ -36,9 +36,15 @@ LARGEST = 512 * 1024 * 1024
 COLUMNS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "preferences": (("prompt_id", "completion_a", "completion_b", "preference"), ("prompt",)),
     "completions": (("prompt_id", "completion"), ("prompt", "category")),
-    "prompts": (("prompt_id", "prompt"), ("category",)),
+    "prompts": (("prompt_id", "prompt"), ("turns", "category", "reference")),
 }
-ALL_COLUMNS = ("prompt_id", "prompt", "category", "completion", "completion_a", "completion_b", "preference")
+ALL_COLUMNS = (
+    *("prompt_id", "prompt", "category", "completion", "completion_a", "completion_b", "preference"),
+    *("turns", "reference"),
+)
+LISTS = ("turns", "reference")
+"""Columns of several texts each: the turns of a prompt, of which the first is `prompt`, and right answers, one a turn.
+A single text is a list of one."""
 # AlpacaEval's codes, as the probability that output_1 is the better one.
 ALPACA_EVAL = {1.0: 1.0, 2.0: 0.0, 0.0: 0.5, 1.5: 0.5}
 
@@ -106,11 +112,11 @@ def prepare(
         if ours not in found:
             problem = f"the file has no column {theirs!r}; it has {_listed(present)}"
             raise BadInput(f"map.{ours}", problem, "Name one of the file's columns.")
+    if "turns" in found and "prompt" not in found:
+        found["prompt"] = tables.first_of(tables.as_texts("turns", found["turns"]))
     chosen = _kind_of(found, present, kind)
     typed = {
-        name: tables.as_number(name, array) if name == "preference" else tables.as_text(name, array)
-        for name, array in found.items()
-        if name in COLUMNS[chosen][0] + COLUMNS[chosen][1]
+        name: _typed(name, array) for name, array in found.items() if name in COLUMNS[chosen][0] + COLUMNS[chosen][1]
     }
     if "category" in typed:
         # Only some rows may have one.
@@ -124,15 +130,23 @@ def prepare(
     return Prepared(chosen, table.combine_chunks(), dropped)
 
 
+def _typed(name: str, array: Any) -> pa.ChunkedArray:
+    if name in LISTS:
+        return tables.as_texts(name, array)
+    return tables.as_number(name, array) if name == "preference" else tables.as_text(name, array)
+
+
 def _columns(
     source: Path | pa.Table, mapping: Mapping[str, str], format: str | None, largest: int
 ) -> tuple[dict[str, Any], list[str]]:
     """Our columns of a file or table, and the names of all of its columns."""
-    columns = {name: mapping.get(name, name) for name in ALL_COLUMNS}
+    # A column of the file that is mapped to one of ours is no other one, whatever it is called.
+    columns = {name: mapping.get(name, name) for name in ALL_COLUMNS if name in mapping or name not in mapping.values()}
 
     def read() -> tuple[dict[str, Any], list[str]]:
         if isinstance(source, Path):
-            return tables.read_columns(source, format or tables.file_format(source.name), columns, largest)
+            form = format or tables.file_format(source.name)
+            return tables.read_columns(source, form, columns, largest, LISTS)
         return tables.pick_columns(source, columns)
 
     try:
@@ -273,9 +287,11 @@ def _preferences(table: pa.Table, scale: PreferenceScale) -> tuple[pa.Table, int
 def _check_rows(table: pa.Table, kind: Kind) -> None:
     if table.num_rows == 0:
         raise BadInput("file", "no row is left", "Give a file with at least one usable row.")
+    if "turns" in table.column_names:
+        _check_turns(table)
     for name in table.column_names:
         array = table.column(name)
-        if array.null_count:
+        if array.null_count and name not in COLUMNS["prompts"][1]:
             row = pc.index(pc.is_null(array), True).as_py() + 1
             raise BadInput(f"file.{name}", f"row {row} has none", "Fill it in or leave the row out.")
     for name in ("prompt_id", "prompt"):
@@ -285,6 +301,18 @@ def _check_rows(table: pa.Table, kind: Kind) -> None:
                 raise BadInput(f"file.{name}", f"row {empty + 1} is empty", "Fill it in or leave the row out.")
     if kind != "preferences":
         _check_unique(table.column("prompt_id"))
+
+
+def _check_turns(table: pa.Table) -> None:
+    """Where a prompt has turns, the first of them is the prompt itself, and all say something."""
+    for row, (prompt, turns) in enumerate(zip(*(table[n].to_pylist() for n in ("prompt", "turns")), strict=True), 1):
+        if turns is None:
+            continue
+        if not turns or not all((turn or "").strip() for turn in turns):
+            raise BadInput("file.turns", f"row {row} has an empty turn", "Give texts that say something.")
+        if turns[0] != prompt:
+            fix = "Leave the prompt out: it is the first turn."
+            raise BadInput("file.turns", f"in row {row} the first turn is not the prompt", fix)
 
 
 def _check_unique(ids: pa.ChunkedArray) -> None:

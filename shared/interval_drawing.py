@@ -29,7 +29,7 @@ def place(estimate: float, low: float, high: float, delta: float) -> Drawing:
     """Where everything lies on an axis that holds the interval, zero and delta."""
     ends = (low, high, 0.0, delta)
     start, stop = min(ends), max(ends)
-    span = max(stop - start, 0.5)
+    span = (stop - start) or 0.5
     start, stop = start - span * MARGIN / 100, stop + span * MARGIN / 100
     # Widen one side until delta is where words fit beside it.
     start = min(start, delta - (stop - delta) * LEFT / (100 - LEFT))

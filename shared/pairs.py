@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 import pyarrow as pa
 
+from shared.asking.turns import Conversation
 from shared.canonical import sha256_hex
 from shared.comparisons import Comparison
 from shared.errors import PermanentError
 from shared.protocols import PROTOCOLS
 
 Rows = Iterable[Mapping[str, Any]]
+
+
+def items(kind: str, params: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> Sequence[Comparison | Conversation]:
+    """The pairs, or the conversations, that a critic or judge is asked about; none of a judge that asks nothing.
+
+    Raises:
+        PermanentError: a prompt has too few samples.
+    """
+    if kind == "judge" and (found := PROTOCOLS[params["protocol"]].conversations(tables, params)) is not None:
+        return found
+    return comparisons(kind, params, tables) or []
 
 
 def comparisons(kind: str, params: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> list[Comparison] | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.asking import DEFAULT
+from shared.asking import DEFAULT, Ask
 from shared.bandit import KIND, is_bandit, parse_bandit
 from shared.battle_plan import own_stages, plan_battles, with_battles
 from shared.beside import BASE, NULL, TEACHER, Beside, judged_beside, nulls_beside
@@ -31,6 +31,7 @@ from shared.methods import PREFERENCES
 from shared.nulls import NULLS, PROMPTS
 from shared.prices import FREE, price_of
 from shared.protocols import TrainedArm
+from shared.protocols.base import questions_count
 from shared.report_plan import report_params
 from shared.resolve import Resolved
 from shared.spec import Arm, Policy, Rl, Sft, SimulatedPrompts, Spec
@@ -270,11 +271,29 @@ class PlanBuilder:
             return TrainedArm("", seed, completions=self._null(NULLS[who.of]))
         return TrainedArm("", seed, completions=self.completions(who.of))
 
-    def samples(self, arm: TrainedArm, temperature: float) -> str:
+    def questions(self, dataset: str) -> str:
+        sizes = {"train": 0, "dev": 0, "eval": self.resolved.counts[questions_count(dataset)]}
+        source = {"dataset": self.resolved.datasets[dataset]}
+        return self.add("prompts", {**sizes, "source": source}, {})
+
+    def samples(self, arm: TrainedArm, temperature: float, prompts: str | None = None) -> str:
         if arm.completions is not None:
             return arm.completions
-        params = {"split": self.split, "n": 1, "temperature": temperature, "seed": arm.seed}
-        return self._sample(arm.policy, arm.checkpoint, params)
+        params = self._sampling(arm, temperature, prompts)
+        return self._sample(arm.policy, arm.checkpoint, params, {"prompts": prompts or self.prompts})
+
+    def second_turn(self, arm: TrainedArm, temperature: float, first: str, prompts: str) -> str:
+        params = {**self._sampling(arm, temperature, prompts), "turn": 2}
+        return self._sample(arm.policy, arm.checkpoint, params, {"prompts": prompts, "first": first})
+
+    def _sampling(self, arm: TrainedArm, temperature: float, prompts: str | None) -> dict[str, Any]:
+        """One sample a prompt of the split; questions of an evaluation's own are all eval prompts."""
+        split = self.split if prompts in (None, self.prompts) else "eval"
+        return {"split": split, "n": 1, "temperature": temperature, "seed": arm.seed}
+
+    def rewards(self, model: str, completions: str) -> str:
+        params = {name: value for name, value in self._identity(model).items() if name != "provider"}
+        return self.add("reward", params, {"completions": completions}, model)
 
     def completions(self, model: str) -> str:
         return self._teach(model, self.split, 0.0, 1.0)
@@ -299,10 +318,13 @@ class PlanBuilder:
         inputs: Mapping[str, str],
         judge: str | None,
         order: str | None = None,
+        ask: Ask | None = None,
     ) -> str:
         given = dict(inputs)
         full = {"protocol": protocol, **params}
-        if judge is not None:
+        if judge is not None and ask is not None:
+            full |= {"judge": self._identity(judge), "template": ask.fingerprint(), "ask": ask.params()}
+        elif judge is not None:
             full |= self._critic(judge, "judge", order)
             given |= self._critic_inputs(judge, self.split, 0.0, inputs)
         return self.add("judge", full, given, judge)
@@ -378,9 +400,7 @@ class PlanBuilder:
             else:
                 found["reference_answers"] = self._teach(name, split, start, 1.0)
         if entry.base_model is not None:
-            params = {name: value for name, value in entry.identity().items() if name != "provider"}
-            for name, key in compared.items():
-                found[f"{REWARDS}{name}"] = self.add("reward", params, {"completions": key}, model)
+            found |= {f"{REWARDS}{name}": self.rewards(model, key) for name, key in compared.items()}
         for number, part in enumerate(entry.parts):
             of_part = self._critic_inputs(part, split, start, compared)
             found |= {f"{MEMBERS}{number}/{name}": key for name, key in of_part.items()}
@@ -407,7 +427,13 @@ class PlanBuilder:
         params = {"model": self._identity(model), "split": split, "start": start, "stop": stop}
         return self.add("teach", params, {"prompts": self.prompts}, model)
 
-    def _sample(self, name: str, checkpoint: str | None, params: Mapping[str, Any]) -> str:
+    def _sample(
+        self,
+        name: str,
+        checkpoint: str | None,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, str] | None = None,
+    ) -> str:
         policy = self.spec.policies[name]
         full = {
             "engine": policy.engine,
@@ -420,7 +446,7 @@ class PlanBuilder:
             "stop": 1.0,
             **params,
         }
-        return self._from_model("sample", name, checkpoint, full, {"prompts": self.prompts})
+        return self._from_model("sample", name, checkpoint, full, inputs or {"prompts": self.prompts})
 
     def _from_model(
         self, kind: str, policy: str, checkpoint: str | None, params: Mapping[str, Any], inputs: Mapping[str, str]

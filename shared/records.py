@@ -14,6 +14,12 @@ from shared.errors import StageError
 PROMPTS = pa.schema([("prompt_id", pa.string()), ("prompt", pa.string()), ("split", pa.string()), ("rank", pa.int32())])
 """split is eval, dev or train; rank is the order within the split, so that a fraction is its first rows."""
 
+MORE_OF_PROMPTS = pa.schema(
+    [("turns", pa.list_(pa.string())), ("category", pa.string()), ("reference", pa.list_(pa.string()))]
+)
+"""What PROMPTS has besides where its dataset does: all turns of a prompt (the first is `prompt`), what it is about, and
+right answers, one a turn. Null where a prompt has none."""
+
 COMPLETIONS = pa.schema(
     [
         ("prompt_id", pa.string()),
@@ -86,6 +92,21 @@ JUDGEMENTS = pa.schema(
     ]
 )
 """score is W (0..100, both orders averaged, tie 50) or the protocol's own unit; null where not valid."""
+
+TURNS = pa.schema(
+    [
+        *JUDGEMENTS,
+        ("category", pa.string()),
+        ("question_2", pa.string()),
+        ("completion_2", pa.string()),
+        ("score_1", pa.float64()),
+        ("score_2", pa.float64()),
+        ("raw_1", pa.string()),
+        ("raw_2", pa.string()),
+    ]
+)
+"""JUDGEMENTS of conversations of two turns: completion and completion_2 are the answers, score_1 and score_2 the
+judge's ratings of each (null where it cannot be read), raw_1 and raw_2 its words."""
 
 LIKELIHOODS = pa.schema(
     [

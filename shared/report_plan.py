@@ -137,5 +137,6 @@ def _evaluation(spec: Spec, entry: str, at: At) -> dict[str, Any]:
         "offline_judge": offline,
         "imitation": copied or evaluation.imitation,
         "reason": reason,
+        **({"method": evaluation.method} if evaluation.method else {}),
         **report_facts(evaluation, at, spec.evaluations),
     }

@@ -14,10 +14,12 @@ from shared.coverage import check_coverage, declared_errors, unjudged_teachers
 from shared.datasets import DatasetInfo, find_dataset, read_dataset
 from shared.declared import declared_fields
 from shared.errors import BadInput, BadInputs, FieldError, Outage
+from shared.evaluation_data import evaluation_data_errors
 from shared.llm.credentials import check_credentials
 from shared.models import find_model
 from shared.names import check_name
 from shared.prices import price_errors
+from shared.protocols.base import questions_count
 from shared.settings import Settings
 from shared.spec import Policy, Prompts, SimulatedPrompts, Spec
 from shared.specbase import DeclaredDataset
@@ -45,7 +47,7 @@ class Resolved(BaseModel):
     """Of each policy that is not pretrained: {uploaded: sha256}, {hub: name, revision: commit} or, where it is not
     there, {declared: name, revision: as stated}."""
     counts: dict[str, int] = {}
-    """Prompts in each split, and near_duplicates."""
+    """Prompts in each split, near_duplicates, and the prompts of datasets that evaluations name (`questions_count`)."""
     unjudged: list[str] = []
     """Teachers whose recorded completions leave out eval prompts, so that they are not judged as arms."""
 
@@ -114,6 +116,13 @@ def resolve(spec: Spec, store: ObjectStore, settings: Settings) -> Resolved:
         counts["near_duplicates"] = splits.near_duplicates
         for name in spec.models:
             check_coverage(spec, name, pins, splits, store)
+        if errors := list(evaluation_data_errors(spec, pins, splits, store)):
+            raise BadInputs(errors)
+    counts |= {
+        questions_count(one.dataset): pins[one.dataset].rows
+        for one in spec.evaluations.values()
+        if one.dataset is not None and one.dataset_kind == "prompts"
+    }
     unjudged = unjudged_teachers(spec, pins, splits, store)
     if errors := [*unjudged_contrasts(spec, unjudged), *unjudged_players(spec, unjudged)]:
         raise BadInputs(errors)
@@ -128,8 +137,11 @@ def resolve(spec: Spec, store: ObjectStore, settings: Settings) -> Resolved:
 
 def _own_pins(spec: Spec) -> Iterator[FieldError]:
     """Pins that a person wrote: what they would mean, nobody has looked at."""
+    fix = "Remove it: it is filled in when the spec is resolved."
+    for name, evaluation in spec.evaluations.items():
+        if getattr(evaluation, "pinned", None) is not None:
+            yield FieldError(f"evaluations.{name}.pinned", "is not yours to write", fix)
     for name, entry in spec.models.items():
-        fix = "Remove it: it is filled in when the spec is resolved."
         if getattr(entry, "pinned", None) is not None:
             yield FieldError(f"models.{name}.pinned", "is not yours to write", fix)
         if entry.asks is not None and entry.asks.pinned is not None:
@@ -148,6 +160,9 @@ def _pinned(
             data["models"][name]["ask"]["pinned"] = templates[name]
         if name in checkpoints:
             data["models"][name]["pinned"] = checkpoints[name]
+    for name, evaluation in spec.evaluations.items():
+        if evaluation.dataset is not None:
+            data["evaluations"][name]["pinned"] = pins[evaluation.dataset].sha256
     return data
 
 
@@ -192,6 +207,9 @@ def _named_datasets(spec: Spec) -> Iterator[tuple[str, str, str]]:
         if entry.dataset is not None:
             kind = "preferences" if entry.records_preferences else "completions"
             yield f"models.{name}.{entry.dataset_field}", entry.dataset, kind
+    for name, evaluation in spec.evaluations.items():
+        if evaluation.dataset is not None:
+            yield f"evaluations.{name}.{evaluation.dataset_field}", evaluation.dataset, evaluation.dataset_kind
 
 
 def _dataset(store: ObjectStore, field: str, name: str, kind: str) -> DatasetInfo:

@@ -199,13 +199,24 @@ class WorthPrice(SpecModel):
     usd_per_point: float = Field(gt=0)
 
 
+class WorthScore(SpecModel):
+    """For a primary whose scores are not percent: a difference in its own unit."""
+
+    score: float
+
+
 def _worth(value: Any) -> str:
-    priced = isinstance(value, WorthPrice) or (isinstance(value, dict) and "usd_per_point" in value)
-    return "<price>" if priced else "<points>"
+    for shape, field, tag in ((WorthPrice, "usd_per_point", "<price>"), (WorthScore, "score", "<score>")):
+        if isinstance(value, shape) or (isinstance(value, dict) and field in value):
+            return tag
+    return "<points>"
 
 
 Worth = Annotated[
-    Annotated[WorthPoints, Tag("<points>")] | Annotated[WorthPrice, Tag("<price>")], Discriminator(_worth)
+    Annotated[WorthPoints, Tag("<points>")]
+    | Annotated[WorthPrice, Tag("<price>")]
+    | Annotated[WorthScore, Tag("<score>")],
+    Discriminator(_worth),
 ]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.errors import FieldError
-from shared.spec import Arm, Spec
+
+if TYPE_CHECKING:
+    from shared.spec import Arm, Spec
 
 
 def model_errors(spec: Spec, field: str, name: str, needs: str) -> Iterator[FieldError]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -28,6 +29,7 @@ from shared.specrecipes import (
     own_errors,
     preset_controls,
 )
+from shared.specworth import worth_errors
 from shared.splits import rows_between
 
 Check = Callable[[Spec], Iterator[FieldError]]
@@ -197,7 +199,12 @@ def _references(spec: Spec) -> Iterator[FieldError]:
     for name, evaluation in spec.evaluations.items():
         for field, model in evaluation.models().items():
             needs = "can_compare" if field in {"judge", "labels"} else "can_teach"
+            if field == "model" and model in spec.models:
+                continue  # the evaluation itself says what it can use
             yield from model_errors(spec, f"evaluations.{name}.{field}", model, needs)
+        if all(model in spec.models for model in evaluation.models().values()):
+            for error in evaluation.model_errors(spec.models):
+                yield replace(error, field=f"evaluations.{name}.{error.field}")
     for name, entry in spec.models.items():
         for field, model in needed_models(entry).items():
             yield from model_errors(spec, f"models.{name}.{field}", model, "can_teach")
@@ -283,6 +290,7 @@ def _judgement(spec: Spec) -> Iterator[FieldError]:
             yield FieldError("primary.evaluation", f"{spec.primary.evaluation!r} {refused[0]}", refused[1])
         elif spec.primary.contrast in pairs:
             yield from primary_errors(spec, judged, pairs[spec.primary.contrast])
+        yield from worth_errors(spec, judged)
     for name, evaluation in spec.evaluations.items():
         judge = evaluation.models().get("judge")
         if judge is not None and spec.models[judge].records_preferences:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +29,24 @@ def file_format(filename: str) -> str:
         raise BadInput("file", f"{filename!r} ends in none of {', '.join(FORMATS)}", "Save it as JSONL.") from None
 
 
-def read_columns(path: Path, format: str, columns: Mapping[str, str], largest: int) -> tuple[dict[str, Any], list[str]]:
+def read_columns(
+    path: Path, format: str, columns: Mapping[str, str], largest: int, lists: Collection[str] = ()
+) -> tuple[dict[str, Any], list[str]]:
     """Read some of a file's columns: `columns` maps our names to the file's, those that the file lacks are left out.
 
     Returns the columns found (as Arrow arrays under our names) and the names of all the file's columns. `largest`
-    bounds the bytes in memory: a small Parquet file can hold very much.
+    bounds the bytes in memory: a small Parquet file can hold very much. `lists` are those of our columns that may hold
+    lists of texts.
 
     Raises:
         BadInput: the file is broken or too large; for JSONL and CSV it says in which line.
     """
-    readers = {"jsonl": _read_jsonl, "csv": _read_csv, "parquet": _read_parquet}
+    of_lists = {columns[ours] for ours in lists if ours in columns}
+    readers = {
+        "jsonl": lambda path, wanted, largest: _read_jsonl(path, wanted, of_lists),
+        "csv": _read_csv,
+        "parquet": _read_parquet,
+    }
     try:
         table, present = readers[format](path, sorted(set(columns.values())), largest)
     except UnicodeDecodeError:
@@ -52,19 +60,37 @@ def pick_columns(table: pa.Table, columns: Mapping[str, str]) -> tuple[dict[str,
     return {ours: table.column(theirs) for ours, theirs in columns.items() if theirs in present}, present
 
 
-def _read_jsonl(path: Path, wanted: list[str], largest: int) -> tuple[pa.Table, list[str]]:
+def _read_jsonl(path: Path, wanted: list[str], lists: Collection[str]) -> tuple[pa.Table, list[str]]:
     columns: dict[str, list[Any]] = {name: [] for name in wanted}
     seen: dict[str, None] = {}
     for number, row in _json_lines(path):
         seen.update(dict.fromkeys(row))
         for name in wanted:
             value = row.get(name)
-            if isinstance(value, dict | list | bool):
+            if name in lists and isinstance(value, list | str):
+                value = _texts(name, number, value)
+            elif isinstance(value, dict | list | bool):
                 what = f"line {number} holds {json.dumps(value)[:60]}"
                 raise BadInput(f"file.{name}", what, "Give a text or a number, or map another column.")
             columns[name].append(value)
     found = [name for name in wanted if name in seen]
-    return pa.table({name: _plain_array(name, columns[name]) for name in found}), list(seen)
+    arrays = {name: (_list_array if name in lists else _plain_array)(name, columns[name]) for name in found}
+    return pa.table(arrays), list(seen)
+
+
+def _texts(name: str, number: int, value: Any) -> list[str]:
+    """A text, or a list of texts, as a list of texts."""
+    texts = [value] if isinstance(value, str) else value
+    if odd := next((one for one in texts if not isinstance(one, str)), None):
+        raise BadInput(f"file.{name}", f"line {number} has {str(odd)[:60]!r} in its list", "Give a list of texts.")
+    return list(texts)
+
+
+def _list_array(name: str, values: list[Any]) -> Any:
+    if all(isinstance(value, list) or value is None for value in values):
+        _plain_array(name, [text for value in values for text in value or ()])
+        return pa.array(values, pa.list_(pa.string()))
+    return _plain_array(name, values)
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -173,6 +199,28 @@ def as_text(name: str, array: Any) -> pa.ChunkedArray:
     if name == "prompt_id" and pa.types.is_integer(kind):
         return _chunked(pc.cast(array, pa.string()))
     raise BadInput(f"file.{name}", f"the column holds {kind}", "Give texts, or map another column to it.")
+
+
+def as_texts(name: str, array: Any) -> pa.ChunkedArray:
+    """A column as lists of texts; a text is a list of one.
+
+    Raises:
+        BadInput: the column holds something else.
+    """
+    kind, wanted = array.type, pa.list_(pa.string())
+    if pa.types.is_null(kind):
+        return _chunked(pc.cast(array, wanted))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        if pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type):
+            return _chunked(pc.cast(array, wanted))
+        raise BadInput(f"file.{name}", f"the column holds {kind}", "Give lists of texts, or rename the column.")
+    texts = [None if text is None else [text] for text in as_text(name, array).to_pylist()]
+    return pa.chunked_array([pa.array(texts, wanted)])
+
+
+def first_of(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The first text of each list; null where there is none."""
+    return pa.chunked_array([pa.array([text[0] if text else None for text in texts.to_pylist()], pa.string())])
 
 
 def as_number(name: str, array: Any) -> pa.ChunkedArray:

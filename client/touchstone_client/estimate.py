@@ -90,19 +90,21 @@ def totals(plan: Plan) -> list[str]:
 def sees(power: Mapping[str, Any]) -> list[str]:
     """What the primary contrast will be able to see, and a warning where that is more than delta."""
     size = f"{power['prompts']:,} prompts × {power['seeds']} seed{'' if power['seeds'] == 1 else 's'}"
+    unit = power.get("unit", "points")
+    digits = 1 if unit == "points" else 3
     wide, seen = (
-        f"{power[name]:.1f} ({power[f'{name}_range'][0]:.1f} to {power[f'{name}_range'][1]:.1f})"
+        f"{power[name]:.{digits}f} ({power[f'{name}_range'][0]:.{digits}f} to {power[f'{name}_range'][1]:.{digits}f})"
         for name in ("half_width", "smallest_gain")
     )
     lines = [
-        f"{power['contrast']} under {power['evaluation']}, {size}: an interval of ±{wide} points; the smallest gain "
+        f"{power['contrast']} under {power['evaluation']}, {size}: an interval of ±{wide} {unit}; the smallest gain "
         f"seen in {power['share']:.0%} of such experiments is {seen}, from {power['source']}"
     ]
     if power["delta_in_reach"] is False:
         needed = power["prompts_needed"]
         cure = f"about {needed:,} prompts" if needed else "more seeds: prompts alone cannot"
         lines.append(
-            f"warning: delta, {power['delta']:g} points, is out of reach, so the verdict will likely be inconclusive "
+            f"warning: delta, {power['delta']:g} {unit}, is out of reach, so the verdict will likely be inconclusive "
             f"unless the arms differ by much more; an interval of ±0.7 delta takes {cure}"
         )
     return lines

@@ -1,4 +1,4 @@
-"""The report as JSON: the contract's fields, points in percent, never NaN."""
+"""The report as JSON: the contract's fields, never NaN. Points are percent; another unit is its evaluation's `unit`."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from services.analyst import wording
 from services.analyst.arena.joining import ratings_dict
 from services.analyst.arena.win_rates import WinRates
 from services.analyst.bootstrap import Checked
+from services.analyst.categories import Part, PartEstimate, Parts
 from services.analyst.contrasts import ContrastResult
 from services.analyst.critics.as_json import card_dict
 from services.analyst.lengths.as_json import lengths_dict
-from services.analyst.model import ArmReport, ContrastReport, Cost, MatrixReport, Report
+from services.analyst.model import ArmEstimate, ArmReport, ContrastReport, Cost, MatrixReport, Report
 from services.analyst.preferences import WinRate
 from services.analyst.verdict import Verdict
 from shared.matrix import in_cell
 
 SCHEMA = "touchstone/report/1"
 CELL_FIELDS = (
-    "verdict", "arms", "contrasts", "frontier", "lengths", "matches", "evaluations", "arenas", "win_rates",
-    "best_on_dev", "nulls", "scores",
+    "verdict", "arms", "contrasts", "frontier", "lengths", "matches", "categories", "evaluations", "arenas",
+    "win_rates", "best_on_dev", "nulls", "scores",
 )  # fmt: skip
 """What a report says of each cell of a matrix."""
 
@@ -41,7 +42,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "experiment": {"name": report.name},
         "partial": report.partial,
         "seeds": list(report.seeds),
-        "verdict": _verdict(report.verdict) | _judges(report),
+        "verdict": _verdict(report.verdict, report) | _judges(report),
         "arms": {arm.name: _arm(arm) for arm in report.arms},
         "contrasts": {one.contrast.name: _contrast(one, report) for one in report.contrasts},
         "frontier": None if report.frontier is None else asdict(report.frontier),
@@ -49,6 +50,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "matches": {
             name: {quantity: list(both) for quantity, both in sides.items()} for name, sides in report.matches.items()
         },
+        "categories": {one.evaluation: parts_dict(one) for one in report.categories},
         "evaluations": {name: evaluation.model_dump() for name, evaluation in report.evaluations.items()},
         "arenas": {name: ratings_dict(found) for name, found in report.arenas.items()},
         "win_rates": [_win_rates(one) for one in report.win_rates],
@@ -78,7 +80,8 @@ def matrix_dict(report: MatrixReport) -> dict[str, Any]:
         "experiment": {"name": report.name},
         "partial": report.partial,
         "seeds": list(report.first.seeds),
-        "verdict": _verdict(report.verdict) | {"cells": {level: list(of) for level, of in report.levels.items()}},
+        "verdict": _verdict(report.verdict, report.first)
+        | {"cells": {level: list(of) for level, of in report.levels.items()}},
         "cells": {name: {field: cell[field] for field in CELL_FIELDS} for name, cell in cells.items()},
         **{
             field: {in_cell(name, one): value for name, cell in cells.items() for one, value in cell[field].items()}
@@ -115,13 +118,15 @@ def finite(value: Any) -> Any:
     return value
 
 
-def _verdict(verdict: Verdict) -> dict[str, Any]:
+def _verdict(verdict: Verdict, report: Report) -> dict[str, Any]:
+    """`unit` is that of delta and of the primary's numbers."""
     needs = verdict.needed
     return {
         "level": verdict.level,
         "scope": verdict.scope,
         "primary": {"contrast": verdict.contrast, "evaluation": verdict.evaluation},
         "delta": verdict.delta,
+        "unit": report.evaluations[verdict.evaluation].unit,
         "reasons": list(verdict.reasons),
         "sentence": verdict.sentence,
         "needed": None
@@ -162,16 +167,22 @@ def _arm(arm: ArmReport) -> dict[str, Any]:
         "unjudged": list(arm.unjudged),
         "evaluations": {
             name: {
-                "estimate": found.estimate,
-                "standard_error": found.standard_error,
-                "interval": list(found.interval),
-                "n": found.prompts,
+                **_mean(found),
                 "dropped": found.dropped,
                 **({"alpaca_eval": _by_seed(found.alpaca_eval)} if found.alpaca_eval else {}),
             }
             for name, found in arm.evaluations.items()
         },
         "cost": _cost(arm.cost),
+    }
+
+
+def _mean(found: ArmEstimate | PartEstimate) -> dict[str, Any]:
+    return {
+        "estimate": found.estimate,
+        "standard_error": found.standard_error,
+        "interval": list(found.interval),
+        "n": found.prompts,
     }
 
 
@@ -210,6 +221,22 @@ def _bootstrap(checked: Checked | None) -> dict[str, Any] | None:
         return None
     ends = {name: list(getattr(checked, name)) for name in ("percentile", "bca", "t")}
     return {"over": "prompts", "resamples": checked.resamples, "alpha": checked.alpha, **ends, "apart": checked.apart}
+
+
+def parts_dict(one: Parts) -> dict[str, Any]:
+    """An evaluation's categories and turns; each has every arm's mean and the primary contrast's difference."""
+
+    def part(of: Part) -> dict[str, Any]:
+        arms = {arm: None if found is None else _mean(found) for arm, found in of.arms.items()}
+        return {"arms": arms, "difference": None if of.difference is None else _result(of.difference)}
+
+    return {
+        "unit": one.unit,
+        "contrast": one.contrast.name,
+        "exploratory": True,
+        "categories": {of.name: part(of) for of in one.categories},
+        "turns": {of.name: part(of) for of in one.turns},
+    }
 
 
 def _result(result: ContrastResult) -> dict[str, Any]:

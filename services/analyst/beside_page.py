@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.analyst.model import ArmReport, Report
-from services.analyst.wording import LEVELS, number
+from services.analyst.wording import LEVELS
 from shared.nulls import NULLS
 
 RECIPES = ""
@@ -60,9 +60,8 @@ def null_rows(report: Report) -> list[NullRow]:
         cells = []
         for evaluation, params in report.evaluations.items():
             found = of.get(evaluation)
-            digits = 1 if params.in_points else 3
             above = f"above {', '.join(found.beats)}" if found is not None and found.beats else ""
-            cells.append((evaluation, "–" if found is None else number(found.estimate, digits), above))
+            cells.append((evaluation, "–" if found is None else params.scale.number(found.estimate), above))
         short = name.partition(":")[2]
         rows.append(NullRow(name, NULL_WORDS.get(short, ""), NULLS.get(short, ""), tuple(cells)))
     return rows
@@ -72,6 +71,7 @@ def judge_rows(report: Report) -> list[JudgeRow]:
     """What each judge says alone, where there are several."""
     if len(report.judges) < 2:
         return []
+    number = report.primary_scale.number
     return [
         JudgeRow(
             one.judge,

@@ -12,6 +12,7 @@ from services.analyst.answer_notes import answer_notes
 from services.analyst.arena.joining import complete_pairs, missing_pairs, rated, rating, rating_difference
 from services.analyst.arena.ratings import Ratings
 from services.analyst.arena.win_rates import win_rates
+from services.analyst.categories import Parts, parts
 from services.analyst.contrasts import Contrast, ContrastResult, compare, parse_contrasts, weigh
 from services.analyst.declared import declared_notes
 from services.analyst.frontier import Frontier, frontier, prices
@@ -98,6 +99,7 @@ def build_report(
         bootstrap=_bootstrap(found, contrasts, scores, alpha),
         frontier=_frontier(params, arms, contrasts, inputs.stages),
         orders=_orders(found, contrasts, inputs, alpha, method),
+        categories=_categories(params, contrasts, inputs, method),
         nulls=null_results(params, scores),
         null_prompts=params.null_prompts,
         null_cost=cost_of(
@@ -165,6 +167,14 @@ def _orders(
     return under_each_order(primary.contrast, verdict.evaluation, inputs.orders, alpha, method, together)
 
 
+def _categories(
+    params: ReportParams, contrasts: Iterable[ContrastReport], inputs: ReportInputs, method: Method
+) -> tuple[Parts, ...]:
+    """Scores by category and turn, with the primary contrast in each."""
+    primary = next(one.contrast for one in contrasts if one.contrast.name == params.primary.contrast)
+    return parts(params.evaluations, primary, set(params.seeds), inputs.rated, method)
+
+
 def _frontier(
     params: ReportParams,
     arms: Iterable[ArmReport],
@@ -193,9 +203,9 @@ def cost_of(keys: Iterable[str], stages: Mapping[str, StageFacts]) -> Cost:
 
 
 def delta_of(params: ReportParams, costs: Mapping[str, Cost], pair: tuple[str, str]) -> float:
-    """Delta in points: as given, or the arms' difference in cost over the price of a point."""
+    """Delta in the primary's unit: as given, or the arms' difference in cost over the price of a point."""
     if params.delta.usd_per_point is None:
-        return 2.0 if params.delta.points is None else params.delta.points
+        return 2.0 if params.delta.given is None else params.delta.given
     hour = params.device_hour_usd or 0.0
     of = [costs.get(arm, Cost()) for arm in pair]
     a, b = (cost.usd + cost.declared + cost.device_hours * hour for cost in of)
@@ -237,7 +247,8 @@ def _contrast(
             result = study.compare(contrast, name, alpha)
         else:
             by_arm = {arm: scores[arm, name] for arm in contrast.arms}
-            result = compare(contrast, by_arm, alpha, method, evaluation.in_points, evaluation.head_to_head)
+            bounded, direct = evaluation.in_points, evaluation.head_to_head
+            result = compare(contrast, by_arm, alpha, method, bounded, direct, evaluation.unit)
         if result is None:
             absent.append(name)
         else:
@@ -334,7 +345,7 @@ def _verdict(
         raise ValueError(f"primary.evaluation: {evaluation!r} is not one of {list(params.evaluations)}")
     seeds = len(params.seeds)
     if partial:
-        known_delta = params.delta.points
+        known_delta = params.delta.given
         there, total = sets
         return verdicts.pending(name, evaluation, seeds, known_delta, total - there, total)
     delta = delta_of(params, costs, primary.contrast.pair)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from services.analyst.intervals import Floats, Interval, Method, crossed
 from services.analyst.scores import Aligned, ArmScores, align
+from shared.scales import POINTS
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class ContrastResult:
     log_odds: LogOdds | None = None
     win_rates: tuple[float, float] | None = None
     length_ratio: float | None = None
+    unit: str = POINTS
 
     def dropped_share(self, arm: str) -> float:
         """Percent of the prompts that this arm has no valid judgement for."""
@@ -114,12 +116,13 @@ def compare(
     method: Method = crossed,
     bounded: bool = True,
     head_to_head: bool = False,
+    unit: str = POINTS,
 ) -> ContrastResult | None:
     """A contrast under the evaluation that `scores` (by arm) are of; None if it cannot be estimated.
 
     It cannot where fewer than two prompts are valid for all of its arms. `alpha` is the decision's; `bounded` says that
-    scores are percentages, so that log-odds exist. `head_to_head` says that the arms were judged against each other: a
-    prompt's two scores are one judgement, and D = W[A] - W[B] counts it once.
+    scores are percentages, so that log-odds exist; `unit` is the scores'. `head_to_head` says that the arms were judged
+    against each other: a prompt's two scores are one judgement, and D = W[A] - W[B] counts it once.
     """
     chosen = [scores[arm] for arm in contrast.arms]
     aligned = align(chosen)
@@ -141,6 +144,7 @@ def compare(
         error=error,
         log_odds=log_odds(aligned, contrast.weights, method) if bounded else None,
         win_rates=(float(aligned.values[0].mean()), float(aligned.values[1].mean())) if head_to_head else None,
+        unit=unit,
     )
 
 

@@ -20,6 +20,7 @@ from typing import Protocol
 
 from services.analyst.contrasts import ContrastResult
 from services.analyst.params import ReportParams
+from shared.scales import POINTS
 
 REUSABLE = "teach"
 """The kind of stage whose rows depend on no base model."""
@@ -87,6 +88,7 @@ class Frontier:
     bases: int
     points: tuple[Point, ...]
     nets: tuple[Net, ...] = ()
+    unit: str = POINTS
 
 
 def prices(params: ReportParams, stages: Mapping[str, Stage]) -> dict[str, Price]:
@@ -153,7 +155,8 @@ def frontier(
     points = tuple(Point(arm, costs[arm], *scores[arm], on_frontier=undominated(arm, plane)) for arm in arms)
     worth = params.delta.usd_per_point
     nets = () if worth is None else tuple(net(one, costs, worth) for one in results if _priced(one, costs))
-    return Frontier(params.primary.evaluation, params.device_hour_usd, params.bases, points, nets)
+    unit = params.evaluations[params.primary.evaluation].unit
+    return Frontier(params.primary.evaluation, params.device_hour_usd, params.bases, points, nets, unit)
 
 
 def undominated(arm: str, plane: Mapping[str, tuple[float, float]]) -> bool:

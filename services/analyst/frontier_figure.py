@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from services.analyst.forest import NARROW, WIDE
 from services.analyst.frontier import Frontier, Point
 from services.analyst.svg import ACCENT, INK, MUTED, RULE, draw
-from services.analyst.wording import number
+from shared.scales import scale_of
 
 HEIGHT = 320.0
 LEFT, BOTTOM, TOP = 52.0, 48.0, 16.0
@@ -44,7 +44,8 @@ def _figure(found: Frontier, width: float, name: str) -> str:
         labels = apart({point.arm: point.estimate for point in found.points}, LINE * pixel)
         for point in found.points:
             _point(axes, point, drawn[point.arm])
-            _label(axes, point, labels[point.arm], *_beside(drawn[point.arm], list(drawn.values()), most))
+            text = f"{point.arm} {scale_of(found.unit).number(point.estimate)}"
+            _label(axes, point, text, labels[point.arm], *_beside(drawn[point.arm], list(drawn.values()), most))
 
     best = ", ".join(point.arm for point in found.points if point.on_frontier)
     text = f"Score under {found.evaluation} against {title}. No arm is both cheaper and better than: {best}."
@@ -63,8 +64,9 @@ def apart(places: Mapping[str, float], least: float) -> dict[str, float]:
 def _frame(axes: Axes, title: str, found: Frontier, places: Mapping[str, float]) -> tuple[float, float, float]:
     """Axes whose limits hold every interval; returns the largest cost and the limits of the score."""
     most = max(places.values()) or 1.0
+    scale = scale_of(found.unit)
     ends = [end for point in found.points for end in point.interval]
-    margin = max(0.06 * (max(ends) - min(ends)), 0.5)
+    margin = max(0.06 * (max(ends) - min(ends)), 5 * 0.1**scale.digits)
     low, high = min(ends) - margin, max(ends) + margin
     for side in ("right", "top"):
         axes.spines[side].set_visible(False)
@@ -104,9 +106,9 @@ def _beside(x: float, places: Sequence[float], most: float) -> tuple[float, str]
     return (min(near), "right") if x > 0.6 * most else (max(near), "left")
 
 
-def _label(axes: Axes, point: Point, y: float, x: float, ends: str) -> None:
+def _label(axes: Axes, point: Point, text: str, y: float, x: float, ends: str) -> None:
     axes.annotate(
-        f"{point.arm} {number(point.estimate)}",
+        text,
         (x, y),
         (-SIDE if ends == "right" else SIDE, 0),
         textcoords="offset points",

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from services.analyst.frontier import Frontier, Net, Point
 from services.analyst.frontier_figure import frontier_figures
-from services.analyst.wording import number
+from shared.scales import Scale, scale_of
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,16 @@ def frontier_view(found: Frontier | None, at: str = "") -> View | None:
         hours=hours,
         bases=found.bases,
         figures=[Markup(svg) for svg in frontier_figures(found, at)],
-        rows=[_row(point) for point in found.points],
+        rows=[_row(point, scale_of(found.unit)) for point in found.points],
         nets=[_net(one) for one in found.nets],
     )
 
 
-def _row(point: Point) -> Row:
+def _row(point: Point, scale: Scale) -> Row:
     price = point.price
     hours = f"{price.device_hours:.2f}" if price.device_hours >= 0.1 else f"{price.device_hours:.4f}"
-    low, high = point.interval
-    score = f"{number(point.estimate)} ({number(low)} to {number(high)})"
+    low, high = (scale.number(end) for end in point.interval)
+    score = f"{scale.number(point.estimate)} ({low} to {high})"
     return Row(
         arm=point.arm,
         best=point.on_frontier,

@@ -11,7 +11,7 @@ from services.analyst.heat_figure import heat_figures
 from services.analyst.model import MatrixReport, Report
 from services.analyst.page import LEVELS, SCOPES, Numbers, context, cost_cells, numbers, relation, render, whole
 from services.analyst.spectext import spec_yaml
-from services.analyst.wording import decisions, number, one_family
+from services.analyst.wording import decisions, one_family
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ def _row(at: str, name: str, cell: Report) -> CellRow:
 
 def _facts(report: MatrixReport) -> list[tuple[str, str]]:
     verdict, first = report.verdict, report.first
+    scale = first.primary_scale
     found = [
         ("Cells", str(len(report.cells))),
         ("Primary contrast", f"{verdict.contrast} under {verdict.evaluation}, in every cell"),
@@ -77,5 +78,5 @@ def _facts(report: MatrixReport) -> list[tuple[str, str]]:
         ("Each is decided by", f"its {100 * (1 - first.alpha):.4g}% interval, so that 95% holds for all together"),
     ]
     if verdict.delta is not None:
-        found.append(("Worth its cost from (delta)", f"{number(verdict.delta)} points"))
+        found.append(("Worth its cost from (delta)", f"{scale.number(verdict.delta)} {scale.many}"))
     return found

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from services.analyst.arena.ratings import Ratings
 from services.analyst.arena.win_rates import WinRates
 from services.analyst.bootstrap import Checked
+from services.analyst.categories import Parts, Tables
 from services.analyst.contrasts import Contrast, ContrastResult
 from services.analyst.critics.card import CriticCard
 from services.analyst.disagreement import Disagreement
@@ -25,6 +26,7 @@ from services.analyst.scores import SeedScores
 from services.analyst.temperatures import Choices
 from services.analyst.verdict import Level, Verdict
 from shared.matrix import in_cell
+from shared.scales import Scale
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,9 @@ class ReportInputs:
     """Everything that was read: scores by (arm, evaluation) and seed, and whatever else is there already.
 
     `examples` are of the evaluation `examples_of`, first seed; `orders` has the primary evaluation's scores in each
-    order alone, by arm and seed. `choices` are the arms' temperatures, from `dev_there` sets of judgements of dev
-    prompts. `battles` are pairs of arms by evaluation, with the first arm's scores by seed. `lengths` has those of
-    completions, as `scores` has theirs.
+    order alone, by arm and seed; `rated` what is known of categories and turns. `choices` are the arms' temperatures,
+    from `dev_there` sets of judgements of dev prompts. `battles` are pairs of arms by evaluation, with the first arm's
+    scores by seed. `lengths` has those of completions, as `scores` has theirs.
     """
 
     params: ReportParams
@@ -103,6 +105,7 @@ class ReportInputs:
     examples: tuple[Example, ...] = ()
     examples_of: str | None = None
     orders: Mapping[str, Mapping[int, ByOrder]] = field(default_factory=dict)
+    rated: Tables = field(default_factory=dict)
     battles: Mapping[str, Mapping[tuple[str, str], Mapping[int, SeedScores]]] = field(default_factory=dict)
     choices: Choices = field(default_factory=dict)
     dev_there: int = 0
@@ -205,6 +208,7 @@ class Report:
     bootstrap: Checked | None = None
     frontier: Frontier | None = None
     orders: Mapping[str, ContrastResult] = field(default_factory=dict)
+    categories: tuple[Parts, ...] = ()
     arenas: Mapping[str, Ratings] = field(default_factory=dict)
     win_rates: tuple[WinRates, ...] = ()
     nulls: Mapping[str, Mapping[str, NullResult]] = field(default_factory=dict)
@@ -225,6 +229,11 @@ class Report:
             if a is not None and b is not None:
                 found[one.contrast.name] = sides(a, b)
         return found
+
+    @property
+    def primary_scale(self) -> Scale:
+        """How the numbers of the primary evaluation are read."""
+        return self.evaluations[self.verdict.evaluation].scale
 
     @property
     def primary_result(self) -> ContrastResult | None:

@@ -8,6 +8,7 @@ from services.analyst.arena.notes import battle_notes
 from services.analyst.arena.ratings import Ratings
 from services.analyst.model import ContrastReport, Note
 from services.analyst.params import EvaluationParams, ReportParams
+from services.analyst.score_notes import score_notes, turn_notes
 from services.analyst.scores import ArmScores
 from services.analyst.verdict import scope_of
 from services.analyst.wording import decisions
@@ -30,10 +31,12 @@ def notes_for(
     return (
         *_judges(params),
         *_critics(spec),
+        *score_notes(spec),
         *_nulls(params, scores, partial),
         *_limits(params, contrasts),
         *(Note("limit", text, path) for text, path in battle_notes(params.evaluations, arenas)),
         *_data(params, contrasts, scores),
+        *turn_notes(params),
         *(
             [Note("limit", "This report is partial: numbers will change, and no verdict is drawn yet.")]
             if partial

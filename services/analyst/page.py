@@ -14,6 +14,8 @@ from markupsafe import Markup, escape
 
 from services.analyst import curves, forest
 from services.analyst.beside_page import BESIDE, RECIPES, is_beside, judge_rows, null_rows, what_it_is
+from services.analyst.categories_page import parts_views
+from services.analyst.chips import Chip, chip
 from services.analyst.contrasts import ContrastResult
 from services.analyst.critics.view import views
 from services.analyst.frontier_page import frontier_view
@@ -47,7 +49,6 @@ SCOPES = {
     "recipe": "the recipe: another run of it is expected to agree",
     "checkpoints": "these trained models only: another seed may differ",
 }
-DIGITS = {"points": 1, "Elo": 0}
 """Decimals of an estimate, by its unit; three of any other."""
 NOTES = {"stand-in": "Stand-ins", "limit": "What this does not show", "data": "About the data"}
 
@@ -76,7 +77,9 @@ class Numbers:
 
 @dataclass(frozen=True)
 class ContrastRow:
-    """One row of the table of contrasts; `numbers` is None where there are none, and `missing` says why."""
+    """One row of the table of contrasts; `numbers` is None where there are none, and `missing` says why.
+
+    `unit` is empty of points."""
 
     first: bool
     span: int
@@ -86,15 +89,7 @@ class ContrastRow:
     primary: bool
     numbers: Numbers | None
     missing: str = ""
-
-
-@dataclass(frozen=True)
-class Chip:
-    """The judge's verdict in a word or two; `tone` is won, lost, even or none."""
-
-    text: str
-    tone: str
-    detail: str = ""
+    unit: str = ""
 
 
 def to_html(report: Report) -> bytes:
@@ -121,7 +116,7 @@ def context(report: Report, at: str = "", top: int = 1) -> dict[str, Any]:
 
     `at` begins the ids of its elements, and `top` is the level of its highest heading.
     """
-    forests = [forest.forest(report, layout, at) for layout in (forest.WIDE, forest.NARROW)]
+    shown = report.evaluations.get(report.examples_of or "")
     return {
         "report": report,
         "at": at,
@@ -141,10 +136,11 @@ def context(report: Report, at: str = "", top: int = 1) -> dict[str, Any]:
         "contrast_rows": [row for one in report.contrasts for row in contrast_rows(one, report)],
         # Of a matrix the map of its cells says as much; a drawing of each would be a hundred.
         "intervals": [Markup(svg) for svg in (verdict_figures(report) if not at else ())],
-        "forests": [Markup(svg) for svg in forests if svg],
+        "forests": [Markup(svg) for svg in forest.forests(report, at)],
         "curves": [(title, Markup(svg)) for title, svg in curves.figures(report.curves, 348, 236, at)],
         "legend": curves.styles(report.curves),
-        "examples": [(example, example_cards(example.completions)) for example in report.examples],
+        "examples": [(example, example_cards(example.completions, shown)) for example in report.examples],
+        "categories": parts_views(report.categories),
         "frontier": frontier_view(report.frontier, at),
         "win_rates": matrix_views(report.win_rates, at),
         "lengths": lengths_view(report.lengths, at),
@@ -153,7 +149,7 @@ def context(report: Report, at: str = "", top: int = 1) -> dict[str, Any]:
         "decisions": report.looks * report.cells,
         "since": decisions(report.looks, report.cells),
         "checks": [
-            *([bootstrapped(report.bootstrap)] if report.bootstrap is not None else []),
+            *([bootstrapped(report.bootstrap, report.primary_scale)] if report.bootstrap is not None else []),
             *([in_each_order(report.orders)] if report.orders else []),
         ],
     }
@@ -197,19 +193,19 @@ def facts(report: Report) -> list[tuple[str, str]]:
     verdict = report.verdict
     primary = next(one for one in report.contrasts if one.contrast.name == verdict.contrast)
     result = report.primary_result
+    scale = report.primary_scale
     found = [
         ("Primary contrast", f"{verdict.contrast}: {primary.contrast.formula}"),
         ("Evaluation", verdict.evaluation),
         ("Speaks of", SCOPES[verdict.scope]),
     ]
     if verdict.delta is not None:
-        found.append(("Worth its cost from (delta)", f"{number(verdict.delta)} points"))
+        found.append(("Worth its cost from (delta)", f"{scale.number(verdict.delta)} {scale.many}"))
     if result is not None:
-        low, high = result.decision_interval
+        low, high = (scale.number(end) for end in result.decision_interval)
         share = f"{100 * (1 - report.alpha):.4g}%"
-        found.append(
-            ("Difference", f"{number(result.estimate)} points, {share} interval {number(low)} to {number(high)}")
-        )
+        difference = f"{scale.number(result.estimate)} {scale.many}"
+        found.append(("Difference", f"{difference}, {share} interval {low} to {high}"))
         found.append(("Judged", f"{_count(result.prompts, 'prompt')} × {_count(result.seeds, 'seed')} for each arm"))
     return found
 
@@ -228,6 +224,8 @@ def _how(evaluation: EvaluationParams) -> str:
         parts.append(f"against {evaluation.reference}")
     if evaluation.judge:
         parts.append(f"judge: {evaluation.judge}")
+    if evaluation.method:
+        parts.append(evaluation.method)
     return "; ".join(parts)
 
 
@@ -269,10 +267,12 @@ def contrast_rows(one: ContrastReport, report: Report) -> Iterable[ContrastRow]:
     for place, name in enumerate(names):
         primary = (one.contrast.name, name) == (report.verdict.contrast, report.verdict.evaluation)
         head = (place == 0, len(names), one.contrast.name, one.contrast.formula, name, primary)
+        evaluation = report.evaluations[name]
+        unit = "" if evaluation.in_points or evaluation.pooled else evaluation.scale.many
         if name in one.results:
-            yield ContrastRow(*head, numbers(one.results[name], report))
+            yield ContrastRow(*head, numbers(one.results[name], report), unit=unit)
         else:
-            yield ContrastRow(*head, None, "pending" if name in one.pending else "cannot be estimated")
+            yield ContrastRow(*head, None, "pending" if name in one.pending else "cannot be estimated", unit)
 
 
 def numbers(result: ContrastResult, report: Report) -> Numbers:
@@ -295,34 +295,12 @@ def _interval(ends: tuple[float, float], digits: int) -> str:
 
 
 def _digits(evaluation: EvaluationParams) -> int:
-    return DIGITS.get(evaluation.unit, 3)
+    return evaluation.scale.digits
 
 
-def example_cards(completions: Any) -> list[tuple[str, Judged, Chip]]:
+def example_cards(completions: Any, evaluation: EvaluationParams | None = None) -> list[tuple[str, Judged, Chip]]:
     """Each arm's completion with the judge's verdict in words."""
-    return [(arm, judged, chip(judged)) for arm, judged in completions.items()]
-
-
-def chip(judged: Judged) -> Chip:
-    """The verdict on one completion against the reference, or against the other arm's where there is none."""
-    if judged.score is None:
-        return Chip("not judged", "none", _orders(judged))
-    if judged.score == 50:
-        split = {judged.verdict_ab, judged.verdict_ba} == {"a", "b"}
-        return Chip("split: the order decided" if split else "tie", "even", _orders(judged))
-    won = judged.score > 50
-    other = "the other" if judged.reference is None else "the reference"
-    return Chip(f"{'better' if won else 'worse'} than {other}", "won" if won else "lost", _orders(judged))
-
-
-def _orders(judged: Judged) -> str:
-    words = {"a": "better", "b": "worse", "tie": "tie", "unparsable": "no verdict"}
-    first, second = (words.get(verdict or "") for verdict in (judged.verdict_ab, judged.verdict_ba))
-    if first is None and second is None:
-        return ""
-    if second is None or first is None:
-        return "one order asked"
-    return f"shown first: {first}; shown second: {second}"
+    return [(arm, judged, chip(judged, evaluation)) for arm, judged in completions.items()]
 
 
 def cost_cells(cost: Cost) -> tuple[str, str, str]:

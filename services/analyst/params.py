@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.scales import OF_TEN, POINTS, Scale, scale_of
+
 
 class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -39,7 +41,7 @@ class EvaluationParams(Params):
     `best_of` has the evaluations, one a temperature, from which each arm's best on dev is this one. `arms` is set where
     arms were judged against each other, and names them. `pooled` says that an arm's figure is made from all comparisons
     together (a rating), and is no mean of scores by prompt. `raw` names the evaluation whose judgements a
-    length-controlled one takes, where the spec has it.
+    length-controlled one takes, where the spec has it. `method` says what scores where no judge does.
     """
 
     protocol: str
@@ -48,10 +50,11 @@ class EvaluationParams(Params):
     reference: str | None = None
     temperature: float | None = None
     best_of: list[str] = []
-    unit: str = "points"
+    unit: str = POINTS
     offline_judge: bool = False
     imitation: bool = False
     reason: str = ""
+    method: str = ""
     arms: list[str] | None = None
     pooled: bool = False
     length_controlled: Literal["joint", "alpaca_eval_minimal"] | None = None
@@ -68,9 +71,19 @@ class EvaluationParams(Params):
         return self.temperature is not None or bool(self.best_of)
 
     @property
+    def alone(self) -> bool:
+        """Whether completions are scored without any other beside them."""
+        return bool(self.method) or self.unit == OF_TEN
+
+    @property
     def in_points(self) -> bool:
         """Whether scores are percentages, 0 to 100."""
-        return self.unit == "points"
+        return self.unit == POINTS
+
+    @property
+    def scale(self) -> Scale:
+        """How its numbers are read."""
+        return scale_of(self.unit)
 
     @property
     def head_to_head(self) -> bool:
@@ -113,10 +126,16 @@ class PrimaryParams(Params):
 
 
 class DeltaParams(Params):
-    """What makes a difference worth having: points, or the price of one."""
+    """What makes a difference worth having: points, or the price of one, or a score in the primary's own unit."""
 
     points: float | None = None
     usd_per_point: float | None = None
+    score: float | None = None
+
+    @property
+    def given(self) -> float | None:
+        """In the primary's unit; None where costs decide."""
+        return self.points if self.score is None else self.score
 
 
 class CheckParams(Params):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from services.analyst.categories import Rated, rated
 from services.analyst.declared import declared_usd
 from services.analyst.lengths.measure import SeedLengths, seed_lengths
 from services.analyst.model import Curve, Example, Judged, ReportInputs, StageFacts
@@ -42,11 +43,14 @@ def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> Repo
     examples_of = _shown(params, artifacts)
     shown: dict[str, pa.Table] = {}
     orders: dict[str, dict[int, ByOrder]] = {}
+    turns: dict[tuple[str, str], dict[int, Rated]] = {}
     lengths: dict[tuple[str, str], dict[int, SeedLengths]] = {}
     for row in params.scores:
         if row.input not in artifacts:
             continue
         table = artifacts[row.input].table(JUDGEMENTS)
+        if (of_turns := rated(table)) is not None:
+            turns.setdefault((row.arm, row.evaluation), {})[row.seed] = of_turns
         scores.setdefault((row.arm, row.evaluation), {})[row.seed] = mirror(seed_scores(table), row.mirrored)
         if (
             characters := seed_lengths(table, params.evaluations[row.evaluation].head_to_head, row.mirrored)
@@ -70,6 +74,7 @@ def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> Repo
         ),
         examples_of=examples_of,
         orders=orders,
+        rated=turns,
         battles=read_battles(params, artifacts),
         choices=choices,
         dev_there=sum(len(of) for of in dev.values()),
@@ -211,9 +216,11 @@ def eval_in_training(prompts: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _prompts(artifacts: Mapping[str, Artifact]) -> list[dict[str, Any]]:
-    """The rows (PROMPTS) of the stage that split the prompts; none while it is not there."""
-    for name, artifact in artifacts.items():
-        if name.startswith("stage/") and artifact.manifest.kind == "prompts":
-            rows: list[dict[str, Any]] = artifact.rows().to_pylist()
-            return rows
-    return []
+    """The rows (PROMPTS) of the stage that split the prompts, and of evaluations' own questions, which are all eval
+    prompts; none while they are not there."""
+    return [
+        row
+        for name, artifact in artifacts.items()
+        if name.startswith("stage/") and artifact.manifest.kind == "prompts"
+        for row in artifact.rows().select(["prompt_id", "prompt", "split"]).to_pylist()
+    ]

@@ -48,7 +48,7 @@ def temperature_tables(report: Report) -> list[TemperatureTable]:
 
 def _table(report: Report, name: str, choices: Mapping[str, Chosen]) -> TemperatureTable:
     evaluation = report.evaluations[name]
-    digits = 1 if evaluation.in_points else 3
+    digits = evaluation.scale.digits
     rows = []
     for arm in report.arms:
         if (chosen := choices.get(arm.name)) is None:

@@ -83,8 +83,8 @@ def decide(
 ) -> Verdict:
     """The first level that matches: invalid, inconclusive by another judge, then by the decision interval.
 
-    `second` are the same contrast under the spec's other judges. `delta` is in points and may be negative where arm A
-    costs less than arm B.
+    `second` are the same contrast under the spec's other judges. `delta` is in the primary's unit and may be negative
+    where arm A costs less than arm B.
 
     Raises:
         ValueError: the primary contrast is not a difference of two arms.
@@ -127,7 +127,7 @@ def invalid_reasons(primary: ContrastResult, checks: Checks) -> list[str]:
     a, b = primary.contrast.pair
     # First what says most: a judge that rewards emptiness.
     reasons = [
-        f"null completions ({null.name}) score {wording.points(null.difference)} above {null.arm}: "
+        f"null completions ({null.name}) score {wording.points(null.difference, primary.unit)} above {null.arm}: "
         "the judge does not read the answers"
         for null in checks.null_scores
         if null.arm in (a, b) and null.difference > 0

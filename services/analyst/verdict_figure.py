@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from services.analyst.forest import NARROW, WIDE
 from services.analyst.model import Report
 from services.analyst.plain_svg import box, dot, framed, line, words
-from services.analyst.wording import number
 from shared.interval_drawing import Drawing, place
 
 HEIGHT, TOP, BOTTOM = 148.0, 26.0, 110.0
@@ -22,20 +21,23 @@ def verdict_figures(report: Report, at: str = "") -> list[str]:
         return []
     low, high = result.decision_interval
     drawn = place(result.estimate, low, high, delta)
-    labels = (number(result.estimate), number(low), number(high), number(delta))
+    scale = report.primary_scale
+    labels = (scale.number(result.estimate), scale.number(low), scale.number(high), scale.number(delta))
     formula = next(one.contrast.formula for one in report.contrasts if one.contrast.name == report.verdict.contrast)
     text = (
-        f"{formula} under {report.verdict.evaluation}: {labels[0]} points, interval {labels[1]} to {labels[2]}; worth "
-        f"its cost from {labels[3]} points."
+        f"{formula} under {report.verdict.evaluation}: {labels[0]} {scale.many}, interval {labels[1]} to {labels[2]}; "
+        f"worth its cost from {labels[3]} {scale.many}."
     )
     title = "The primary contrast against what would be worth its cost"
     return [
-        framed(size.width, HEIGHT, f"{at}verdict-{size.name}", title, text, _parts(size.width, drawn, *labels))
+        framed(
+            size.width, HEIGHT, f"{at}verdict-{size.name}", title, text, _parts(size.width, drawn, scale.many, *labels)
+        )
         for size in (WIDE, NARROW)
     ]
 
 
-def _parts(width: float, drawn: Drawing, estimate: str, low: str, high: str, delta: str) -> Iterator[str]:
+def _parts(width: float, drawn: Drawing, unit: str, estimate: str, low: str, high: str, delta: str) -> Iterator[str]:
     def x(percent: float) -> float:
         return round(width * percent / 100, 1)
 
@@ -50,7 +52,9 @@ def _parts(width: float, drawn: Drawing, estimate: str, low: str, high: str, del
     for end in (drawn.low, drawn.high):
         yield line(x(end), 66, x(end), 84, "ink", 2)
     yield dot(x(drawn.estimate), 75, 7, "ink")
-    yield words(x(drawn.estimate), 56, f"{estimate} points", size=14, anchor=_anchor(drawn.estimate), bold=True)
+    # A long unit beside the number needs more room.
+    near = NEAR if len(unit) < 8 else 30.0
+    yield words(x(drawn.estimate), 56, f"{estimate} {unit}", size=14, anchor=_anchor(drawn.estimate, near), bold=True)
     if drawn.width > 22:
         yield words(x(drawn.low), 102, low, anchor=_anchor(drawn.low))
         yield words(x(drawn.high), 102, high, anchor=_anchor(drawn.high))

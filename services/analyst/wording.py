@@ -1,4 +1,4 @@
-"""The words of a verdict. Numbers are in points of win rate, with a true minus sign."""
+"""The words of a verdict. Numbers are in the evaluation's own unit (points of win rate …), with a true minus sign."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from services.analyst.bootstrap import Checked
 from services.analyst.contrasts import ContrastResult
 from services.analyst.power import Needed
+from shared.scales import POINTS, Scale, scale_of
 
 LEVELS = {
     "rl_adds_value": "RL adds value",
@@ -25,10 +26,9 @@ def number(value: float, digits: int = 1) -> str:
     return text.replace("-", "−")
 
 
-def points(value: float) -> str:
-    """`1.0 point`, `2.5 points`, without a sign."""
-    text = number(abs(value))
-    return f"{text} point" if text == "1.0" else f"{text} points"
+def points(value: float, unit: str = POINTS) -> str:
+    """`1.0 point`, `2.5 points`, `0.31 points of 10`, without a sign."""
+    return scale_of(unit).amount(value)
 
 
 def scoped(sentence: str, scope: str, seeds: int) -> str:
@@ -79,7 +79,7 @@ def answer(primary: ContrastResult, delta: float, level: str, reasons: Sequence[
         return f"RL adds value: {measured(primary)}{_beyond(primary, delta)}."
     if level == "sft_suffices":
         return f"SFT suffices{_addition(primary, delta)}: {measured(primary)}{_beyond(primary, delta)}."
-    return f"inconclusive: {measured(primary)}, which reaches both sides of {_threshold(delta)}. {reasons[-1]}"
+    return f"inconclusive: {measured(primary)}, which reaches both sides of {_threshold(primary, delta)}. {reasons[-1]}"
 
 
 def measured(result: ContrastResult) -> str:
@@ -87,7 +87,8 @@ def measured(result: ContrastResult) -> str:
     a, b = result.contrast.arms[:2]
     low, high = result.decision_interval
     level = "95% interval" if result.decision_interval == result.interval else "decision interval"
-    interval = f"({level} {number(low)} to {number(high)})"
+    scale = scale_of(result.unit)
+    interval = f"({level} {scale.number(low)} to {scale.number(high)})"
     if result.win_rates is not None:
         mine, other = (number(rate) for rate in result.win_rates)
         often = "more" if result.estimate >= 0 else "less"
@@ -96,17 +97,18 @@ def measured(result: ContrastResult) -> str:
             f"{other} {interval}"
         )
     where = "above" if result.estimate >= 0 else "below"
-    return f"{a} scores {points(result.estimate)} {where} {b} on {result.evaluation} {interval}"
+    return f"{a} scores {scale.amount(result.estimate)} {where} {b} on {result.evaluation} {interval}"
 
 
 FAR_APART = 0.2
 """From such a share of the half-width on, the bootstrap and the t interval are said to differ."""
 
 
-def bootstrapped(checked: Checked) -> str:
+def bootstrapped(checked: Checked, scale: Scale = scale_of(POINTS)) -> str:
     """The primary's interval over prompts by bootstrap beside the t interval, and whether they tell the same."""
     share = f"{100 * (1 - checked.alpha):.4g}%"
-    both = [f"{number(low, 2)} to {number(high, 2)}" for low, high in (checked.bca, checked.t)]
+    digits = scale.digits + 1
+    both = [f"{number(low, digits)} to {number(high, digits)}" for low, high in (checked.bca, checked.t)]
     same = checked.apart < FAR_APART
     return (
         f"The primary checked by a bootstrap over prompts ({checked.resamples:,} resamples, BCa, seeds as they are): "
@@ -128,6 +130,7 @@ def in_each_order(orders: Mapping[str, ContrastResult]) -> str:
 
 def by_interval(primary: ContrastResult, delta: float, level: str) -> str:
     low, high = primary.decision_interval
+    number = scale_of(primary.unit).number
     if level == "rl_adds_value":
         return f"the lower end of the interval, {number(low)}, lies above delta, {number(delta)}"
     if level == "sft_suffices":
@@ -138,6 +141,7 @@ def by_interval(primary: ContrastResult, delta: float, level: str) -> str:
 def what_would_decide(primary: ContrastResult, delta: float, needs: Needed | None) -> str:
     """Which sizes would bring the half-width to 0.7 delta, or that prompts alone cannot."""
     h = (primary.decision_interval[1] - primary.decision_interval[0]) / 2
+    number = scale_of(primary.unit).number
     if delta == 0:
         return "With a delta of zero no number of prompts or seeds is sure to decide."
     if needs is None:
@@ -162,32 +166,35 @@ def what_would_decide(primary: ContrastResult, delta: float, needs: Needed | Non
 
 def _beyond(primary: ContrastResult, delta: float) -> str:
     a = primary.contrast.arms[0]
+    amount = scale_of(primary.unit).amount
     above = primary.decision_interval[0] > delta
     if delta <= 0:
         side = "and loses less than that" if above else "and loses more than that"
         if above and primary.decision_interval[0] > 0:
             side = "and loses nothing"
-        return f"; {a} may lose {points(delta)} and still be the better buy, {side}"
+        return f"; {a} may lose {amount(delta)} and still be the better buy, {side}"
     if above:
-        return f", more than the {points(delta)} that would make it worth its cost"
+        return f", more than the {amount(delta)} that would make it worth its cost"
     if primary.decision_interval[1] < 0:
         return ""
-    return f", less than the {points(delta)} that would make {a} worth its cost"
+    return f", less than the {amount(delta)} that would make {a} worth its cost"
 
 
 def _addition(primary: ContrastResult, delta: float) -> str:
     low, high = primary.decision_interval
+    amount = scale_of(primary.unit).amount
     if delta <= 0:
         return ""
     better = " and is better" if high < 0 else ""
-    same = f"the same within {points(delta)}" if low > -delta else ""
+    same = f"the same within {amount(delta)}" if low > -delta else ""
     return better + (", " + same if same else "")
 
 
-def _threshold(delta: float) -> str:
+def _threshold(primary: ContrastResult, delta: float) -> str:
+    amount = scale_of(primary.unit).amount
     if delta <= 0:
-        return f"the {points(delta)} that it may lose"
-    return f"the {points(delta)} that would make it worth its cost"
+        return f"the {amount(delta)} that it may lose"
+    return f"the {amount(delta)} that would make it worth its cost"
 
 
 def one_family(judges: int) -> str:

@@ -69,7 +69,8 @@ class JudgedRows:
         if planned is None or not planned.judged:
             raise not_found(f"judged sample of experiment {id!r}")
         found = list(planned.judged)
-        arms = list(dict.fromkeys(one.arm for one in found))
+        fought = [arm for one in planned.battles for arm in (one.a, one.b)]
+        arms = list(dict.fromkeys([*(one.arm for one in found), *fought]))
         together = list(dict.fromkeys(one.evaluation for one in planned.battles))
         evaluations = list(dict.fromkeys([*(one.evaluation for one in found), *together]))
         seeds = list(dict.fromkeys(one.seed for one in found))
@@ -112,7 +113,7 @@ class JudgedRows:
         found = [self._sides(id, choice, evaluation) for evaluation in self._other_judges(id, choice)]
         others = [one for one in found if one is not None]
         name = "|".join(side.name for both in (pair, *others) for side in both)
-        prompts, direct = self._prompts(id), choice.evaluation in self.choices(id)[1].together
+        prompts, direct = self._prompts(id, choice), choice.evaluation in self.choices(id)[1].together
 
         def make() -> pa.Table:
             a, b = (self._rows(side) for side in pair)
@@ -166,10 +167,13 @@ class JudgedRows:
         table = self._table(side.manifest)
         return mirrored(table) if side.turned else table
 
-    def _prompts(self, id: str) -> pa.Table | None:
+    def _prompts(self, id: str, choice: Choice) -> pa.Table | None:
+        """The experiment's prompts, or an evaluation's own."""
         planned = self._plans.of(id)
         assert planned is not None
-        manifest = self._plans.manifest(planned.prompts)
+        judged = self._key(planned, choice, choice.evaluation)
+        own = None if judged is None else planned.plan.stages[judged].inputs.get("prompts")
+        manifest = self._plans.manifest(own or planned.prompts)
         return None if manifest is None else self._table(manifest)
 
     def _categories(self, id: str, prompts: pa.Table | None) -> dict[str, str]:

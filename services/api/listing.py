@@ -24,6 +24,7 @@ from shared.store import ObjectStore
 log = structlog.get_logger()
 
 AT_ONCE = 16
+WIPED_S = 2.0
 Row = Mapping[str, Any]
 """An experiment's summary without its stages."""
 
@@ -41,19 +42,26 @@ class Listing:
     _ordered: list[Row] | None = None
     _listed: float | None = None
     _relisting: bool = False
+    _wiped: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def rows(self) -> list[Row]:
         """Every experiment, newest first. Raises redis errors, and `Outage` where nothing was ever listed."""
         with self._lock:
-            if not self._hear() or self._listed is None:
+            heard = self._hear()
+            if self._listed is None or (not heard and not self._wiped):
                 self._relist()
-            elif time.monotonic() - self._listed > self.relist_seconds and not self._relisting:
+            elif time.monotonic() - self._listed > self._period(heard) and not self._relisting:
                 self._relisting = True
                 threading.Thread(target=self._relist_behind, name="listing", daemon=True).start()
+            self._wiped = not heard
             if self._ordered is None:
                 self._ordered = sorted(self._rows.values(), key=place, reverse=True)
             return self._ordered
+
+    def _period(self, heard: bool) -> float:
+        """Seconds from one listing to the next: a wiped Redis tells of nothing until some experiment runs."""
+        return self.relist_seconds if heard else min(self.relist_seconds, WIPED_S)
 
     def _hear(self) -> bool:
         """Take in the rows that changed in Redis; False if it was wiped, and nobody has told it of any yet."""

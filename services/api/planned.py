@@ -127,6 +127,8 @@ def _about(stage: Stage, evaluations: list[str], spec: Spec) -> list[str]:
         words.append(str(name))
     if stage.kind in {"teach", "sample"} and "split" in params:
         words.append(f"{params['split']} prompts")
+    if "turn" in params:
+        words.append(f"turn {params['turn']}")
     if "temperature" in params:
         words.append(f"temperature {params['temperature']:g}")
     if stage.kind == "rl":

@@ -186,10 +186,11 @@ class PlannedStage(Estimate):
 
 
 class Power(BaseModel):
-    """What the primary contrast will be able to see, in points; ranges are of what is assumed or was measured."""
+    """What the primary contrast will be able to see, in `unit`; ranges are of what is assumed or was measured."""
 
     contrast: str
     evaluation: str = Field(examples=["win-rate@0.7"])
+    unit: str = Field("points", description="of the evaluation's scores")
     prompts: int
     seeds: int
     alpha: float = Field(description="misses allowed to the deciding interval: .05 over looks times cells")
@@ -299,6 +300,11 @@ class SampleSide(BaseModel):
     verdict_ba: str | None = Field(description="with it shown second")
     raw_ab: str | None = Field(description="the judge's words")
     raw_ba: str | None
+    completion_2: str | None = Field(None, description="of a conversation of two turns: its second answer")
+    score_1: float | None = Field(None, description="what the judge gave the first turn")
+    score_2: float | None = None
+    raw_1: str | None = Field(None, description="its words on the first turn")
+    raw_2: str | None = None
 
 
 class SampleRow(BaseModel):
@@ -308,6 +314,7 @@ class SampleRow(BaseModel):
     prompt: str | None
     category: str | None = Field(None, description="where the prompts' rows have one; the simulated world's task")
     reference: str | None
+    question_2: str | None = Field(None, description="of a conversation of two turns: its second question")
     winner: Literal["a", "b", "tie", "unjudged"]
     orders_disagree: bool = Field(description="shown the other way round, the judge named the other winner")
     judges_disagree: bool = Field(description="another judge of this experiment says the other arm won")

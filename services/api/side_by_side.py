@@ -14,6 +14,9 @@ import pyarrow.compute as pc
 Winner = Literal["a", "b", "tie", "unjudged"]
 Disagreement = Literal["orders", "judges"]
 SIDE = ("completion", "score", "verdict_ab", "verdict_ba", "raw_ab", "raw_ba")
+TURNS = ("completion_2", "score_1", "score_2", "raw_1", "raw_2")
+"""What a side has besides where a judge rated both turns of a conversation; null elsewhere."""
+SHARED = ("prompt_id", "prompt", "category", "reference", "question_2", "winner", "orders_disagree", "judges_disagree")
 
 
 def pair(
@@ -25,9 +28,8 @@ def pair(
 ) -> pa.Table:
     """A row for each prompt that both arms were judged on, in the order of `a`.
 
-    `others` are the same two arms under other judges, `categories` those of prompts by their ids. Columns: prompt_id,
-    prompt, category, reference, winner, orders_disagree, judges_disagree, and each side's completion, score, verdicts
-    and the judge's words (`a_…`, `b_…`).
+    `others` are the same two arms under other judges, `categories` those of prompts by their ids. Columns: those of
+    SHARED, and each side's completion, score, verdicts and the judge's words (`a_…`, `b_…`).
     """
     ids = a["prompt_id"].combine_chunks()
     a = a.filter(pc.is_in(ids, value_set=b["prompt_id"].combine_chunks()))
@@ -42,11 +44,13 @@ def pair(
         "prompt": _texts(prompts, ids),
         "category": pa.array([(categories or {}).get(id) for id in ids.to_pylist()], pa.string()),
         "reference": _column(a, "reference"),
+        "question_2": _column(a, "question_2"),
         "winner": winner,
         "orders_disagree": pc.or_(_orders(a), _orders(b)),
         "judges_disagree": judges,
     }
-    columns |= {f"a_{name}": _column(a, name) for name in SIDE} | {f"b_{name}": _column(b, name) for name in SIDE}
+    for side, table in (("a", a), ("b", b)):
+        columns |= {f"{side}_{name}": _column(table, name) for name in (*SIDE, *TURNS)}
     return pa.table(columns)
 
 
@@ -73,11 +77,10 @@ def chosen(
 
 def as_items(rows: pa.Table, arms: tuple[str, str]) -> list[dict[str, Any]]:
     """Rows as the API gives them: each side an object of its own."""
-    shared = ("prompt_id", "prompt", "category", "reference", "winner", "orders_disagree", "judges_disagree")
     return [
-        {name: row[name] for name in shared}
+        {name: row[name] for name in SHARED}
         | {
-            side: {"arm": arm} | {name: row[f"{side}_{name}"] for name in SIDE}
+            side: {"arm": arm} | {name: row[f"{side}_{name}"] for name in (*SIDE, *TURNS)}
             for side, arm in zip("ab", arms, strict=True)
         }
         for row in rows.to_pylist()

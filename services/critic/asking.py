@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from services.critic.critics import Critic
 from shared.asking.questions import Questioned, question
+from shared.asking.turns import TURNS, Conversation, Ratings, TurnsAsk
 from shared.comparisons import Comparison, Verdicts
 from shared.context import StageContext
 from shared.errors import PermanentError
@@ -44,9 +45,30 @@ def ask_critic(
     answers = _answers(ctx, critic, asked, critic.endpoint)
     given = iter([entry.answer for entry in answers.entries])
     verdicts = [
-        one.known or critic.ask.read(one.pair, list(islice(given, len(one.requests))), one.template) for one in asked
+        one.known or critic.ask.read(pair, list(islice(given, len(one.requests))), one.template)
+        for pair, one in zip(comparisons, asked, strict=True)
     ]
     return verdicts, usage(answers, origin_of(ctx)), answers.usd()
+
+
+def ask_about_turns(
+    ctx: StageContext, critic: Critic, conversations: Sequence[Conversation]
+) -> tuple[list[Ratings], dict[str, Any], float]:
+    """MT-Bench's ratings in the order of the conversations, counts, and dollars.
+
+    Raises:
+        PermanentError: the endpoint refused.
+        Outage: it cannot be reached.
+    """
+    ask = critic.ask
+    assert isinstance(ask, TurnsAsk)
+    asked = [question(ask, critic.identity, one, None, None) for one in conversations]
+    answers = _answers(ctx, critic, asked, critic.endpoint)
+    given = [entry.answer for entry in answers.entries]
+    ratings = [ask.ratings(given[TURNS * place : TURNS * (place + 1)]) for place in range(len(conversations))]
+    unread = sum(score is None for one in ratings for score in one.scores)
+    counted = {"conversations": len(ratings), "unparsable": unread}
+    return ratings, {**counted, **usage(answers, origin_of(ctx))}, answers.usd()
 
 
 def _answers(ctx: StageContext, critic: Critic, asked: Sequence[Questioned], endpoint: Endpoint) -> Answers:

@@ -21,7 +21,7 @@ NO_KEY = "none"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Completions of one prompt: `n` samples by `seed`."""
+    """Completions of one prompt: `n` samples by `seed`. `before` is the conversation so far: user and assistant."""
 
     prompt: str
     n: int
@@ -30,6 +30,17 @@ class Request:
     max_tokens: int
     seed: int
     stop: tuple[str, ...] = ()
+    before: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The conversation, as chat completions take it."""
+        turns = [
+            {"role": role, "content": text}
+            for turn in self.before
+            for role, text in zip(("user", "assistant"), turn, strict=True)
+        ]
+        return [*turns, {"role": "user", "content": self.prompt}]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +102,7 @@ class OpenAIClient:
     async def _ask(self, request: Request, seed: int, n: int) -> list[Sample]:
         body = {
             "model": self._engine.model,
-            "messages": [{"role": "user", "content": request.prompt}],
+            "messages": request.messages,
             "temperature": request.temperature,
             "top_p": request.top_p,
             "max_tokens": request.max_tokens,
@@ -152,7 +163,7 @@ class TGIClient:
         nucleus = {"top_p": request.top_p} if request.top_p < 1 else {}
         try:
             answer = await self._client.chat_completion(
-                [{"role": "user", "content": request.prompt}],
+                request.messages,
                 model=self._engine.model,
                 max_tokens=request.max_tokens,
                 seed=sample_seed(request.seed, index),

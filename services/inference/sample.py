@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from services.inference.clients import Request, Sample, make_client, prompt_seed
@@ -11,6 +12,7 @@ from services.inference.stage import own_rows, serving_of
 from shared import records
 from shared.artifacts import Cost, StageResult
 from shared.context import StageContext
+from shared.errors import PermanentError
 from shared.splits import rows_between
 
 
@@ -21,8 +23,13 @@ def sample(ctx: StageContext, keeper: Keeper) -> StageResult:
     stop_sequences, seed; see `serving_of` for engine and model. Inputs: prompts, checkpoint. Writes
     completions.parquet, by rank and sample. A prompt's random numbers depend on (seed, prompt_id) alone, so a shard or
     another run gives the same texts.
+
+    With param turn: 2 and the input `first` (COMPLETIONS, one a prompt) it samples the prompts' second turns, each with
+    its first turn and the first completion before it.
     """
     prompts = own_rows(ctx, _prompts(ctx))
+    if ctx.has_input("first"):
+        prompts = second_turns(prompts, ctx.input("first").rows().to_pylist())
     requests = [_request(ctx.unit.params, row) for row in prompts]
     answers, seconds = ask_all(
         ctx,
@@ -59,15 +66,36 @@ def _prompts(ctx: StageContext) -> list[dict[str, Any]]:
     return split[start:stop]
 
 
+def second_turns(prompts: Sequence[Mapping[str, Any]], first: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows whose prompt is the second turn, with what was said `before`; prompts without a first completion have none.
+
+    Raises:
+        PermanentError: a prompt has no second turn.
+    """
+    said = {row["prompt_id"]: row["completion"] for row in first}
+    found = []
+    for row in prompts:
+        turns: Sequence[str] = row.get("turns") or ()
+        if len(turns) < 2:
+            raise PermanentError(f"prompt {row['prompt_id']} has no second turn: its dataset needs a column `turns`")
+        if row["prompt_id"] in said:
+            found.append({**row, "prompt": turns[1], "before": ((turns[0], said[row["prompt_id"]]),)})
+    return found
+
+
 def _request(params: dict[str, Any], row: dict[str, Any]) -> Request:
+    turn = {} if "turn" not in params else {"before": row["before"]}
+    # Another turn draws other numbers.
+    name = row["prompt_id"] if "turn" not in params else f"{row['prompt_id']}/turn {params['turn']}"
     return Request(
         prompt=row["prompt"],
         n=params.get("n", 1),
         temperature=params.get("temperature", 1.0),
         top_p=params.get("top_p", 1.0),
         max_tokens=params["max_tokens"],
-        seed=prompt_seed(params["seed"], row["prompt_id"]),
+        seed=prompt_seed(params["seed"], name),
         stop=tuple(params.get("stop_sequences") or ()),
+        **turn,
     )
 
 

@@ -78,7 +78,9 @@ def _answer(settings: ModelSettings, text: str, seed: int, index: int) -> str:
     except BadInput as error:
         raise Refusal(400, str(error), "messages") from None
     if said is None:
-        raise Refusal(400, "A simulated critic answers Touchstone's default templates alone.", "messages")
+        raise Refusal(
+            400, "A simulated critic answers Touchstone's default templates and MT-Bench's alone.", "messages"
+        )
     return said
 
 

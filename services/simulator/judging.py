@@ -1,10 +1,14 @@
-"""A simulated critic's words, in the form that each of Touchstone's own templates asks for. Pure."""
+"""A simulated critic's words, in the form that each of Touchstone's own templates, or MT-Bench's, asks for. Pure."""
 
 from __future__ import annotations
 
 import re
 
 from shared.templates.defaults import CHECKLIST, LABEL, PAIRWISE, RUBRIC, SCORE, SCORE_WITH_REFERENCE
+from shared.templates.mt_bench import FIRST as MT_FIRST
+from shared.templates.mt_bench import FIRST_WITH_REFERENCE as MT_FIRST_REF
+from shared.templates.mt_bench import SECOND as MT_SECOND
+from shared.templates.mt_bench import SECOND_WITH_REFERENCE as MT_SECOND_REF
 from shared.world.critic import Verdict, prefer, rate
 from shared.world.draws import uniform
 from shared.world.models import CriticSettings
@@ -32,6 +36,10 @@ def judge(settings: CriticSettings, text: str, seed: int) -> str | None:
     if shown := CHECKLIST.split(text):
         rating = rate(settings, shown["prompt"], shown["answer"], seed=seed)
         return _lines(shown["criteria"], "yes" if rating == 1 else "no")
+    if (shown := MT_FIRST_REF.split(text) or MT_FIRST.split(text)) is not None:
+        return _in_brackets(rate(settings, shown["prompt"], shown["answer"], seed=seed))
+    if (shown := MT_SECOND_REF.split(text) or MT_SECOND.split(text)) is not None:
+        return _in_brackets(rate(settings, shown["question_2"], shown["answer_2"], seed=seed))
     return None
 
 
@@ -46,6 +54,11 @@ def _label(settings: CriticSettings, prompt: str, first: str, second: str, seed:
     if verdict == "tie":
         verdict = "a" if uniform("label", settings.role, settings.seed, seed, prompt, first, second) < 0.5 else "b"
     return verdict.upper()
+
+
+def _in_brackets(rating: float) -> str:
+    """As MT-Bench asks for it: 1 to 10."""
+    return f"The answer is {rating:.0%} right. Rating: [[{1 + round(rating * 9)}]]"
 
 
 def _on_scale(rating: float, shown: dict[str, str]) -> int:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import pyarrow as pa
+
 from shared import records
 from shared.artifacts import StageResult
 from shared.context import StageContext
@@ -21,7 +23,19 @@ def prompts(ctx: StageContext) -> StageResult:
     rows = [asdict(prompt) for prompt in splits.prompts]
     counts = {split: splits.count(split) for split in SPLITS}
     table = records.from_rows(rows, records.PROMPTS)
+    if "dataset" in ctx.unit.params["source"]:
+        table = with_more(table, read_dataset(ctx.store, ctx.unit.params["source"]["dataset"]))
     return StageResult({"prompts.parquet": table}, {**counts, "near_duplicates": splits.near_duplicates})
+
+
+def with_more(prompts: pa.Table, dataset: pa.Table) -> pa.Table:
+    """The prompts with the further columns that their dataset has (MORE_OF_PROMPTS)."""
+    place = {prompt_id: row for row, prompt_id in enumerate(dataset["prompt_id"].to_pylist())}
+    rows = pa.array([place[prompt_id] for prompt_id in prompts["prompt_id"].to_pylist()], pa.int64())
+    for column in records.MORE_OF_PROMPTS:
+        if column.name in dataset.column_names:
+            prompts = prompts.append_column(column, dataset[column.name].take(rows).cast(column.type))
+    return prompts
 
 
 def splits_of(store: ObjectStore, params: Mapping[str, Any]) -> Splits:

@@ -14,6 +14,7 @@ from shared.asking.checklist import ChecklistAsk
 from shared.asking.pairwise import PairwiseAsk
 from shared.asking.rubric import RubricAsk
 from shared.asking.score import ScoreAsk
+from shared.asking.turns import MT_BENCH, TurnsAsk
 
 ASKS: dict[str, type[Ask]] = {
     "pairwise": PairwiseAsk,
@@ -22,6 +23,8 @@ ASKS: dict[str, type[Ask]] = {
     "checklist": ChecklistAsk,
 }
 DEFAULT: Ask = PairwiseAsk(kind="pairwise")
+OF_PROTOCOLS: dict[str, type[Ask]] = {MT_BENCH: TurnsAsk}
+"""Ways in which a protocol asks by itself; no spec can name them."""
 
 if TYPE_CHECKING:
     AnyAsk = Ask
@@ -31,8 +34,12 @@ else:
 
 def read_ask(params: Mapping[str, Any]) -> Ask:
     """The way of asking that a stage's params hold; the default where they hold none."""
-    ask: Ask = DEFAULT if "ask" not in params else TypeAdapter(AnyAsk).validate_python(params["ask"])
+    given = params.get("ask")
+    if given is None:
+        return DEFAULT
+    own = OF_PROTOCOLS.get(given["kind"])
+    ask: Ask = TypeAdapter(AnyAsk).validate_python(given) if own is None else own.model_validate(given)
     return ask
 
 
-__all__ = ["ASKS", "DEFAULT", "AnyAsk", "Ask", "read_ask"]
+__all__ = ["ASKS", "DEFAULT", "OF_PROTOCOLS", "AnyAsk", "Ask", "TurnsAsk", "read_ask"]

@@ -18,7 +18,7 @@ from shared.errors import StageError
 from shared.estimate.asks import asked_model, members, prompt_range, requests_a_row, stage_rows
 from shared.llm.chat import ChatRequest, request_key, user_request
 from shared.llm.entries import Scope
-from shared.pairs import comparisons
+from shared.pairs import items
 from shared.plan import Plan, Stage
 from shared.templates import Template
 
@@ -154,7 +154,7 @@ def _compared(
         why = next((one for one in given.values() if isinstance(one, str)), LATER)
         return Asked(scope, model, later=bound, reason=why)
     try:
-        pairs = comparisons(stage.kind, stage.params, {name: one.rows for name, one in there.items()}) or []
+        pairs = items(stage.kind, stage.params, {name: one.rows for name, one in there.items()})
     except StageError as error:
         return Asked(scope, model, later=bound, reason=str(error))
     later = 0

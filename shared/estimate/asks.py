@@ -27,6 +27,7 @@ def asked_model(stage: Stage) -> Mapping[str, Any] | None:
 
 def stage_rows(stage: Stage, plan: Plan, counts: Mapping[str, int]) -> int:
     """How many prompts a stage works on. `counts` are prompts by split."""
+    counts = {**counts, **_sizes_of_questions(stage, plan)}
     if stage.kind == "prompts":
         return sum(counts[split] for split in ("train", "dev", "eval"))
     if (found := prompt_range(stage, counts)) is not None:
@@ -35,6 +36,15 @@ def stage_rows(stage: Stage, plan: Plan, counts: Mapping[str, int]) -> int:
         if source in stage.inputs:
             return _of_drawn(stage, stage_rows(plan.stages[stage.inputs[source]], plan, counts))
     return 0
+
+
+def _sizes_of_questions(stage: Stage, plan: Plan) -> Mapping[str, int]:
+    """The sizes of the splits where a stage's prompts are not the experiment's but an evaluation's own questions, which
+    train nothing; empty where they are the experiment's."""
+    source = plan.stages.get(stage.inputs.get("prompts", ""), stage)
+    if source.kind != "prompts" or source.params.get("train") != 0:
+        return {}
+    return {split: int(source.params[split]) for split in ("train", "dev", "eval")}
 
 
 def _of_drawn(stage: Stage, rows: int) -> int:

@@ -17,7 +17,10 @@ from shared.estimate.quantity import Quantity
 from shared.evaluated import At, all_names
 from shared.matrix import cells
 from shared.power import MOST_PROMPTS, RECIPE_SEEDS, SEEN, SHARE, Components
-from shared.spec import Spec, WorthPoints
+from shared.protocols import Evaluation
+from shared.protocols.base import questions_count
+from shared.scales import POINTS
+from shared.spec import Spec, WorthPoints, WorthPrice, WorthScore
 from shared.specnames import policy_of
 from shared.specparse import contrasts
 
@@ -83,13 +86,26 @@ def design_of(spec: Spec, counts: Mapping[str, int]) -> Design:
         contrast=cell.primary.contrast,
         evaluation=cell.primary.evaluation,
         unit=evaluation.unit,
-        prompts=counts["eval"],
+        prompts=_prompts(evaluation, counts),
         seeds=len(cell.seeds),
         alpha=0.05 / (cell.looks * len(whole)),
-        delta=cell.worth.points if isinstance(cell.worth, WorthPoints) else None,
+        delta=_delta(cell.worth),
         likeness=_likeness(cell, entry, at) if spec.matrix is None else None,
         head_to_head=evaluation.together,
     )
+
+
+def _prompts(evaluation: Evaluation, counts: Mapping[str, int]) -> int:
+    """The prompts that an evaluation is over: the eval split's, or questions of its own."""
+    own = None if evaluation.dataset is None else counts.get(questions_count(evaluation.dataset))
+    return counts["eval"] if own is None else own
+
+
+def _delta(worth: WorthPoints | WorthPrice | WorthScore) -> float | None:
+    """In the primary's unit; None where costs decide."""
+    if isinstance(worth, WorthPrice):
+        return None
+    return worth.points if isinstance(worth, WorthPoints) else worth.score
 
 
 def _likeness(spec: Spec, entry: str, at: At) -> str:
@@ -112,7 +128,7 @@ def _defined(spec: Spec, name: str) -> Any:
 
 def forecast(design: Design, pilot: Pilot | None = None) -> dict[str, Any] | None:
     """The dry run's `power`; None of an evaluation that is not in points and that no earlier experiment tells of."""
-    if design.unit != "points" and pilot is None:
+    if design.unit != POINTS and pilot is None:
         return None
     ends = assumed(design.seeds, design.head_to_head) if pilot is None else measured(pilot, design)
     source = HEAD_TO_HEAD if design.head_to_head else ASSUMPTION
@@ -126,6 +142,7 @@ def forecast(design: Design, pilot: Pilot | None = None) -> dict[str, Any] | Non
     return {
         "contrast": design.contrast,
         "evaluation": design.evaluation,
+        "unit": design.unit,
         "prompts": n,
         "seeds": seeds,
         "alpha": alpha,

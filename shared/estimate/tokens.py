@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from shared.asking import read_ask
+from shared.asking import TurnsAsk, read_ask
 from shared.estimate.asks import asked_model
 from shared.estimate.hours import ASSUMPTION as HOURS
 from shared.estimate.quantity import Quantity, exactly
@@ -22,7 +22,7 @@ VERDICT = Quantity(8, 80, 0)
 """Tokens of a critic's answer; its high end is the model's max_tokens."""
 UNLIMITED = 512
 """Taken for the max_tokens of who has none: a recorded or simulated model."""
-SHOWN = ("samples", "reference", "opponent", "reference_answers")
+SHOWN = ("samples", "second", "reference", "opponent", "reference_answers")
 """Inputs whose completions a critic is shown."""
 
 REASKED = 0.1
@@ -56,14 +56,19 @@ def _compared(
     inputs = {name: plan.stages[key] for name, key in stage.inputs.items() if name in SHOWN}
     answers = [_answer(one) for name, one in inputs.items() if name != "reference_answers"] or [_recorded()]
     both = (answers * 2)[:2]
+    prompt = _prompt(_split(stage, plan), prompts)
     shown = sum(both, Quantity()) if ask.sort == "pairwise" else sum(both, Quantity()).times(0.5)
+    if isinstance(ask, TurnsAsk):
+        # The first question shows one turn, the second both: a turn and a half each.
+        prompt, shown = PROMPT.times(1.5), shown.times(1.5)
     if "reference_answers" in inputs:
         shown += _answer(inputs["reference_answers"])
     template = ask.own_template("" if "reference_answers" in inputs else None)
-    fixed = len(template.text) + sum(len(one.name) + len(one.text) for one in getattr(ask, "criteria", []))
+    fixed = len(template.system) + len(template.text)
+    fixed += sum(len(one.name) + len(one.text) for one in getattr(ask, "criteria", []))
     most = min(_max_tokens(model), ask.sampling().get("max_tokens", math.inf))
     verdict = Quantity(min(VERDICT.low, most), min(VERDICT.expected, most), most)
-    return _system(model) + exactly(fixed / CHARACTERS) + _prompt(_split(stage, plan), prompts) + shown, verdict
+    return _system(model) + exactly(fixed / CHARACTERS) + prompt + shown, verdict
 
 
 def _system(model: Mapping[str, Any]) -> Quantity:

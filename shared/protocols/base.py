@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import pyarrow as pa
 from pydantic import Field
 
+from shared.asking.base import Ask
+from shared.asking.turns import Conversation, Ratings
 from shared.comparisons import Comparison, Verdicts
+from shared.errors import FieldError
+from shared.scales import POINTS
 from shared.specbase import SpecModel
+
+if TYPE_CHECKING:
+    from shared.llm.providers import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -28,13 +35,33 @@ class TrainedArm:
     completions: str | None = None
 
 
+def questions_count(dataset: str) -> str:
+    """Where `Resolved.counts` has the prompts of a dataset that an evaluation names."""
+    return f"questions/{dataset}"
+
+
 class Builder(Protocol):
     """What a protocol may ask of the plan: each returns the key of a stage, made once however often it is asked.
 
     The prompts are those of eval; of dev where temperatures are chosen."""
 
-    def samples(self, arm: TrainedArm, temperature: float) -> str:
-        """The arm's completions of the prompts: its samples at this temperature, or those that it consists of."""
+    @property
+    def prompts(self) -> str:
+        """The experiment's prompts in their splits."""
+
+    def questions(self, dataset: str) -> str:
+        """The prompts of a dataset of the evaluation's own, by its name; all are in the eval split."""
+
+    def samples(self, arm: TrainedArm, temperature: float, prompts: str | None = None) -> str:
+        """The arm's completions of the prompts: its samples at this temperature, or those that it consists of.
+
+        `prompts` are others than the experiment's (`questions`), which only a policy can be sampled on."""
+
+    def second_turn(self, arm: TrainedArm, temperature: float, first: str, prompts: str) -> str:
+        """The arm's samples on the prompts' second turns, with its own first answers (the stage `first`) before."""
+
+    def rewards(self, model: str, completions: str) -> str:
+        """What a reward model gives each of a stage's completions."""
 
     def completions(self, model: str) -> str:
         """A model's (teacher's, reference's) completions of the prompts."""
@@ -54,10 +81,12 @@ class Builder(Protocol):
         inputs: Mapping[str, str],
         judge: str | None,
         order: str | None = None,
+        ask: Ask | None = None,
     ) -> str:
         """The stage that makes the evaluation's rows; `judge` names the model that is asked, if any.
 
         `order` is the one in which it is shown the pairs, where the protocol says (as `ask.order`); None: the judge's.
+        `ask` is how it is asked, where the protocol has a way of its own.
         """
 
 
@@ -68,7 +97,7 @@ class Evaluation(SpecModel):
     best_on_dev: bool = Field(
         False, description="also report each arm at the temperature at which it does best on the dev prompts"
     )
-    unit: ClassVar[str] = "points"
+    unit: ClassVar[str] = POINTS
     imitation: ClassVar[bool] = False
     """True: the score is built from likelihood, which measures imitation of whoever wrote the completions."""
     pooled: ClassVar[bool] = False
@@ -81,6 +110,34 @@ class Evaluation(SpecModel):
     def models(self) -> Mapping[str, str]:
         """The names of models it uses, by the spec field that names them."""
         return {}
+
+    @property
+    def method(self) -> str:
+        """What scores, in a few words for the report; empty where a judge does."""
+        return ""
+
+    @property
+    def dataset(self) -> str | None:
+        """The name of a dataset that it reads itself, to be pinned by `resolve`; None if it reads none."""
+        return None
+
+    dataset_field: ClassVar[str] = ""
+    """The field that names it."""
+    dataset_kind: ClassVar[Literal["prompts", "completions"]] = "completions"
+
+    def model_errors(self, models: Mapping[str, ModelSpec]) -> Iterator[FieldError]:
+        """Which of the models that it names, all of them known, cannot serve it; fields are the evaluation's own."""
+        return iter(())
+
+    def data_errors(
+        self, prompts: Sequence[tuple[str, str]], source: pa.Table | None, own: pa.Table | None
+    ) -> Iterator[FieldError]:
+        """What data lack that it needs; fields are the evaluation's own.
+
+        `prompts` are the eval split's (id, text); `source` is the dataset that they are from, None of a simulated
+        world; `own` the rows of `dataset`.
+        """
+        return iter(())
 
     @property
     def together(self) -> bool:
@@ -126,6 +183,18 @@ class Evaluation(SpecModel):
     def comparisons(cls, tables: Mapping[str, pa.Table], params: Mapping[str, Any]) -> list[Comparison] | None:
         """What to ask the judge; None if there is nothing to ask."""
         return None
+
+    @classmethod
+    def conversations(cls, tables: Mapping[str, pa.Table], params: Mapping[str, Any]) -> list[Conversation] | None:
+        """The conversations that a judge rates turn by turn; None of a protocol that has none."""
+        return None
+
+    @classmethod
+    def rated_rows(
+        cls, tables: Mapping[str, pa.Table], params: Mapping[str, Any], ratings: Sequence[Ratings]
+    ) -> pa.Table:
+        """The rows (JUDGEMENTS and more) from the ratings, in the order of `conversations`."""
+        raise NotImplementedError
 
     @classmethod
     def rows(cls, tables: Mapping[str, pa.Table], params: Mapping[str, Any], verdicts: Sequence[Verdicts]) -> pa.Table:

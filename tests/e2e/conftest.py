@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.e2e.looking import CHROMIUM
+
+# A page may take long where everything else runs too; what is never there still fails.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="module")

@@ -283,6 +283,67 @@ CONTROLS: list[Row] = [
     ({"controls": True}, "controls", "preset: teacher_or_critic"),
 ]  # fmt: skip
 
+MT_BENCH = {"protocol": "mt_bench", "judge": "critic"}
+CHECKER = {"provider": "verifiable", "check": "world"}
+
+
+def more(**fields: Any) -> dict[str, Any]:
+    return {"evaluations__more": fields}
+
+
+def checked(**fields: Any) -> dict[str, Any]:
+    return more(protocol="verifiable", **fields)
+
+
+def by_more(evaluation: dict[str, Any], **worth: Any) -> dict[str, Any]:
+    """It is the primary's, and this is what a difference is worth."""
+    given = {"evaluations__more": evaluation, "primary__evaluation": "more@0.7", "models__rm": REWARDS}
+    return {**given, "worth": worth} if worth else given
+
+
+REWARDS = {"provider": "reward_model", "model": "model:x"}
+RATED = {"protocol": "reward_model", "model": "rm"}
+
+SINGLE: list[Row] = [
+    (checked(check="exactly"), "evaluations.more", "use one of: exact, numeric, regex, world"),
+    (checked(), "evaluations.more.check", "Add check"),
+    (checked(check="regex"), "evaluations.more", "write one that regex looks for"),
+    (checked(check="exact", pattern="x"), "evaluations.more", "remove `pattern`"),
+    (checked(check="regex", pattern="("), "evaluations.more", "correct it"),
+    (checked(check="world", answers="dataset:gold"), "evaluations.more", "remove `answers`"),
+    (checked(check="exact"), "evaluations.more.answers", "`answers: dataset:NAME`"),
+    (checked(check="exact", answers="gold"), "evaluations.more.answers", "write dataset:NAME"),
+    (checked(check="exact", answers="dataset:gold"), "evaluations.more.answers", "touchstone dataset add"),
+    (checked(check="world", temperature=-1), "evaluations.more.temperature", "0.0 or more"),
+    (checked(check="world", temperature=[0.7, 0.7]), "evaluations.more.temperature", "give each once"),
+    (checked(check="exact", answers="dataset:gold", pinned="0" * 64), "evaluations.more.pinned", "Remove it"),
+    (checked(check="world", judge="critic"), "evaluations.more.judge", "Remove it"),
+    (more(protocol="reward_model"), "evaluations.more.model", "Add model"),
+    (more(protocol="reward_model", model="rm"), "evaluations.more.model", "is not under models"),
+    (more(protocol="reward_model", model="critic"), "evaluations.more.model", "provider: reward_model"),
+    (more(protocol="reward_model", model="weak"), "evaluations.more.model", "gives no rewards"),
+    (more(protocol="mt_bench"), "evaluations.more.judge", "Add judge"),
+    (more(protocol="mt_bench", judge="nobody"), "evaluations.more.judge", "is not under models"),
+    ({**more(protocol="mt_bench", judge="check"), "models__check": CHECKER}, "evaluations.more.judge",
+     "rates no conversations"),
+    ({**more(protocol="mt_bench", judge="panel"), "models__panel": ENSEMBLE, **TWO}, "evaluations.more.judge",
+     "rates no conversations"),
+    (more(**MT_BENCH), "evaluations.more.questions", "touchstone dataset add mt-bench.jsonl"),
+    (more(**MT_BENCH, questions="dataset:mt"), "evaluations.more.questions", "touchstone dataset add"),
+    (more(**MT_BENCH, questions="dataset:mt", best_on_dev=True, temperature=[0.7, 0.0]), "evaluations.more",
+     "remove `best_on_dev`"),
+    (more(**MT_BENCH, turns=2), "evaluations.more.turns", "Remove it"),
+    (asked(kind="mt_bench"), f"{ASK}.kind", "Use one of: pairwise"),
+    (by_more(RATED), "worth.points", "`worth: {score: …}`"),
+    (by_more(RATED, points=2), "worth.points", "units of reward"),
+    (by_more(RATED, usd_per_point=50), "worth.usd_per_point", "units of reward"),
+    (by_more(MT_BENCH, points=2), "worth.points", "points of 10"),
+    (by_more(RATED, score=NAN), "worth.score", "finite"),
+    (by_more(RATED, score=True), "worth.score", "Write the number"),
+    ({"worth": {"score": 2}}, "worth.score", "Write `worth: {points: 2}`"),
+    ({"worth": {"scores": 2}}, "worth.scores", "Did you mean score"),
+]  # fmt: skip
+
 DUEL = {"protocol": "pairwise", "judge": "critic", "between": ["rlaif-weak", "sft-strong"]}
 ARENA = {"protocol": "arena", "judge": "critic"}
 EVALUATED = "evaluations.x"
@@ -400,5 +461,5 @@ BESIDE: list[Row] = [
 
 BAD: list[Row] = [
     *METHODS, *CONTROLS,
-    *DECLARED, *TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS, *BATTLES, *BESIDE, *LENGTHS,
+    *DECLARED, *TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS, *BATTLES, *BESIDE, *LENGTHS, *SINGLE,
 ]  # fmt: skip

@@ -148,11 +148,11 @@ def test_the_base_never_depends_on_a_seed_and_knows_the_prompts_to_leave_out() -
 
 
 def test_ten_thousand_stages_are_planned_in_about_a_second() -> None:
-    """The figure is measured in benchmarks/; this only catches a quadratic plan."""
-    started = time.monotonic()
+    """The figure is measured in benchmarks/; this only catches a quadratic plan, by its CPU time."""
+    started = time.process_time()
     made = plan(resolved(spec_with(seeds=list(range(200)))))
     assert len(made.stages) > 6000
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 6
 
 
 def test_whole_floats_and_integers_are_the_same_key() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.api.pages.wording import LEVELS, NULLS, number
+from shared.scales import POINTS, scale_of
 
 Data = Mapping[str, Any]
 
@@ -45,7 +46,11 @@ def what_it_is(arm: Data) -> str:
 def null_rows(report: Data, evaluations: tuple[str, ...]) -> tuple[NullRow, ...]:
     """Every null completion that is judged."""
     return tuple(
-        NullRow(name, NULLS.get(name, ""), tuple(_cell(of.get(evaluation)) for evaluation in evaluations))
+        NullRow(
+            name,
+            NULLS.get(name, ""),
+            tuple(_cell(of.get(one), report["evaluations"][one]["unit"]) for one in evaluations),
+        )
         for name, of in (report.get("nulls") or {}).items()
     )
 
@@ -56,11 +61,11 @@ def null_prompts(report: Data) -> int:
     return max(found, default=0)
 
 
-def _cell(found: Data | None) -> tuple[str, str]:
+def _cell(found: Data | None, unit: str) -> tuple[str, str]:
     if found is None:
         return "–", ""
     beats = ", ".join(found["beats"])
-    return number(found["estimate"]), f"above {beats}" if beats else ""
+    return number(found["estimate"], scale_of(unit).digits), f"above {beats}" if beats else ""
 
 
 def judge_rows(verdict: Data) -> tuple[JudgeRow, ...]:
@@ -68,6 +73,7 @@ def judge_rows(verdict: Data) -> tuple[JudgeRow, ...]:
     judges = verdict.get("judges") or ()
     if len(judges) < 2:
         return ()
+    digits = scale_of(verdict.get("unit", POINTS)).digits
     return tuple(
         JudgeRow(
             one["judge"],
@@ -75,8 +81,8 @@ def judge_rows(verdict: Data) -> tuple[JudgeRow, ...]:
             one["evaluation"],
             one["level"],
             LEVELS.get(one["level"], LEVELS["inconclusive"]).name,
-            number(one["estimate"]),
-            " to ".join(number(end) for end in one["decision_interval"]),
+            number(one["estimate"], digits),
+            " to ".join(number(end, digits) for end in one["decision_interval"]),
             one["decides"],
         )
         for one in judges

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from services.api.pages import tables
 from services.api.pages.beside import JudgeRow, NullRow, judge_rows, null_prompts, null_rows, what_it_is
+from services.api.pages.categories import CategoryTable, category_tables
 from services.api.pages.temperatures import TemperatureTable, temperature_tables
 from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, MECHANISM, SCOPES, TERMS, Level, money, number
 from services.api.planned import Planned
 from shared import interval_drawing
 from shared.bandit import is_bandit
 from shared.matrix import in_cell
+from shared.scales import ELO, POINTS, SCALES, Scale, scale_of
 
 Data = Mapping[str, Any]
-POINTS, ELO = 1, 0
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Primary:
     delta: str
     size: str
     share: str
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class ContrastRow:
     size: str
     length: str
     primary: bool
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ class WinRates:
 @dataclass(frozen=True)
 class Block:
     """One cell's results; `name` is empty where there is no matrix. Beside the recipes (`arms`) stand untrained
-    policies, teachers and null completions."""
+    policies, teachers and null completions. `units` are empty of points."""
 
     name: str
     verdict: Verdict
@@ -114,6 +117,8 @@ class Block:
     matches: tuple[tables.Match, ...]
     frontier: tables.Frontier | None
     win_rates: tuple[WinRates, ...] = ()
+    categories: tuple[CategoryTable, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
     beside: tuple[ArmRow, ...] = ()
     nulls: tuple[NullRow, ...] = ()
     null_prompts: int = 0
@@ -148,6 +153,8 @@ def block(report: Data, planned: Planned | None, cell: str) -> Block:
         matches=tuple(tables.matches(report, pairs)),
         frontier=tables.frontier(report),
         win_rates=tuple(win_rates(one) for one in report.get("win_rates") or ()),
+        categories=tuple(category_tables(report)),
+        units={name: unit_words(report, name) for name in evaluations},
         beside=rows[True],
         nulls=null_rows(report, evaluations),
         null_prompts=null_prompts(report),
@@ -205,7 +212,7 @@ def verdict(report: Data, pairs: Mapping[str, tuple[str, str]]) -> Verdict:
         contrast=contrast,
         evaluation=evaluation,
         sides=tuple(side(name, report) for name in pairs.get(contrast, ())),
-        primary=None if found is None else primary(found, told["delta"]),
+        primary=None if found is None else primary(found, told["delta"], scale(report, evaluation)),
         reasons=tuple(told["reasons"]),
         terms="" if shows else TERMS,
         judges=judge_rows(told),
@@ -225,24 +232,25 @@ def priced(cost: Data) -> str:
     return money(cost["usd"]) + (f" and {money(declared)} declared" if declared else "")
 
 
-def primary(found: Data, delta: float | None) -> Primary:
+def primary(found: Data, delta: float | None, scale: Scale) -> Primary:
     low, high = found["decision_interval"]
     drawing = None if delta is None else interval_drawing.place(found["estimate"], low, high, delta)
     widened = found["decision_interval"] != found["interval"]
     return Primary(
         drawing,
-        signed(found["estimate"]),
-        signed(low),
-        signed(high),
-        number(delta),
+        signed(found["estimate"], scale.digits),
+        signed(low, scale.digits),
+        signed(high, scale.digits),
+        number(delta, scale.digits),
         size(found),
         "interval that decides" if widened else "95% interval",
+        scale.many,
     )
 
 
-def signed(value: float | None) -> str:
-    text = number(value)
-    return f"+{text}" if value is not None and value > 0 and text != "0.0" else text
+def signed(value: float | None, digits: int = 1) -> str:
+    text = number(value, digits)
+    return f"+{text}" if value is not None and value > 0 and text.strip("0.") else text
 
 
 def size(found: Data) -> str:
@@ -267,7 +275,7 @@ def arm_row(name: str, arm: Data, evaluations: tuple[str, ...], report: Data, mo
 def arm_cell(found: Data | None, report: Data, evaluation: str) -> tuple[str, str, float | None]:
     if found is None:
         return "pending", "", None
-    points, digits = in_points(report, evaluation), digits_of(report, evaluation)
+    points, digits = in_points(report, evaluation), scale(report, evaluation).digits
     low, high = found["interval"]
     bar = max(0.0, min(100.0, found["estimate"])) if points and found["estimate"] is not None else None
     return number(found["estimate"], digits), f"{number(low, digits)} to {number(high, digits)}", bar
@@ -275,13 +283,21 @@ def arm_cell(found: Data | None, report: Data, evaluation: str) -> tuple[str, st
 
 def in_points(report: Data, evaluation: str) -> bool:
     """Whether an evaluation's scores are 0 to 100."""
-    return "points" in str((report.get("evaluations") or {}).get(evaluation, {}).get("unit", "points"))
+    return unit_of(report, evaluation) == POINTS
 
 
-def digits_of(report: Data, evaluation: str) -> int:
-    """Decimals of an evaluation's scores."""
-    unit = str((report.get("evaluations") or {}).get(evaluation, {}).get("unit", "points"))
-    return POINTS if in_points(report, evaluation) else ELO if unit == "Elo" else 3
+def unit_of(report: Data, evaluation: str) -> str:
+    return str((report.get("evaluations") or {}).get(evaluation, {}).get("unit", POINTS))
+
+
+def unit_words(report: Data, evaluation: str) -> str:
+    """What an evaluation's numbers are; empty of points."""
+    return "" if in_points(report, evaluation) else scale(report, evaluation).many
+
+
+def scale(report: Data, evaluation: str) -> Scale:
+    """How an evaluation's numbers are read."""
+    return scale_of(unit_of(report, evaluation))
 
 
 def contrast_rows(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[ContrastRow]:
@@ -290,7 +306,8 @@ def contrast_rows(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[Co
     rows = []
     for name, results in report["contrasts"].items():
         for evaluation, found in results.items():
-            digits = digits_of(report, evaluation)
+            read = scale(report, evaluation)
+            digits = read.digits
             low, high = found["interval"]
             rows.append(
                 ContrastRow(
@@ -298,22 +315,22 @@ def contrast_rows(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[Co
                     meaning=CONTRASTS.get(name, ""),
                     formula=" − ".join(pairs.get(name, ())),
                     evaluation=evaluation,
-                    estimate=difference(found["estimate"], digits),
+                    estimate=difference(found["estimate"], read),
                     interval=f"{number(low, digits)} to {number(high, digits)}",
                     p=p_value(found["p_value"]),
                     size=size(found),
                     length=times(found.get("length_ratio")),
                     primary=not is_bandit(report) and (name, evaluation) == (told["contrast"], told["evaluation"]),
+                    unit="" if read is SCALES[ELO] else unit_words(report, evaluation),
                 )
             )
     return sorted(rows, key=lambda row: not row.primary)
 
 
-def difference(value: float | None, digits: int) -> str:
+def difference(value: float | None, scale: Scale) -> str:
     """A difference as text; of ratings with its unit, since it stands among points."""
-    if digits == POINTS:
-        return signed(value)
-    return f"{number(value, digits)} Elo" if digits == ELO else number(value, digits)
+    text = signed(value, scale.digits)
+    return f"{text} {scale.many}" if scale is SCALES[ELO] else text
 
 
 def times(ratio: float | None) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.api.pages.wording import number
+from shared.scales import scale_of
 
 Data = Mapping[str, Any]
 
@@ -37,7 +38,7 @@ def temperature_tables(report: Data) -> tuple[TemperatureTable, ...]:
 
 def _table(report: Data, name: str, choices: Data) -> TemperatureTable:
     evaluation = report["evaluations"][name]
-    digits = 1 if evaluation["unit"] == "points" else 3
+    digits = scale_of(evaluation["unit"]).digits
     columns = tuple(f"{report['evaluations'][full]['temperature']:g}" for full in evaluation["best_of"])
     rows = []
     for arm, chosen in choices.items():

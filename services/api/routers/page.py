@@ -28,6 +28,7 @@ from services.api.pages import results, stages
 from services.api.pages.comparing import differences
 from services.api.pages.figures import paired
 from services.api.pages.graph import graph
+from services.api.pages.samplewords import told_of
 from services.api.pages.wording import LEVELS, STATES
 from services.api.paging import page_of
 from services.api.planned import Plans
@@ -164,13 +165,14 @@ def samples(
 ) -> Response:
     """Two arms' answers side by side, with the judge's words."""
     id = summary["id"]
-    _, choices = judged.choices(id)
+    planned, choices = judged.choices(id)
     choice = judged.choose(id, arm_a, arm_b, evaluation, seed)
     rows, start = judged.rows(id, choice), place(cursor)
     asked = {"arm_a": choice.arm_a, "arm_b": choice.arm_b, "evaluation": choice.evaluation, "seed": choice.seed,
              "filter": filter, "category": category, "winner": winner, "disagreement": disagreement}  # fmt: skip
     values: dict[str, Any] = {"experiment": summary, "choices": choices, "choice": choice, "asked": asked}
     values["direct"] = choice.evaluation in choices.together
+    values |= told_of(planned.spec.evaluations[choice.evaluation.partition("@")[0]], values["direct"])
     if rows is None:
         nothing: dict[str, Any] = {"items": None, "total": 0, "start": 0, "counts": {}, "categories": {}}
         return who.draw("samples.html", onward="", back="", parquet="", **nothing, **values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -10,6 +9,7 @@ from pydantic import Field, model_validator
 
 from shared.checks import CHECKS
 from shared.checks.base import Checked
+from shared.checks.settings import check_settings, needs_answers
 from shared.llm.providers.base import ModelSpec, Sha256, dataset_name
 from shared.specbase import DatasetName
 
@@ -37,19 +37,9 @@ class VerifiableModel(ModelSpec):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        check = CHECKS.get(self.check)
-        if check is None:
-            raise ValueError(f"check {self.check[:80]!r} is unknown; use one of: {', '.join(CHECKS)}")
-        by_answer = self.pattern is not None and "{answer}" in self.pattern
-        if (check.needs_answer or by_answer) and self.answers is None:
+        check_settings(self.check, self.pattern)
+        if needs_answers(self.check, self.pattern) and self.answers is None:
             raise ValueError("the check needs the right answers; write `answers: dataset:NAME`")
-        if check.needs_pattern != (self.pattern is not None):
-            fix = f"write one that {self.check} looks for" if check.needs_pattern else "remove `pattern`"
-            raise ValueError(f"check {self.check} takes {'a' if check.needs_pattern else 'no'} pattern; {fix}")
-        try:
-            re.compile((self.pattern or "").replace("{answer}", "x"))
-        except re.error as error:
-            raise ValueError(f"pattern is no regular expression ({error}); correct it") from None
         return self
 
     @property

@@ -37,7 +37,8 @@ def test_a_spec_becomes_an_experiment(http: httpx.Client, place: Stack) -> None:
     answer = http.post("/v1/experiments", content=body(name="made"))
     assert answer.status_code == 201
     made = answer.json()
-    assert set(made) == {"id", "name", "state"} and (made["name"], made["state"]) == ("made", "running")
+    assert set(made) == {"id", "name", "state", "warnings"} and (made["name"], made["state"]) == ("made", "running")
+    assert "one family of judges" in made["warnings"][0]
     assert answer.headers["location"] == f"/v1/experiments/{made['id']}"
     assert place.store.get(f"{PREFIX}{made['id']}/spec.txt") == body(name="made")
     found = http.get(answer.headers["location"]).json()

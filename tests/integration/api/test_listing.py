@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import redis
 
 from services.api.listing import Listing, matching
 from shared.experiments import PREFIX, write_summary
-from shared.store import S3Store
+from shared.store import MemoryStore, ObjectInfo, ObjectStore, S3Store
 from tests.waiting import wait_until
 
 
@@ -20,7 +21,7 @@ def summary(id: str, **changes: Any) -> dict[str, Any]:
     return {**made, "stages": [{"key": "k"}], "counts": {}, "cost_usd": 0.0, "finished": None, **changes}
 
 
-def put(store: S3Store, id: str, final: dict[str, Any] | None = None) -> None:
+def put(store: ObjectStore, id: str, final: dict[str, Any] | None = None) -> None:
     head = {"id": id, "name": f"name-{id}", "created": summary(id)["created"]}
     store.put(f"{PREFIX}{id}/experiment.json", json.dumps(head).encode())
     if final is not None:
@@ -60,6 +61,33 @@ def test_a_wiped_redis_takes_nothing_from_the_list(listing: Listing, redis_serve
     assert ids(listing) == ["10"]
     write_summary(redis_server, summary("10", state="succeeded"))
     assert listing.rows()[0]["state"] == "succeeded"
+
+
+class Counting(MemoryStore):
+    """Counts how often it is listed."""
+
+    listings = 0
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        self.listings += 1
+        return super().list(prefix)
+
+
+def test_after_a_wipe_the_store_is_asked_at_once_and_from_then_on_beside_the_requests(
+    redis_server: redis.Redis,
+) -> None:
+    store = Counting()
+    listing = Listing(store, redis_server, relist_seconds=3600)
+    write_summary(redis_server, summary("10"))
+    assert ids(listing) == ["10"]
+    redis_server.flushdb()
+    put(store, "11")
+    before = store.listings
+    for _ in range(50):
+        assert ids(listing) == ["11", "10"]
+    assert store.listings - before <= 2, "an empty Redis must not make every reader wait for the store"
+    put(store, "12")
+    wait_until(lambda: ids(listing) == ["12", "11", "10"], 20, "the store to be listed anew")
 
 
 def test_what_nobody_told_of_is_found_beside_the_requests(

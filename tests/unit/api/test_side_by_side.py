@@ -78,4 +78,5 @@ def test_rows_without_prompts_or_words_are_shown_as_far_as_they_go() -> None:
         "verdict_ba": None,
         "raw_ab": None,
         "raw_ba": None,
+        **dict.fromkeys(("completion_2", "score_1", "score_2", "raw_1", "raw_2")),
     }
