@@ -14,3 +14,4 @@ class Orpo(WithoutReference):
     module: ClassVar[str] = "trl.experimental.orpo"
     config: ClassVar[str] = "ORPOConfig"
     trainer: ClassVar[str] = "ORPOTrainer"
+    owned: ClassVar[frozenset[str]] = WithoutReference.owned | {"padding_value"}

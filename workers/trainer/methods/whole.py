@@ -22,7 +22,7 @@ class WithoutReference(Pairs):
     """A method of TRL's ORPOTrainer's kind."""
 
     owned: ClassVar[frozenset[str]] = frozenset(
-        {"beta", "generate_during_eval", "is_encoder_decoder", "max_completion_length", "padding_value"}
+        {"beta", "generate_during_eval", "is_encoder_decoder", "max_completion_length"}
     )
 
     def examples(self, rows: Any, tokenizer: Any, job: Job) -> Any:
