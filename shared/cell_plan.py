@@ -29,7 +29,8 @@ def always(arm: TrainedArm) -> ArmAt:
 class CellPlan:
     """One cell's arms in their order, starts included, and where the report finds their scores and training curves.
 
-    `players` are who can be judged against each other, by seed and name; `battles` are the pairs that are.
+    `players` are who can be judged against each other, by seed and name; `battles` are the pairs that are. `primary`
+    has who is judged under the primary evaluation, by arm and seed; `gold` where its gold labels are.
     """
 
     name: str
@@ -40,6 +41,8 @@ class CellPlan:
     dev_scores: list[dict[str, Any]] = field(default_factory=list)
     training: list[dict[str, Any]] = field(default_factory=list)
     inputs: dict[str, str] = field(default_factory=dict)
+    primary: dict[tuple[str, int], TrainedArm] = field(default_factory=dict)
+    gold: dict[str, str] = field(default_factory=dict)
     players: dict[int, dict[str, ArmAt]] = field(default_factory=dict)
     battles: list[dict[str, Any]] = field(default_factory=list)
 
@@ -53,6 +56,8 @@ class CellPlan:
             evaluation = self.spec.evaluations[entry]
             if evaluation.together or (found := arm(entry, temperature)) is None:
                 continue
+            if full == self.spec.primary.evaluation:
+                self.primary[name, seed] = found
             self._note(self.scores, "judge", name, seed, full, evaluation.plan(build, found, temperature))
             if evaluation.best_on_dev and found.completions is None:
                 key = evaluation.plan(build.on("dev"), found, temperature)

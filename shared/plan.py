@@ -22,6 +22,8 @@ from shared.cell_plan import CellPlan, always, plan_beside
 from shared.controls import Started
 from shared.controls.base import Steps
 from shared.critic_plan import critic_params, critics_of
+from shared.gold import EVERY_PAIR
+from shared.gold_plan import plan_gold
 from shared.kinds import KINDS
 from shared.llm.providers import ModelSpec
 from shared.llm.providers.ensemble import MEMBERS
@@ -108,7 +110,9 @@ def plan(resolved: Resolved) -> Plan:
             stages_of,
             _recipes(build, cell),
             build.stages,
+            plan_gold(build, cell),
         )
+        inputs |= cell.gold
         tables[cell.name] = with_battles(table, cell)
     if spec.critic_check is not None:
         for name in critics_of(spec):
@@ -300,6 +304,10 @@ class PlanBuilder:
 
     def labelled(self, model: str, per_prompt: int) -> str:
         return self._recorded_pairs(model, self.split, 0.0, per_prompt)
+
+    def every_label(self, model: str) -> str:
+        """All recorded pairs of the eval prompts."""
+        return self._recorded_pairs(model, "eval", 0.0, EVERY_PAIR)
 
     def likelihoods(self, arm: TrainedArm, checkpoint: str | None, completions: str, kind: str) -> str:
         policy = self.spec.policies[arm.policy]

@@ -84,6 +84,11 @@ def send_partial(app: Celery, payload: dict[str, Any]) -> None:
     app.send_task("partial-report", args=[payload], queue="analysis", retry=False, expires=60)
 
 
+def send_voted(app: Celery, payload: dict[str, Any]) -> None:
+    """Ask the analyst for a finished report with people's votes; whoever looks at it asks again until it is there."""
+    app.send_task("voted-report", args=[payload], queue="analysis", retry=False, expires=60)
+
+
 def send_cancel_batch(app: Celery, name: str) -> None:
     """Ask a worker to cancel an open batch; no stage, so the conductor asks again until the batch is closed."""
     app.send_task("cancel-batch", args=[{"batch": name}], queue="teacher", retry=False, expires=60)

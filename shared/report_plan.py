@@ -12,6 +12,7 @@ from shared.beside import TEACHER, judged_beside, nulls_beside
 from shared.declared_prices import declared_prices
 from shared.evaluated import BEST, At, all_names, evaluation_names, second_judges
 from shared.families import another_family, families, judges_beside
+from shared.gold import gold_of
 from shared.nulls import PROMPTS
 from shared.protocols.length_controlled import report_facts
 from shared.spec import Spec
@@ -33,12 +34,14 @@ def report_params(
     stages_of: Mapping[str, Sequence[str]],
     recipes: Mapping[str, Sequence[Sequence[str]]],
     stages: Mapping[str, Stage],
+    gold: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The params of the report over the arms of `stages_of` (starts included, each before its RL arm), or of one cell.
 
     `spec` is the cell's. `scores` are of the eval prompts, `dev_scores` of the dev prompts. The spec as it was written
     stands beside them once. `stages_of` has every stage that an arm needs, or who is judged beside the arms; `recipes`
-    those that make an arm's model, a list a seed.
+    those that make an arm's model, a list a seed. `gold` says where the primary evaluation's gold labels are, if it has
+    any.
     """
     beside, nulls = judged_beside(spec), nulls_beside(spec)
     pairs: dict[str, Any] = {name: list(pair) for name, pair in contrasts(spec).items()}
@@ -83,9 +86,17 @@ def report_params(
         "null_prompts": min(PROMPTS, spec.prompts.eval),
         "unjudged": [arm for arm, who in beside.items() if who.role == TEACHER and who.of in resolved.unjudged],
         "near_duplicates": resolved.counts.get("near_duplicates", 0),
+        **_gold(spec, gold),
         # Only where there are any, so that other reports keep their keys.
         **({"declared": declared} if declared else {}),
     }
+
+
+def _gold(spec: Spec, where: Mapping[str, Any]) -> dict[str, Any]:
+    if (found := gold_of(spec)) is None:
+        return {}
+    _, _, gold = found
+    return {"gold": {"labels": gold.labels, "n": gold.n, "arms": list(contrasts(spec)[spec.primary.contrast]), **where}}
 
 
 def _train_prompts(stages: Iterable[Stage], total: int) -> int:

@@ -12,6 +12,7 @@ from shared.beside import judged_beside
 from shared.chat_templates import CHAT_TEMPLATES
 from shared.errors import BadInput, BadInputs, FieldError
 from shared.evaluated import all_names, best_errors, evaluation_names
+from shared.gold import gold_errors
 from shared.llm.providers import ModelSpec
 from shared.matrix import cells, matrix_errors
 from shared.spec import Arm, Preset, Rl, Spec
@@ -73,6 +74,7 @@ def parse_spec(data: Any) -> Spec:
         _in_cells(control_errors),
         _in_cells(order_errors),
         _in_cells(_judgement),
+        _in_cells(gold_errors),
     )
     for check in checks:
         if errors := own_errors(dict.fromkeys(check(spec)), whole):

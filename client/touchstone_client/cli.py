@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from touchstone_client import listings
+from touchstone_client import human, listings
 from touchstone_client.client import DEFAULT_URL, Client, Spec
 from touchstone_client.critics import print_critics
 from touchstone_client.errors import FieldError, InvalidInput, NotFound, ServerError, TouchstoneClientError, Unreachable
@@ -40,6 +40,7 @@ app.add_typer(datasets, name="dataset")
 app.add_typer(models, name="model")
 templates = typer.Typer(help="What critics are asked, as specs name it: `template:NAME`.", no_args_is_help=True)
 app.add_typer(templates, name="template")
+app.add_typer(human.app, name="human")
 
 Url = Annotated[str, typer.Option("--url", envvar="TOUCHSTONE_URL", help="the server")]
 Token = Annotated[

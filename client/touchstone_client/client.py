@@ -93,6 +93,42 @@ class Client:
         response = self._request("GET", f"/v1/experiments/{_part(id)}/report", headers={"Accept": "text/html"})
         return None if response.status_code == 202 else response.text
 
+    def human_sheet(
+        self,
+        id: str,
+        n: int = 100,
+        against: str = "arm",
+        contrast: str = "",
+        arm: str = "",
+        seed: int | None = None,
+    ) -> str:
+        """A blinded sheet of pairs of completions as CSV, to be filled in and sent by `add_votes`."""
+        given = {"n": n, "against": against, "contrast": contrast, "arm": arm, "seed": seed}
+        return self._sheet(id, given, "text/csv").content.decode()
+
+    def human_pairs(self, id: str, **given: Any) -> Json:
+        """The same as `{items: [{row, prompt, left, right}]}`; takes what `human_sheet` takes."""
+        return _object(self._sheet(id, given, "application/json"), ("items",))
+
+    def _sheet(self, id: str, given: Mapping[str, Any], accept: str) -> httpx.Response:
+        params = {name: str(value) for name, value in given.items() if value not in ("", None)}
+        path = f"/v1/experiments/{_part(id)}/human/sheet"
+        return self._request("GET", path, params=params, headers={"Accept": accept})
+
+    def add_votes(self, id: str, votes: Path | Sequence[Mapping[str, str]], rater: str = "") -> Json:
+        """Send votes, a filled-in sheet or `[{row, vote}]`: `{added, superseded, votes}`. All are kept or, where one is
+        wrong, none."""
+        path, fields = f"/v1/experiments/{_part(id)}/human/votes", ("added", "votes")
+        if isinstance(votes, Path):
+            given: dict[str, Any] = {"content": _read(votes), "headers": {"Content-Type": "text/csv"}}
+            return self._json("POST", path, fields, params={"rater": rater} if rater else {}, **given)
+        return self._json("POST", path, fields, json={"rater": rater, "votes": [dict(vote) for vote in votes]})
+
+    def human(self, id: str) -> Json:
+        """How far people and the judge agree, and the primary contrast corrected with votes (`trust`, by cell);
+        `up_to_date` is false while the report with all votes is being made."""
+        return self._json("GET", f"/v1/experiments/{_part(id)}/human", ("votes", "trust", "up_to_date"))
+
     def cancel(self, id: str) -> Json:
         """Stop an experiment; what is committed stays."""
         return self._json("POST", f"/v1/experiments/{_part(id)}/cancel", EXPERIMENT)

@@ -18,12 +18,13 @@ from services.analyst.critics.as_json import card_dict
 from services.analyst.lengths.as_json import lengths_dict
 from services.analyst.model import ArmEstimate, ArmReport, ContrastReport, Cost, MatrixReport, Report
 from services.analyst.preferences import WinRate
+from services.analyst.trust_json import trust_dict
 from services.analyst.verdict import Verdict
 from shared.matrix import in_cell
 
 SCHEMA = "touchstone/report/1"
 CELL_FIELDS = (
-    "verdict", "arms", "contrasts", "frontier", "lengths", "matches", "categories", "evaluations", "arenas",
+    "verdict", "arms", "contrasts", "trust", "frontier", "lengths", "matches", "categories", "evaluations", "arenas",
     "win_rates", "best_on_dev", "nulls", "scores",
 )  # fmt: skip
 """What a report says of each cell of a matrix."""
@@ -45,6 +46,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "verdict": _verdict(report.verdict, report) | _judges(report),
         "arms": {arm.name: _arm(arm) for arm in report.arms},
         "contrasts": {one.contrast.name: _contrast(one, report) for one in report.contrasts},
+        "trust": trust_dict(report.trust),
         "frontier": None if report.frontier is None else asdict(report.frontier),
         "lengths": lengths_dict(report.lengths),
         "matches": {

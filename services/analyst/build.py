@@ -28,6 +28,7 @@ from services.analyst.orders import under_each_order
 from services.analyst.params import ReportParams
 from services.analyst.preferences import by_seed
 from services.analyst.scores import ArmScores, align, assemble
+from services.analyst.trust import Trust, trust
 
 Scores = Mapping[tuple[str, str], ArmScores]
 """By arm and evaluation, where all seeds are there."""
@@ -71,6 +72,7 @@ def build_report(
     lengths = study.lengths_of(
         inputs.examples_of, [one.contrast for one in contrasts], _deltas(params, contrasts, costs, partial), alpha
     )
+    orders = _orders(found, contrasts, inputs, alpha, method)
     return Report(
         name=params.name,
         partial=partial,
@@ -98,7 +100,8 @@ def build_report(
         scores_total=total,
         bootstrap=_bootstrap(found, contrasts, scores, alpha),
         frontier=_frontier(params, arms, contrasts, inputs.stages),
-        orders=_orders(found, contrasts, inputs, alpha, method),
+        orders=orders,
+        trust=_trust(found, contrasts, inputs, scores, orders, elsewhere, alpha),
         categories=_categories(params, contrasts, inputs, method),
         nulls=null_results(params, scores),
         null_prompts=params.null_prompts,
@@ -173,6 +176,33 @@ def _categories(
     """Scores by category and turn, with the primary contrast in each."""
     primary = next(one.contrast for one in contrasts if one.contrast.name == params.primary.contrast)
     return parts(params.evaluations, primary, set(params.seeds), inputs.rated, method)
+
+
+def _trust(
+    verdict: verdicts.Verdict,
+    contrasts: tuple[ContrastReport, ...],
+    inputs: ReportInputs,
+    scores: Scores,
+    orders: Mapping[str, ContrastResult],
+    elsewhere: Mapping[str, ContrastResult],
+    alpha: float,
+) -> Trust | None:
+    """What bears on how far the judge can be trusted, once the primary contrast is there."""
+    params, evaluation = inputs.params, verdict.evaluation
+    primary = next(one for one in contrasts if one.contrast.name == verdict.contrast)
+    if evaluation not in primary.results:
+        return None
+    arms = {arm: scores[arm, evaluation] for arm in primary.contrast.arms}
+    others = [
+        (params.evaluations[name].judge or name, primary.results[name])
+        for name in params.second_judges
+        if name in primary.results
+    ]
+    others += elsewhere.items()
+    about = params.evaluations[evaluation]
+    return trust(
+        primary.results[evaluation], about, arms, orders, others, inputs.gold, inputs.voted, verdict.delta, alpha
+    )
 
 
 def _frontier(

@@ -133,7 +133,7 @@ def _part(
     difference = None
     if set(contrast.arms) <= set(scores):
         given = {arm: scores[arm] for arm in contrast.arms}
-        difference = compare(contrast, given, 0.05, method, params.in_points, params.unit)
+        difference = compare(contrast, given, 0.05, method, params.in_points, unit=params.unit)
     return Part(name, {arm: _estimate(one, method) for arm, one in scores.items()}, difference)
 
 

@@ -14,6 +14,7 @@ from services.analyst.contrasts import Contrast, ContrastResult
 from services.analyst.critics.card import CriticCard
 from services.analyst.disagreement import Disagreement
 from services.analyst.frontier import Frontier
+from services.analyst.gold import GoldScores
 from services.analyst.judges import JudgeView
 from services.analyst.lengths.found import Lengths
 from services.analyst.lengths.measure import SeedLengths
@@ -21,9 +22,11 @@ from services.analyst.match import Sides, Used, sides
 from services.analyst.nulls import NullResult
 from services.analyst.orders import ByOrder
 from services.analyst.params import ArmParams, EvaluationParams, ReportParams
+from services.analyst.people import Voted
 from services.analyst.preferences import WinRate
 from services.analyst.scores import SeedScores
 from services.analyst.temperatures import Choices
+from services.analyst.trust import Trust
 from services.analyst.verdict import Level, Verdict
 from shared.matrix import in_cell
 from shared.scales import Scale
@@ -106,6 +109,8 @@ class ReportInputs:
     examples_of: str | None = None
     orders: Mapping[str, Mapping[int, ByOrder]] = field(default_factory=dict)
     rated: Tables = field(default_factory=dict)
+    gold: GoldScores | None = None
+    voted: Voted = field(default_factory=Voted)
     battles: Mapping[str, Mapping[tuple[str, str], Mapping[int, SeedScores]]] = field(default_factory=dict)
     choices: Choices = field(default_factory=dict)
     dev_there: int = 0
@@ -183,6 +188,8 @@ class Report:
     what each judge says of the primary contrast; `another_family` whether one of another family is among them, None
     where the primary evaluation has no judge. `arenas` has the ratings of every arena by its evaluation, `win_rates`
     how often arms beat each other, for each judge and temperature. `lengths` is None where no completions are there.
+    `trust` has all that bears on how far the judge can be trusted; None where the primary contrast is not there, or is
+    no judge's.
     """
 
     name: str
@@ -209,6 +216,7 @@ class Report:
     frontier: Frontier | None = None
     orders: Mapping[str, ContrastResult] = field(default_factory=dict)
     categories: tuple[Parts, ...] = ()
+    trust: Trust | None = None
     arenas: Mapping[str, Ratings] = field(default_factory=dict)
     win_rates: tuple[WinRates, ...] = ()
     nulls: Mapping[str, Mapping[str, NullResult]] = field(default_factory=dict)

@@ -98,10 +98,11 @@ def _nulls(params: ReportParams, scores: Mapping[tuple[str, str], ArmScores], pa
     if partial and not places.isdisjoint(params.expected):
         return
     if not any(place in scores and scores[place].valid.any() for place in places):
+        where = " head to head" if params.evaluations[params.primary.evaluation].head_to_head else ""
         yield Note(
             "limit",
-            "No null completions were judged (answers that say nothing): whether the judge rewards emptiness was not "
-            "checked.",
+            f"No null completions were judged{where} (answers that say nothing): whether the judge rewards emptiness "
+            f"was not checked{' there' if where else ''}.",
         )
 
 

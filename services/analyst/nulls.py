@@ -23,10 +23,13 @@ class NullResult:
 
 
 def null_results(params: ReportParams, scores: Scores) -> dict[str, dict[str, NullResult]]:
-    """By null completion and evaluation, as far as they are judged."""
+    """By null completion and evaluation, as far as they are judged; a length-controlled one fits arms alone."""
     found: dict[str, dict[str, NullResult]] = {}
     for null in params.null_completions:
-        for evaluation in params.evaluations:
+        for evaluation, how in params.evaluations.items():
+            if how.length_controlled is not None:
+                # Its figures are from a fit that null completions, all of one length, have no part in.
+                continue
             if (null, evaluation) in scores and (values := scores[null, evaluation].common).size:
                 beats = tuple(arm for arm in params.arms if (_above(null, arm, evaluation, scores) or 0) > 0)
                 found.setdefault(null, {})[evaluation] = NullResult(float(values.mean()), values.shape[1], beats)

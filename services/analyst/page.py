@@ -34,9 +34,10 @@ from services.analyst.model import (
 from services.analyst.params import EvaluationParams
 from services.analyst.spectext import line_of, spec_yaml
 from services.analyst.temperatures_page import temperature_tables
+from services.analyst.trust_page import trust_view
 from services.analyst.verdict_figure import verdict_figures
 from services.analyst.win_rates_page import matrix_views
-from services.analyst.wording import bootstrapped, decisions, in_each_order, number, one_family
+from services.analyst.wording import bootstrapped, decisions, number, one_family
 
 LEVELS = {
     "rl_adds_value": "RL adds value",
@@ -148,10 +149,8 @@ def context(report: Report, at: str = "", top: int = 1) -> dict[str, Any]:
         "match_titles": MATCH_TITLES,
         "decisions": report.looks * report.cells,
         "since": decisions(report.looks, report.cells),
-        "checks": [
-            *([bootstrapped(report.bootstrap, report.primary_scale)] if report.bootstrap is not None else []),
-            *([in_each_order(report.orders)] if report.orders else []),
-        ],
+        "trust": trust_view(report.trust),
+        "checks": [bootstrapped(report.bootstrap, report.primary_scale)] if report.bootstrap is not None else [],
     }
 
 

@@ -150,6 +150,16 @@ class RecipeParams(Params):
     stages: list[list[str]]
 
 
+class GoldParams(Params):
+    """Gold labels of the primary evaluation: recorded `pairs`, or `scores` of the primary's arms by a check."""
+
+    labels: str
+    n: int
+    arms: list[str]
+    pairs: str | None = None
+    scores: list[ScoreInput] = []
+
+
 class DeclaredParams(Params):
     """A stage that read recorded data: the model's name in the spec, and what it would have cost (DeclaredPrice)."""
 
@@ -188,6 +198,7 @@ class ReportParams(Params):
     recipes: dict[str, RecipeParams] = {}
     near_duplicates: int = 0
     null_completions: list[str] = []
+    gold: GoldParams | None = None
     declared: dict[str, DeclaredParams] = {}
     null_prompts: int = 0
     unjudged: list[str] = []

@@ -17,19 +17,22 @@ from services.analyst.orders import ByOrder, by_order
 from services.analyst.params import ReportParams, ScoreInput
 from services.analyst.scores import SeedScores
 from services.analyst.temperatures import choose, with_choices
+from services.analyst.voted import read_gold, read_votes
 from shared.artifacts import Artifact, Manifest
 from shared.canonical import sha256_hex
+from shared.human import Ballots
 from shared.judgements import mirrored
 from shared.splits import SPLITS, normalise
 
 JUDGEMENTS = "judgements.parquet"
 CURVE = "loss.parquet"
 EXAMPLES = 4
+NO_VOTES = Ballots()
 LONGEST = 6_000
 """Characters of a text that the report shows; more is cut, and says so."""
 
 
-def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> ReportInputs:
+def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact], ballots: Ballots = NO_VOTES) -> ReportInputs:
     """What is there of a report's inputs; `artifacts` has the committed ones by their input's name."""
     dev: dict[tuple[str, str], dict[int, SeedScores]] = {}
     for row in params.dev_scores:
@@ -75,6 +78,8 @@ def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact]) -> Repo
         examples_of=examples_of,
         orders=orders,
         rated=turns,
+        gold=read_gold(params, artifacts),
+        voted=read_votes(params, artifacts, ballots),
         battles=read_battles(params, artifacts),
         choices=choices,
         dev_there=sum(len(of) for of in dev.values()),

@@ -23,12 +23,13 @@ from services.analyst.model import MatrixReport, Report
 from services.analyst.page import to_html
 from services.analyst.params import cells_of
 from services.analyst.power import components
-from services.analyst.reading import read_inputs
+from services.analyst.reading import NO_VOTES, read_inputs
 from shared.artifacts import Artifact, CommitRef, StageResult
 from shared.bandit import KIND
 from shared.context import StageContext, cache_folder
 from shared.errors import Outage, PermanentError
 from shared.experiments import partial_report_name
+from shared.human import Ballots, read_ballots
 from shared.runner import process_runner
 from shared.settings import Settings
 from shared.store import ObjectStore
@@ -63,9 +64,11 @@ def by_name(refs: Mapping[str, CommitRef], load: Callable[[str], Artifact]) -> d
     return {name: loaded[ref] for name, ref in refs.items()}
 
 
-def make(params: Mapping[str, Any], artifacts: Mapping[str, Artifact], partial: bool) -> dict[str, bytes]:
-    """Both files from a report stage's params and the artifacts that are there. Raises as `made_of` does."""
-    return files_of(made_of(params, artifacts, partial))
+def make(
+    params: Mapping[str, Any], artifacts: Mapping[str, Artifact], partial: bool, ballots: Ballots = NO_VOTES
+) -> dict[str, bytes]:
+    """Both files from a report stage's params, the artifacts that are there, and votes. Raises as `made_of` does."""
+    return files_of(made_of(params, artifacts, partial, ballots))
 
 
 def files_of(report: Report | MatrixReport) -> dict[str, bytes]:
@@ -81,14 +84,16 @@ def variances(report: Report | MatrixReport) -> dict[str, Any] | None:
     return {**asdict(components(primary.error)), "prompts": primary.prompts, "seeds": primary.seeds}
 
 
-def made_of(params: Mapping[str, Any], artifacts: Mapping[str, Artifact], partial: bool) -> Report | MatrixReport:
-    """The report from a report stage's params and the artifacts that are there.
+def made_of(
+    params: Mapping[str, Any], artifacts: Mapping[str, Artifact], partial: bool, ballots: Ballots = NO_VOTES
+) -> Report | MatrixReport:
+    """The report from a report stage's params, the artifacts that are there, and people's votes, if any.
 
     Raises:
         PermanentError: what was read is not well formed.
     """
     try:
-        cells = {name: read_inputs(cell, artifacts) for name, cell in cells_of(params).items()}
+        cells = {name: read_inputs(cell, artifacts, ballots) for name, cell in cells_of(params).items()}
         labellers, facts = read_labellers(params.get("critics", {}), artifacts), next(iter(cells.values())).stages
         if "cells" in params:
             return with_critics(build_matrix(cells, partial), labellers, facts)
@@ -107,7 +112,8 @@ def partial_report(
         PermanentError: what was read is not well formed.
     """
     artifacts = by_name(refs, lambda name: Artifact.load(store, refs[name], cache_folder(settings)))
-    for name, data in make(params, artifacts, partial=True).items():
+    ballots = read_ballots(store, experiment)
+    for name, data in make(params, artifacts, partial=True, ballots=ballots).items():
         store.put(partial_report_name(experiment, name), data)
 
 

@@ -117,17 +117,6 @@ def bootstrapped(checked: Checked, scale: Scale = scale_of(POINTS)) -> str:
     )
 
 
-def in_each_order(orders: Mapping[str, ContrastResult]) -> str:
-    """The primary contrast as the judge saw it in each order alone."""
-    first = next(iter(orders.values()))
-    shown = "the arms’ completions" if first.win_rates is None else f"{first.contrast.arms[0]}’s completions"
-    found = [
-        f"{number(one.estimate)} ({number(one.interval[0])} to {number(one.interval[1])}) {order}"
-        for order, one in orders.items()
-    ]
-    return f"The primary with {shown} in one order alone, 95% intervals: {'; '.join(found)}."
-
-
 def by_interval(primary: ContrastResult, delta: float, level: str) -> str:
     low, high = primary.decision_interval
     number = scale_of(primary.unit).number

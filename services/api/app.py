@@ -22,6 +22,7 @@ from services.api.routers import (
     experiments,
     figures,
     health,
+    human,
     lineage,
     login,
     models,
@@ -32,16 +33,17 @@ from services.api.routers import (
     stages,
     static,
     templates,
+    vote,
 )
 from shared.queues import redis_client
 from shared.settings import Settings
 from shared.store import ObjectStore, S3Store
 
 API = (
-    *(experiments, events, reports, samples, figures, curves, lineage, stages),
+    *(experiments, events, reports, human, samples, figures, curves, lineage, stages),
     *(datasets, models, templates, activity, health),
 )
-PAGES = (page, new, actions, login, static)
+PAGES = (page, vote, new, actions, login, static)
 
 
 def create_app(settings: Settings, store: ObjectStore | None = None) -> FastAPI:

@@ -11,9 +11,10 @@ from typing import Any
 
 from services.api.pages.figures import Figure
 from services.api.planned import Planned
-from services.api.reportfiles import HTML, JSON, report_bytes
+from services.api.reportfiles import HTML, JSON, Reports
 from shared.artifacts import Manifest, commit_prefix, oldest
 from shared.experiments import PREFIX
+from shared.human import votes_prefix
 from shared.store import NotFound, ObjectStore
 
 Entry = tuple[str, Callable[[], bytes | None]]
@@ -54,9 +55,14 @@ def zipped(entries: Iterable[Entry]) -> Iterator[bytes]:
 
 
 def contents(
-    store: ObjectStore, summary: Mapping[str, Any], planned: Planned | None, figures: Mapping[str, Figure]
+    store: ObjectStore,
+    reports: Reports,
+    summary: Mapping[str, Any],
+    planned: Planned | None,
+    figures: Mapping[str, Figure],
 ) -> Iterator[Entry]:
-    """What an experiment's archive holds: spec, state, report, figures, and every committed table with its commit.
+    """What an experiment's archive holds: spec, state, report, figures, people's votes, and every committed table with
+    its commit.
 
     Raises:
         Outage: the store is away.
@@ -76,7 +82,9 @@ def contents(
     yield "resolved.json", read(f"{PREFIX}{id}/resolved.json")
     yield "experiment.json", lambda: json.dumps(summary, indent=1).encode()
     for file in (JSON, HTML):
-        yield file, lambda file=file: report_bytes(store, dict(summary), file)  # type: ignore[misc]
+        yield file, lambda file=file: reports.file(dict(summary), file)  # type: ignore[misc]
+    for info in store.list(votes_prefix(id)):
+        yield f"votes/{safe(info.name.rpartition('/')[2])}", read(info.name)
     for figure in figures.values():
         yield f"figures/{safe(figure.name)}.svg", lambda figure=figure: figure.svg  # type: ignore[misc]
     for row in summary["stages"]:

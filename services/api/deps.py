@@ -20,7 +20,9 @@ from services.api.metrics import Metrics
 from services.api.planned import Plans
 from services.api.problems import Problem, TooLarge, not_found
 from services.api.reportfiles import Figures, Reports
+from services.api.sheets import Sheets
 from services.api.spectext import read_spec_text
+from services.api.voted import Voted
 from shared.errors import BadInput
 from shared.experiments import read_summary
 from shared.names import NAME
@@ -46,6 +48,8 @@ class State:
     reports: Reports
     figures: Figures
     judged: JudgedRows
+    voted: Voted
+    sheets: Sheets
     lineages: Lineages
     activity: Activity
     feeds: Feeds
@@ -53,7 +57,9 @@ class State:
     @classmethod
     def over(cls, settings: Settings, store: ObjectStore, client: redis.Redis, events: redis.asyncio.Redis) -> State:
         """Everything that is made of these."""
-        plans, reports = Plans(store), Reports(store)
+        broker = celery_app("api", settings)
+        plans, voted = Plans(store), Voted(store, client, broker)
+        reports, judged = Reports(store, voted), JudgedRows(store, plans)
         return cls(
             settings,
             store,
@@ -64,9 +70,11 @@ class State:
             plans,
             reports,
             Figures(reports),
-            JudgedRows(store, plans),
+            judged,
+            voted,
+            Sheets(plans, judged),
             Lineages(store),
-            Activity(celery_app("api", settings), client),
+            Activity(broker, client),
             Feeds(events, client, store),
         )
 
@@ -107,6 +115,14 @@ def _judged(state: StateDep) -> JudgedRows:
     return state.judged
 
 
+def _voted(state: StateDep) -> Voted:
+    return state.voted
+
+
+def _sheets(state: StateDep) -> Sheets:
+    return state.sheets
+
+
 def _lineages(state: StateDep) -> Lineages:
     return state.lineages
 
@@ -127,6 +143,8 @@ PlansDep = Annotated[Plans, Depends(_plans)]
 ReportsDep = Annotated[Reports, Depends(_reports)]
 FiguresDep = Annotated[Figures, Depends(_figures)]
 JudgedRowsDep = Annotated[JudgedRows, Depends(_judged)]
+VotedDep = Annotated[Voted, Depends(_voted)]
+SheetsDep = Annotated[Sheets, Depends(_sheets)]
 LineagesDep = Annotated[Lineages, Depends(_lineages)]
 ActivityDep = Annotated[Activity, Depends(_activity)]
 

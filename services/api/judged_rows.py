@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from services.api import side_by_side
+from services.api.kept import Kept
 from services.api.planned import Battle, Judged, Planned, Plans
 from services.api.problems import not_found
-from services.api.reportfiles import Kept
 from shared import records
 from shared.artifacts import Manifest
 from shared.datasets import read_dataset

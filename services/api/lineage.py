@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from services.api.kept import Kept
 from services.api.planned import Planned
-from services.api.reportfiles import Kept
 from shared.artifacts import CommitRef, Manifest, commit_prefix, oldest, read_commit
 from shared.attempts import Marker
 from shared.store import NotFound, ObjectStore

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import structlog
 
-from services.api.reportfiles import Kept
+from services.api.kept import Kept
 from shared.artifacts import Manifest, commit_prefix, oldest
 from shared.errors import BadInput
 from shared.experiments import read_resolved

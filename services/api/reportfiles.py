@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
+from services.api.kept import Kept
 from services.api.pages.figures import Figure, figures
+from services.api.voted import Voted
 from shared.experiments import partial_report_name
 from shared.store import NotFound, ObjectStore
 
@@ -17,57 +16,39 @@ T = TypeVar("T")
 JSON, HTML = "report.json", "report.html"
 
 
-@dataclass
-class Kept(Generic[T]):
-    """The last few things made from immutable objects, by their names."""
-
-    most: int
-    _found: OrderedDict[str, T] = field(default_factory=OrderedDict)
-    _lock: Lock = field(default_factory=Lock)
-
-    def get(self, name: str, make: Callable[[], T]) -> T:
-        """What `name` stands for, made where it is not kept."""
-        with self._lock:
-            if name in self._found:
-                self._found.move_to_end(name)
-                return self._found[name]
-        made = make()
-        with self._lock:
-            self._found[name] = made
-            while len(self._found) > self.most:
-                self._found.popitem(last=False)
-        return made
-
-
-def report_bytes(store: ObjectStore, summary: dict[str, Any], file: str) -> bytes | None:
-    """The committed report's file, else the newest partial one's, else None."""
-    name = (summary.get("report") or {}).get(file) or partial_report_name(summary["id"], file)
-    try:
-        return store.get(name)
-    except NotFound:
-        return None
-
-
 class Reports:
-    """Parsed reports; `html` makes something of the page, once for each committed one."""
+    """The newest report of an experiment: with people's votes in it, as committed, or partial."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, voted: Voted) -> None:
         self._store = store
+        self._voted = voted
         self._data: Kept[dict[str, Any]] = Kept(64)
+
+    def file(self, summary: dict[str, Any], file: str) -> bytes | None:
+        """One of its files as it is; None where there is none yet. Raises `Outage`."""
+        newest = self._voted.newest(summary, file)
+        return self._get(partial_report_name(summary["id"], file) if newest is None else newest.name)
 
     def data(self, summary: dict[str, Any]) -> dict[str, Any] | None:
         """The report's JSON; None where there is none yet."""
         return self.made(summary, JSON, self._data, json.loads)
 
     def made(self, summary: dict[str, Any], file: str, kept: Kept[T], make: Callable[[bytes], T]) -> T | None:
-        """What `make` makes of a file of the report."""
-        if name := (summary.get("report") or {}).get(file):
+        """What `make` makes of a file of the report, once for each that will not change."""
+        newest = self._voted.newest(summary, file)
+        if newest is not None:
             try:
-                return kept.get(name, lambda: make(self._store.get(name)))
+                return kept.get(newest.name, lambda: make(self._store.get(newest.name)))
             except NotFound:
                 return None
-        data = report_bytes(self._store, summary, file)
+        data = self._get(partial_report_name(summary["id"], file))
         return None if data is None else make(data)
+
+    def _get(self, name: str) -> bytes | None:
+        try:
+            return self._store.get(name)
+        except NotFound:
+            return None
 
 
 class Figures:

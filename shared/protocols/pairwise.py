@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field, Tag
 from shared import records
 from shared.comparisons import Comparison, Verdicts
 from shared.protocols.base import Builder, Evaluation, TrainedArm
+from shared.protocols.gold import Gold
 from shared.specbase import BY_SHAPE, LIST, PLAIN
 
 
@@ -63,6 +64,7 @@ class Pairwise(Evaluation):
     reference: str | None = Field(None, description="a name under `models` that the arms are judged against")
     between: tuple[str, str] | None = Field(None, description="instead of `reference`: two arms, judged head to head")
     temperature: AtTemperatures = Field(0.7, description=AT_TEMPERATURES)
+    gold: Gold | None = Field(None, description="labels that are right, to correct the primary contrast with")
 
     @property
     def together(self) -> bool:

@@ -344,6 +344,40 @@ SINGLE: list[Row] = [
     ({"worth": {"scores": 2}}, "worth.scores", "Did you mean score"),
 ]  # fmt: skip
 
+TRUTH = {"provider": "verifiable", "check": "world", "gold": True}
+GOLD = "evaluations.win-rate.gold"
+
+
+def golden(gold: Any, **more: Any) -> dict[str, Any]:
+    return {"models__truth": TRUTH, "evaluations__win-rate__gold": gold, **more}
+
+
+GOLDEN: list[Row] = [
+    (golden({"labels": "nobody"}), f"{GOLD}.labels", "is not under models"),
+    (golden({"labels": "truht", "n": 20}), f"{GOLD}.labels", "Did you mean truth"),
+    (golden({"labels": "weak", "n": 20}), f"{GOLD}.labels", "cannot compare"),
+    (golden({"labels": "critic", "n": 20}), f"{GOLD}.labels", "is the judge"),
+    (golden({"labels": "other", "n": 20}, models__other=GPT), f"{GOLD}.labels", "gold: true"),
+    (golden({"labels": "people", "n": 20}, models__people={**RECORDED, "gold": True}), f"{GOLD}.labels",
+     "missing: drop"),
+    (golden({"labels": "truth"}), f"{GOLD}.n", "Write 38 or less"),
+    (golden({"labels": "truth", "n": 9}), f"{GOLD}.n", "10 or more"),
+    (golden({"labels": "truth", "n": "all"}), f"{GOLD}.n", "whole number"),
+    (golden({"labels": "truth", "n": True}), f"{GOLD}.n", "Write the number"),
+    (golden({"labels": "truth", "n": 20}, prompts__eval=11), f"{GOLD}.n", "Raise prompts.eval"),
+    (golden({"check": "world"}), f"{GOLD}.check", "labels, n"),
+    (golden({"n": 20}), f"{GOLD}.labels", "Add labels"),
+    (golden("truth"), GOLD, "Write names and values"),
+    ({"models__truth": TRUTH, "evaluations__other": {"protocol": "pairwise", "judge": "critic", "reference": "strong",
+                                                     "gold": {"labels": "truth", "n": 20}}},
+     "evaluations.other.gold", "Move it to evaluations.win-rate"),
+    ({"evaluations__nll": {"protocol": "nll", "completions": "strong", "gold": {"labels": "truth"}}},
+     "evaluations.nll.gold", "completions"),
+    ({"models__truth": TRUTH, "primary__evaluation": "duel@0.7",
+      "evaluations__duel": {"protocol": "pairwise", "judge": "critic", "between": ["rlaif-weak", "sft-strong"],
+                            "gold": {"labels": "truth", "n": 20}}}, "evaluations.duel.gold", "Remove it"),
+]  # fmt: skip
+
 DUEL = {"protocol": "pairwise", "judge": "critic", "between": ["rlaif-weak", "sft-strong"]}
 ARENA = {"protocol": "arena", "judge": "critic"}
 EVALUATED = "evaluations.x"
@@ -461,5 +495,6 @@ BESIDE: list[Row] = [
 
 BAD: list[Row] = [
     *METHODS, *CONTROLS,
-    *DECLARED, *TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS, *BATTLES, *BESIDE, *LENGTHS, *SINGLE,
+    *GOLDEN, *DECLARED, *TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS, *BATTLES, *BESIDE, *LENGTHS,
+    *SINGLE,
 ]  # fmt: skip

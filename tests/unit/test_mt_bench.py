@@ -1,23 +1,18 @@
-"""MT-Bench: its prompts word for word, its own files as a dataset, and its figures from its own judgements."""
+"""MT-Bench: its prompts word for word, its own files as a dataset, and its figures by category and turn."""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from examples.mt_bench import WITH_REFERENCE, rows
-from services.analyst.build import arm_estimate
 from services.analyst.categories import parts, rated
 from services.analyst.contrasts import Contrast
 from services.analyst.params import EvaluationParams
-from services.analyst.reading import seed_scores
-from services.analyst.scores import assemble
 from shared import datasets
 from shared.asking.turns import Conversation, Ratings, TurnsAsk
 from shared.llm.chat import Answer
@@ -26,10 +21,6 @@ from shared.scales import OF_TEN
 from shared.templates import mt_bench
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "mt_bench"
-JUDGEMENTS = DATA / "gpt-4_single.jsonl"
-"""FastChat's gpt-4_single.jsonl: GPT-4's published rating of each turn of each model."""
-PUBLISHED = {"gpt-4": 8.99, "gpt-3.5-turbo": 7.94, "claude-v1": 7.90, "vicuna-13b-v1.3": 6.39, "llama-13b": 2.61}
-"""MT-Bench scores as its authors published them (June 2023, with Zheng et al. 2023)."""
 there = pytest.mark.skipif(not DATA.exists(), reason=f"MT-Bench's files are not at {DATA}")
 
 
@@ -122,25 +113,3 @@ def test_turns_and_categories_have_their_own_means_and_the_difference_beside() -
         assert mean is not None and mean.estimate == pytest.approx(np.mean(expected))
         assert part.difference is not None and part.difference.prompts == len(ids)
         assert part.difference.unit == OF_TEN
-
-
-@pytest.mark.skipif(not JUDGEMENTS.exists(), reason=f"GPT-4's ratings are not at {JUDGEMENTS}")
-def test_the_published_scores_come_out_of_the_published_ratings() -> None:
-    by_model: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
-    for row in map(json.loads, JUDGEMENTS.read_text().splitlines()):
-        by_model[row["model"]][str(row["question_id"])][row["turn"]] = row["score"]
-    assert set(PUBLISHED) & set(by_model), "none of the published models is there"
-    for model, published in PUBLISHED.items():
-        if model not in by_model:
-            continue
-        scores: dict[str, tuple[float | None, float | None]] = {
-            question: (read(turns.get(1)), read(turns.get(2))) for question, turns in by_model[model].items()
-        }
-        table = table_of(scores, dict.fromkeys(scores, "any"))
-        estimate = arm_estimate(assemble(model, "mt", {0: seed_scores(table)}))
-        assert estimate is not None and estimate.estimate == pytest.approx(published, abs=0.02), model
-
-
-def read(score: Any) -> float | None:
-    """FastChat's −1 stands for a rating that could not be read."""
-    return None if score is None or score == -1 else float(score)

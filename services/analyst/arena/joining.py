@@ -60,10 +60,10 @@ def rating_difference(contrast: Contrast, evaluation: str, ratings: Ratings, alp
     """A contrast between ratings, from the same resamples; None where its arms were never compared, nor by others."""
     battles = ratings.battles
     places = [battles.arms.index(arm) for arm in contrast.arms]
-    if not ratings.comparable(places):
-        return None
     weights: Floats = np.zeros(len(battles.arms))
     np.add.at(weights, places, contrast.weights)
+    if not ratings.comparable(weights):
+        return None
     error = ratings.interval(weights)
     low, high = error.bounds()
     decided = error.bounds(alpha)

@@ -72,9 +72,9 @@ class Ratings:
         df = satterthwaite(vp, seeds.by_seed, seeds.residual, n, seeds.seeds)
         return replace(seeds, mean=estimate, by_prompt=vp, variance=variance, df=df)
 
-    def comparable(self, arms: list[int]) -> bool:
-        """Whether these arms' ratings stand on one scale."""
-        return len(set(self.groups[arms])) == 1
+    def comparable(self, weights: Floats) -> bool:
+        """Whether a contrast takes differences within groups alone: between them no scale is common."""
+        return all(weights[self.groups == group].sum() == 0 for group in np.unique(self.groups))
 
 
 def rate(battles: Battles, resamples: int = RESAMPLES, seed: int = 0) -> Ratings | None:

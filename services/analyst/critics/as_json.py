@@ -22,18 +22,18 @@ def card_dict(card: CriticCard) -> dict[str, Any]:
         "stages": {role: list(keys) for role, keys in card.stages.items()},
         "missing": card.missing,
         "pairs": {"distinct": card.pairs, "repeated": card.repeated, "identical": card.identical},
-        "ties": _estimate(card.ties),
-        "unparsable": _estimate(card.unparsable),
+        "ties": estimate_dict(card.ties),
+        "unparsable": estimate_dict(card.unparsable),
         "position": {
-            "flip_rate": _estimate(card.position.flip_rate),
-            "first_place_rate": _estimate(card.position.first_place_rate),
+            "flip_rate": estimate_dict(card.position.flip_rate),
+            "first_place_rate": estimate_dict(card.position.first_place_rate),
         },
         "length": {
             "unit": "characters",
-            "win_rate_longer": _estimate(length.win_rate),
+            "win_rate_longer": estimate_dict(length.win_rate),
             "ties": length.ties,
-            "slope_per_doubling": _estimate(length.slope),
-            "others_win_rate_longer": _estimate(length.others),
+            "slope_per_doubling": estimate_dict(length.slope),
+            "others_win_rate_longer": estimate_dict(length.others),
             "others": card.beside,
             "bins": [
                 {
@@ -41,7 +41,7 @@ def card_dict(card: CriticCard) -> dict[str, Any]:
                     "high": one.high,
                     "pairs": one.pairs,
                     "ties": one.ties,
-                    "win_rate_longer": _estimate(one.win_rate),
+                    "win_rate_longer": estimate_dict(one.win_rate),
                 }
                 for one in length.bins
             ],
@@ -52,20 +52,20 @@ def card_dict(card: CriticCard) -> dict[str, Any]:
                 "gold": one.gold,
                 "recorded": one.recorded,
                 "related": one.related,
-                "agree": _estimate(one.agree),
-                "kappa": _estimate(one.kappa),
+                "agree": estimate_dict(one.agree),
+                "kappa": estimate_dict(one.kappa),
             }
             for one in card.agreement
         ],
         "error": {
             "against": card.errors.against,
-            "rate": _estimate(card.errors.rate),
-            "ties": _estimate(card.errors.ties),
+            "rate": estimate_dict(card.errors.rate),
+            "ties": estimate_dict(card.errors.ties),
         },
         "self_preference": {
-            "own_wins": _estimate(own.own_wins),
+            "own_wins": estimate_dict(own.own_wins),
             "against": own.against,
-            "excess": _estimate(own.excess),
+            "excess": estimate_dict(own.excess),
         },
         "cost": {
             "labels": card.labels,
@@ -78,7 +78,8 @@ def card_dict(card: CriticCard) -> dict[str, Any]:
     }
 
 
-def _estimate(one: Estimate) -> dict[str, Any]:
+def estimate_dict(one: Estimate) -> dict[str, Any]:
+    """A number, its interval, over how many answers and prompts, and why there is none."""
     return {
         "estimate": one.value,
         "interval": None if one.interval is None else list(one.interval),

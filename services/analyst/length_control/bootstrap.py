@@ -17,9 +17,9 @@ from shared.power import RECIPE_SEEDS
 
 RESAMPLES, FEWEST = 500, 200
 """How many resamples are drawn, and of large tables at least: 200 know a standard error to 5% of itself, 500 to 3%."""
-CELLS = 4_000_000
+CELLS = 3_200_000
 """Cells of resamples x checkpoints x prompts, about, from which on fewer are drawn: a fit of two seconds."""
-CHUNK = 250_000
+CHUNK = 120_000
 """Cells of resamples x checkpoints x prompts that are refitted at once: what stays in the processor's cache."""
 
 

@@ -10,6 +10,7 @@ from services.api.pages import tables
 from services.api.pages.beside import JudgeRow, NullRow, judge_rows, null_prompts, null_rows, what_it_is
 from services.api.pages.categories import CategoryTable, category_tables
 from services.api.pages.temperatures import TemperatureTable, temperature_tables
+from services.api.pages.trust import Trust, trust
 from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, MECHANISM, SCOPES, TERMS, Level, money, number
 from services.api.planned import Planned
 from shared import interval_drawing
@@ -123,6 +124,7 @@ class Block:
     nulls: tuple[NullRow, ...] = ()
     null_prompts: int = 0
     temperatures: tuple[TemperatureTable, ...] = ()
+    trust: Trust | None = None
 
 
 def blocks(report: Data, planned: Planned | None) -> list[Block]:
@@ -159,6 +161,7 @@ def block(report: Data, planned: Planned | None, cell: str) -> Block:
         nulls=null_rows(report, evaluations),
         null_prompts=null_prompts(report),
         temperatures=temperature_tables(report),
+        trust=trust(report.get("trust")),
     )
 
 

@@ -33,7 +33,7 @@ from services.api.pages.wording import LEVELS, STATES
 from services.api.paging import page_of
 from services.api.planned import Plans
 from services.api.problems import not_found
-from services.api.reportfiles import JSON, Reports, report_bytes
+from services.api.reportfiles import JSON, Reports
 from services.api.routers.samples import ArmName, CategoryName, EvaluationName, Seed, Text, place
 from services.api.schemas import ExperimentState
 from services.api.viewer import ViewerDep
@@ -121,9 +121,9 @@ def shown(summary: dict[str, Any], plans: Plans, reports: Reports) -> dict[str, 
 
 
 @router.get("/experiments/{id}/report.json")
-def report_json(who: ViewerDep, summary: Summary, store: Store) -> Response:
+def report_json(who: ViewerDep, summary: Summary, reports: ReportsDep) -> Response:
     """The report's numbers, as a file."""
-    data = report_bytes(store, summary, JSON)
+    data = reports.file(summary, JSON)
     if data is None:
         raise not_found(f"report of experiment {summary['id']} yet")
     return _file(data, "application/json", f"{summary['name']}.json")
@@ -136,9 +136,11 @@ def spec_text(who: ViewerDep, summary: Summary, store: Store) -> Response:
 
 
 @router.get("/experiments/{id}/everything.zip")
-def everything(who: ViewerDep, summary: Summary, store: Store, plans: PlansDep, figures: FiguresDep) -> Response:
-    """Spec, report, figures and every table that is committed, as one archive."""
-    entries = contents(store, summary, plans.of(summary["id"]), figures.of(summary))
+def everything(
+    who: ViewerDep, summary: Summary, store: Store, reports: ReportsDep, plans: PlansDep, figures: FiguresDep
+) -> Response:
+    """Spec, report, figures, votes and every table that is committed, as one archive."""
+    entries = contents(store, reports, summary, plans.of(summary["id"]), figures.of(summary))
     headers = {"Content-Disposition": f'attachment; filename="{safe(summary["name"]) or "experiment"}.zip"'}
     return StreamingResponse(zipped(entries), media_type="application/zip", headers=headers)
 

@@ -10,9 +10,9 @@ from fastapi.responses import JSONResponse
 
 from services.api.accept import prefers_html
 from services.api.critic_cards import CriticCards
-from services.api.deps import Store, Summary, caller
+from services.api.deps import ReportsDep, Summary, caller
 from services.api.problems import Problem, responses
-from services.api.reportfiles import HTML, JSON, report_bytes
+from services.api.reportfiles import HTML, JSON
 from services.api.schemas import ReportPending
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"], dependencies=[Depends(caller)])
@@ -58,12 +58,12 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/{id}/report", responses=DOCUMENTED)
-def get_report(request: Request, summary: Summary, store: Store) -> Response:
+def get_report(request: Request, summary: Summary, reports: ReportsDep) -> Response:
     """The report: HTML where `Accept` prefers it, else JSON."""
     html = prefers_html(request.headers.get("accept", ""))
     if html is None:
         raise Problem(406, "a report is application/json or text/html; accept one of them")
-    data = report_bytes(store, summary, HTML if html else JSON)
+    data = reports.file(summary, HTML if html else JSON)
     if data is None:
         return _pending(summary)
     headers = {"Vary": "Accept", "Cache-Control": "no-cache"}
@@ -80,10 +80,10 @@ def get_report(request: Request, summary: Summary, store: Store) -> Response:
         **responses(401, 404, 503),
     },
 )
-def get_critics(summary: Summary, store: Store) -> Response:
+def get_critics(summary: Summary, reports: ReportsDep) -> Response:
     """The cards of the experiment's critics and judges, from the newest report: position and length bias, agreement,
     errors against gold labels, self-preference, cost of a label."""
-    data = report_bytes(store, summary, JSON)
+    data = reports.file(summary, JSON)
     if data is None:
         return _pending(summary)
     report = json.loads(data)

@@ -34,6 +34,9 @@ EVALUATIONS: dict[str, dict[str, Any]] = {
     "win-rate": {"protocol": "pairwise", "judge": "judge", "reference": "weak", "temperature": AT},
     "preferences": {"protocol": "preference_accuracy", "labels": "labels"},
     "nll": {"protocol": "nll", "completions": "strong"},
+    "alpaca": {"protocol": "alpaca_eval", "judge": "judge", "reference": "weak", "temperature": AT},
+    "length": {"protocol": "length_controlled", "judge": "judge", "reference": "weak", "temperature": AT},
+    "ratings": {"protocol": "arena", "judge": "judge", "arms": ["one", "other"], "temperature": AT},
     "right": {"protocol": "verifiable", "check": "world", "temperature": AT},
     "liked": {"protocol": "reward_model", "model": "rm", "temperature": AT},
     "mt": {"protocol": "mt_bench", "judge": "judge", "questions": "dataset:two-turns", "temperature": AT},
@@ -58,6 +61,9 @@ UNITS = {
     f"win-rate@{AT}": "points",
     "preferences": "points",
     "nll": "-nats/token",
+    f"alpaca@{AT}": "points",
+    f"length@{AT}": "points",
+    f"ratings@{AT}": "Elo",
     f"right@{AT}": "points",
     f"liked@{AT}": "reward",
     f"mt@{AT}": "points of 10",
@@ -137,13 +143,13 @@ def check_points(whole: Whole, made: Any) -> None:
     assert {name: one["unit"] for name, one in report["evaluations"].items()} == UNITS
     assert set(report["arms"]) == {"one", "other", "base", "teacher:weak", "teacher:strong"}
     for arm in (report["arms"][name] for name in ("one", "other", "base")):
-        assert set(arm["evaluations"]) == set(UNITS)
+        assert set(arm["evaluations"]) | {f"ratings@{AT}"} == set(UNITS)
         assert 1 <= arm["evaluations"][f"mt@{AT}"]["estimate"] <= 10
     assert set(report["contrasts"]["difference"]) == set(UNITS)
     assert report["verdict"]["unit"] == "points" and report["verdict"]["delta"] == 2
     assert report["verdict"]["level"] != "invalid", "right answers are no imitation"
     written = set(report["arms"]["teacher:strong"]["evaluations"])
-    assert written == {f"{name}@{AT}" for name in ("win-rate", "right", "liked")}, "a teacher has no second turn"
+    assert {f"right@{AT}", f"liked@{AT}"} < written and f"mt@{AT}" not in written, "a teacher has no second turn"
     assert any("teacher:weak and teacher:strong are not judged" in note["text"] for note in report["notes"])
     for name in ("forest-wide", "forest-reward-wide", "forest-points-of-10-wide"):
         assert f'id="{name}-title"' in page

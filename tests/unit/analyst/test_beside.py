@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from services.analyst.as_json import to_json
-from services.analyst.build import build_report
+from services.analyst.build import build_report, complete_scores
 from services.analyst.model import Report, ReportInputs
+from services.analyst.nulls import null_results
 from services.analyst.page import to_html
 from services.analyst.params import ReportParams
 from services.analyst.reading import read_inputs
@@ -95,6 +96,13 @@ def test_null_completions_have_scores_and_no_arm(made: dict[str, Any]) -> None:
     found = made["nulls"]["null:sorry"]["win-rate@0.7"]
     assert found["prompts"] <= 50 and found["estimate"] < 30
     assert not any(name.startswith("null:") for name in made["arms"])
+
+
+def test_a_length_controlled_evaluation_says_nothing_of_them(inputs: ReportInputs) -> None:
+    controlled = inputs.params.evaluations["win-rate@0.7"].model_copy(update={"length_controlled": "joint"})
+    evaluations = {**inputs.params.evaluations, "win-rate@0.7": controlled}
+    params = inputs.params.model_copy(update={"evaluations": evaluations})
+    assert set(null_results(params, complete_scores(inputs))["null:sorry"]) == {"win-rate@0.0"}
 
 
 def test_a_null_completion_that_outscores_an_arm_is_named_first(inputs: ReportInputs) -> None:

@@ -19,6 +19,7 @@ from shared.records import JUDGEMENTS
 from shared.scales import OF_TEN, POINTS, REWARD, scale_of
 from tests.unit.analyst.fixture import Experiment, experiment, quickstart
 
+CHECKED = {"protocol": "verifiable", "method": "check: world"}
 RM = {"provider": "reward_model", "model": "model:rm"}
 
 
@@ -65,7 +66,7 @@ def test_a_primary_in_rewards_is_told_and_drawn_in_them(tmp_path: Path) -> None:
     assert "0.100 units of reward" in page, "delta among the facts"
     assert 'id="forest-wide-title">Contrasts between arms, in units of reward<' in page
     assert 'id="forest-points-wide-title">Contrasts between arms, in points<' in page
-    assert page.count("δ = ") == 2, "wide and narrow, and only where delta has its unit"
+    assert page.count("δ = 0.100") == 4, "of the verdict and the forest, wide and narrow, and only in delta's unit"
 
 
 def test_the_page_reads_the_units_from_the_report(tmp_path: Path) -> None:
@@ -105,19 +106,19 @@ def test_an_amount_is_said_in_its_unit(unit: str, value: float, words: str) -> N
 @pytest.mark.parametrize(
     ("evaluation", "score", "text", "tone"),
     [
-        ({"protocol": "verifiable"}, 100.0, "right", "won"),
-        ({"protocol": "verifiable"}, 0.0, "wrong", "lost"),
-        ({"protocol": "verifiable"}, 40.0, "40.0% right", "even"),
-        ({"protocol": "reward_model", "unit": REWARD}, -1.25, "reward −1.250", "none"),
+        (CHECKED, 100.0, "right", "won"),
+        (CHECKED, 0.0, "wrong", "lost"),
+        (CHECKED, 40.0, "40.0% right", "even"),
+        ({"protocol": "reward_model", "unit": REWARD, "method": "rewards of rm"}, -1.25, "reward −1.250", "none"),
         ({"protocol": "mt_bench", "unit": OF_TEN}, 7.5, "7.50 of 10", "none"),
         ({"protocol": "pairwise", "reference": "r"}, 100.0, "better than the reference", "won"),
-        ({"protocol": "verifiable"}, None, "not judged", "none"),
+        (CHECKED, None, "not judged", "none"),
     ],
 )
 def test_a_completion_alone_has_its_score_for_a_verdict(
     evaluation: dict[str, Any], score: float | None, text: str, tone: str
 ) -> None:
-    found = chip(Judged("x", None, score), EvaluationParams(**evaluation))
+    found = chip(Judged("x", evaluation.get("reference"), score), EvaluationParams(**evaluation))
     assert (found.text, found.tone) == (text, tone)
 
 

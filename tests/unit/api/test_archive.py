@@ -7,9 +7,14 @@ import json
 import zipfile
 from pathlib import Path
 
+import redis
+from celery import Celery
+
 from services.api.archive import contents, safe, zipped
 from services.api.pages.figures import Figure
 from services.api.planned import Planned
+from services.api.reportfiles import Reports
+from services.api.voted import Voted
 from shared import records
 from shared.specparse import parse_spec
 from tests.unit.analyst.fixture import experiment, quickstart
@@ -23,7 +28,11 @@ def test_it_holds_spec_report_figures_and_every_committed_table(tmp_path: Path) 
     rows = rows_of(made)
     summary = {"id": "one", "name": "x", "stages": rows, "report": None}
     figure = Figure("forest-wide", "", "", 1, 1, b"<svg/>")
-    entries = contents(made.store, summary, Planned(parse_spec(quickstart()), made.plan), {"forest-wide": figure})
+    made.store.put("experiments/one/human/votes/01.json", b"{}")
+    # Nothing is asked of Redis for a report that is partial.
+    reports = Reports(made.store, Voted(made.store, redis.Redis(), Celery()))
+    planned = Planned(parse_spec(quickstart()), made.plan)
+    entries = contents(made.store, reports, summary, planned, {"forest-wide": figure})
     pieces = list(zipped(entries))
     assert len(pieces) > 20, "it is sent as it is made"
     archive = zipfile.ZipFile(io.BytesIO(b"".join(pieces)))
@@ -31,7 +40,7 @@ def test_it_holds_spec_report_figures_and_every_committed_table(tmp_path: Path) 
     names = archive.namelist()
     assert len(set(names)) == len(names)
     # Neither resolved.json nor report.html is there.
-    assert {"spec.yaml", "experiment.json", "report.json", "figures/forest-wide.svg"} <= set(names)
+    assert {"spec.yaml", "experiment.json", "report.json", "figures/forest-wide.svg", "votes/01.json"} <= set(names)
     assert not {"resolved.json", "report.html"} & set(names)
     judged = [name for name in names if name.startswith("stages/judge-") and name.endswith(".parquet")]
     assert len(judged) == sum(row["kind"] == "judge" for row in rows)

@@ -70,15 +70,24 @@ def test_both_answers_of_a_conversation_are_shown_with_their_ratings() -> None:
     side = {"arm": "a", "completion": "First.", "score": 6.5, "verdict_ab": None, "verdict_ba": None}
     side |= {"raw_ab": None, "raw_ba": None, "completion_2": "Second.", "score_1": 9.0, "score_2": 4.0}
     side |= {"raw_1": "Good. [[9]]", "raw_2": "Less so. [[4]]"}
-    row = {"prompt": "One?", "prompt_id": "q", "question_2": "Two?", "reference": None, "a": side, "b": side}
+    row: dict[str, Any] = {
+        "prompt": "One?",
+        "prompt_id": "q",
+        "question_2": "Two?",
+        "reference": None,
+        "category": "math",
+        "a": side,
+        "b": side,
+    }
     row |= {"winner": "tie", "orders_disagree": False, "judges_disagree": False}
     choice = {"arm_a": "a", "arm_b": "a", "evaluation": "mt@0.7", "seed": 0}
     told = told_of(TypeAdapter(PROTOCOLS["mt_bench"]).validate_python({"protocol": "mt_bench", "judge": "j"}))
     page = TEMPLATES.get_template("samples.html").render(
         here="", login=False, form="", experiment={"id": "e", "name": "n"}, choice=choice, items=[row], total=1,
         start=0,
-        choices={"arms": ["a"], "evaluations": ["mt@0.7"], "seeds": [0]}, counts={}, onward="", back="",
-        asked={"filter": "", "winner": "", "disagreement": ""}, **told,
+        choices={"arms": ["a"], "evaluations": ["mt@0.7"], "seeds": [0]}, counts={}, categories={},
+        direct=False, onward="", back="", parquet="",
+        asked={"category": "", "filter": "", "winner": "", "disagreement": ""}, **told,
     )  # fmt: skip
     for words in ("6.50 of 10", "Second answer", "Two?", "First answer: 9 of 10", "Less so. [[4]]"):
         assert words in page

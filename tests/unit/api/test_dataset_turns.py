@@ -59,7 +59,6 @@ def test_parquet_lists_and_single_texts_are_read_alike(tmp_path: Path) -> None:
         ({"turns": []}, "file.turns", "row 1 has an empty turn"),
         ({"turns": ["One?"], "prompt": "Two?"}, "file.turns", "Leave the prompt out"),
         ({"turns": {"a": 1}}, "file.turns", "line 1 holds"),
-        ({"prompt": "One?", "category": ["a"]}, "file.category", "line 1 holds"),
         ({"prompt": ["One?"]}, "file.prompt", "line 1 holds"),
     ],
 )

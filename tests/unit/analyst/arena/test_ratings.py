@@ -113,7 +113,9 @@ def test_arms_that_were_not_compared_are_not_on_one_scale() -> None:
     pairs = {("a", "b"): scores, ("c", "d"): scores, ("a", "c"): none}
     found = rate(battles_of(("a", "b", "c", "d"), pairs), resamples=50)
     assert found is not None
-    assert found.comparable([0, 1]) and found.comparable([2, 3]) and not found.comparable([0, 2])
+    a, b, c, d = np.eye(4)
+    assert found.comparable(a - b) and found.comparable(c - d) and not found.comparable(a - c)
+    assert found.comparable((a - b) - (c - d)) and not found.comparable((a - c) - (d - b))
 
 
 def test_a_pair_that_is_not_as_its_ratings_say_is_named() -> None:

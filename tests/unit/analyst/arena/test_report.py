@@ -219,3 +219,40 @@ def test_a_duels_interval_holds_the_truth_as_often_as_it_says(seeds: int, seed_s
         assert result is not None
         hits += result.interval[0] <= truth <= result.interval[1]
     assert 92.5 <= 100 * hits / 800 <= 98
+
+
+def test_that_answers_which_say_nothing_are_not_judged_head_to_head_is_said(report: Report) -> None:
+    assert any("No null completions were judged head to head" in note.text for note in report.notes)
+
+
+def test_an_arm_that_never_wins_is_named_in_a_note(inputs: ReportInputs) -> None:
+    lost = {
+        (a, b): {
+            seed: replace(one, scores=np.where(b == "start-weak", 100.0, np.where(a == "start-weak", 0.0, one.scores)))
+            for seed, one in seeds.items()
+        }
+        for (a, b), seeds in inputs.battles["arena@0.7"].items()
+    }
+    found = build_report(replace(inputs, battles={**inputs.battles, "arena@0.7": lost}))
+    made = as_dict(found)
+    assert made["arenas"]["arena@0.7"]["held"] == ["start-weak"]
+    assert np.isfinite(made["arms"]["start-weak"]["evaluations"]["arena@0.7"]["interval"]).all()
+    assert any("start-weak won or lost everything" in note.text for note in found.notes)
+    assert to_html(found)
+
+
+def test_pairs_without_one_valid_judgement_leave_ratings_on_scales_of_their_own(inputs: ReportInputs) -> None:
+    weak = {"sft-weak", "start-weak", "rlaif-weak"}
+    apart = {
+        (a, b): {
+            seed: one if (a in weak) == (b in weak) else replace(one, valid=np.zeros_like(one.valid))
+            for seed, one in seeds.items()
+        }
+        for (a, b), seeds in inputs.battles["arena@0.7"].items()
+    }
+    found = build_report(replace(inputs, battles={**inputs.battles, "arena@0.7": apart}))
+    absent = {one.contrast.name for one in found.contrasts if "arena@0.7" in one.absent}
+    assert absent == {"headline", "teacher"}, "vanishing takes differences within each group alone"
+    assert any("not all arms were compared" in note.text for note in found.notes)
+    (matrix,) = found.win_rates
+    assert ("sft-weak", "sft-strong") not in matrix.cells and ("sft-weak", "rlaif-weak") in matrix.cells

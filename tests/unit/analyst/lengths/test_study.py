@@ -209,7 +209,9 @@ def test_an_alpaca_eval_arm_has_alpaca_evals_own_figures_by_seed(tmp_path: Path)
 
 def test_who_is_judged_beside_the_recipes_is_in_the_fit_and_null_completions_are_not(tmp_path: Path) -> None:
     spec = controlled_spec(also_judge=["base", "teachers"], null_completions=True)
-    fits = as_dict(build_report(inputs_of(lengthy(tmp_path, spec))))["lengths"]["controlled"]
+    data = as_dict(build_report(inputs_of(lengthy(tmp_path, spec))))
+    fits = data["lengths"]["controlled"]
+    assert data["nulls"] and all(set(of) == {"win-rate@0.7"} for of in data["nulls"].values())
     assert {"base", "teacher:weak-teacher", "teacher:strong-teacher", "rlaif-weak", "start-weak"} <= set(
         fits["lc@0.7"]["arms"]
     )
