@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 from shared.nulls import NULLS
@@ -54,7 +55,8 @@ def nulls_beside(spec: Spec) -> dict[str, Beside]:
 
 def teachers_of(spec: Spec) -> list[str]:
     """The models whose completions a cell's arms are trained on, each once."""
-    return list(dict.fromkeys(arm.sft.teacher for arm in spec.arms.values()))
+    of_controls = [arm.control.teachers().values() for arm in spec.arms.values() if arm.control is not None]
+    return list(dict.fromkeys([*(arm.sft.teacher for arm in spec.arms.values()), *chain(*of_controls)]))
 
 
 def is_judged(who: Beside, evaluation: Evaluation) -> bool:

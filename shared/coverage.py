@@ -103,6 +103,7 @@ def _ranges(spec: Spec, name: str) -> list[tuple[str, int, int]]:
     asking = {name, *(whole for whole, entry in spec.models.items() if name in entry.parts)}
     labels = [arm.sft.fraction for arm in arms if arm.rl is not None and arm.rl.critic in asking]
     opposed = [arm.rl.opponent or arm.sft.teacher for arm in arms if arm.rl and arm.rl.pairs == "policy_vs_teacher"]
+    opposed += [teacher for arm in arms if arm.control is not None for teacher in arm.control.teachers().values()]
     if labels:
         train = rows_between(sizes.train, min(labels), 1.0)
     elif name in opposed:

@@ -19,6 +19,8 @@ from shared.battle_plan import own_stages, plan_battles, with_battles
 from shared.beside import BASE, NULL, TEACHER, Beside, judged_beside, nulls_beside
 from shared.canonical import content_key
 from shared.cell_plan import CellPlan, always, plan_beside
+from shared.controls import Started
+from shared.controls.base import Steps
 from shared.critic_plan import critic_params, critics_of
 from shared.gold import EVERY_PAIR
 from shared.gold_plan import plan_gold
@@ -27,6 +29,7 @@ from shared.llm.providers import ModelSpec
 from shared.llm.providers.ensemble import MEMBERS
 from shared.llm.providers.reward_model import REWARDS
 from shared.matrix import cells, in_cell
+from shared.methods import PREFERENCES
 from shared.nulls import NULLS, PROMPTS
 from shared.prices import FREE, price_of
 from shared.protocols import TrainedArm
@@ -37,6 +40,7 @@ from shared.spec import Arm, Policy, Rl, Sft, SimulatedPrompts, Spec
 from shared.specbase import DeclaredDataset
 from shared.specnames import policy_of
 from shared.specparse import needed_models, start_arms
+from shared.specrecipes import rl_arguments
 
 
 @dataclass
@@ -163,13 +167,11 @@ def _plan_arm(build: PlanBuilder, cell: CellPlan, name: str, arm: Arm) -> None:
     """One arm's stages for every seed."""
     spec, where = cell.spec, in_cell(cell.name, name)
     for seed in spec.seeds:
-        trained = build.train(arm, seed)
-        steps = {"sft": trained.start or trained.checkpoint, "rl": trained.checkpoint if arm.rl else None}
+        steps = build.steps(arm, seed)
+        trained = build.trained(arm, seed, steps)
         for step, key in steps.items():
-            if key is None:
-                continue
             source = f"train/{where}/{seed}/{step}"
-            cell.training.append({"arm": name, "seed": seed, "step": step, "input": source})
+            cell.training.append({"arm": name, "seed": seed, "step": step.partition("-")[0], "input": source})
             cell.inputs[source] = key
         cell.judge(build, name, seed, always(trained))
 
@@ -226,13 +228,44 @@ class PlanBuilder:
             self.stages[key] = Stage(key, kind, dict(params), dict(inputs), self._options(model))
         return key
 
-    def train(self, arm: Arm, seed: int) -> TrainedArm:
-        """The training stages of an arm."""
+    def trained(self, arm: Arm, seed: int, steps: Steps) -> TrainedArm:
+        """An arm after its training stages."""
+        first, *after = steps.values()
+        name = policy_of(self.spec, arm)
+        return TrainedArm(name, seed, after[-1], first) if after else TrainedArm(name, seed, first)
+
+    def steps(self, arm: Arm, seed: int) -> Steps:
+        """The keys of an arm's training stages in their order, by a name that begins with sft or rl."""
         name = policy_of(self.spec, arm)
         start = self._sft(self.spec.policies[name], name, arm.sft, seed)
         if arm.rl is None:
-            return TrainedArm(name, seed, start)
-        return TrainedArm(name, seed, self._rl(self.spec.policies[name], name, arm.sft, arm.rl, start, seed), start)
+            return {"sft": start}
+        at = Started(name, arm.sft, arm.rl, start, seed)
+        return {"sft": start, **(self.optimised(at, {}) if arm.control is None else arm.control.steps(self, at))}
+
+    def optimised(self, at: Started, selection: Mapping[str, Any]) -> Steps:
+        """The rounds of an RL step, each from the policy that the one before left."""
+        found: Steps = {}
+        policy = at.start
+        for number in range(1, at.rl.rounds + 1):
+            policy = self._rl(self.spec.policies[at.policy], at.policy, at.sft, at.rl, policy, at.seed, selection)
+            found["rl" if number == 1 else f"rl-{number}"] = policy
+        return found
+
+    def tuned(self, at: Started, source: Mapping[str, str], args: Mapping[str, Any]) -> Steps:
+        """SFT that goes on from a start."""
+        params: dict[str, Any] = {"method": "sft", "seed": at.seed, **self._training(self.spec.policies[at.policy])}
+        params["args"] = {**self.spec.defaults.sft, **at.sft.args, **args}
+        return {"sft-2": self.add("sft", params, {"base": at.start, **source})}
+
+    def pairs(self, at: Started, changes: Mapping[str, Any]) -> str:
+        """The labelled pairs of an RL step from its start, with some settings changed."""
+        rl = at.rl.model_copy(update=dict(changes))
+        return self._pairs(at.policy, at.sft, rl, at.start, at.seed)
+
+    def taught(self, at: Started, teacher: str) -> str:
+        """A teacher's completions of the prompts of an RL step."""
+        return self._teach(teacher, "train", at.sft.fraction, 1.0)
 
     def beside(self, who: Beside, seed: int) -> TrainedArm:
         """A policy as it is before any training, or completions that no policy wrote."""
@@ -322,9 +355,12 @@ class PlanBuilder:
         settings = policy.base.pretrain.model_dump(mode="json")
         return self.add("pretrain", {"settings": settings}, {"prompts": self.prompts})
 
-    def _rl(self, policy: Policy, name: str, sft: Sft, rl: Rl, start: str, seed: int) -> str:
-        params: dict[str, Any] = {"method": rl.method, "seed": seed, "beta": rl.beta, **self._training(policy)}
-        params["args"] = {**self.spec.defaults.rl, **rl.args}
+    def _rl(
+        self, policy: Policy, name: str, sft: Sft, rl: Rl, start: str, seed: int, selection: Mapping[str, Any]
+    ) -> str:
+        beta = PREFERENCES[rl.method].beta if rl.beta is None else rl.beta
+        params: dict[str, Any] = {"method": rl.method, "seed": seed, "beta": beta, **self._training(policy)}
+        params |= {"args": rl_arguments(rl, self.spec.defaults.rl), **selection}
         return self.add("rl", params, {"start": start, "preferences": self._pairs(name, sft, rl, start, seed)})
 
     def _pairs(self, policy: str, sft: Sft, rl: Rl, start: str, seed: int) -> str:

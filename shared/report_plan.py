@@ -52,7 +52,9 @@ def report_params(
     return {
         "seeds": spec.seeds,
         "arms": {
-            arm: {"role": beside[arm].role, "of": beside[arm].of} if arm in beside else _arm(arm, starts)
+            arm: {"role": beside[arm].role, "of": beside[arm].of}
+            if arm in beside
+            else {**_arm(arm, starts), **_control(spec, arm)}
             for arm in stages_of
             if arm not in nulls
         },
@@ -112,6 +114,15 @@ def _arm(name: str, starts: Mapping[str, str]) -> dict[str, Any]:
         "start": starts.get(name),
         "start_of": [arm for arm, start in starts.items() if start == name],
     }
+
+
+def _control(spec: Spec, name: str) -> dict[str, Any]:
+    """Of a control: which arm it is of, and what the two have alike."""
+    control = None if name not in spec.arms else spec.arms[name].control
+    if control is None:
+        return {}
+    said = {"kind": control.kind, "of": control.of, "equal": control.equal, "differs": control.differs}
+    return {"control": said}
 
 
 def _evaluation(spec: Spec, entry: str, at: At) -> dict[str, Any]:

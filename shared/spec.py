@@ -7,9 +7,18 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, SerializeAsAny, Tag
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+)
 
 from shared.budget import Budget, PaidKind
+from shared.controls import CONTROLS
 from shared.declared import DeclaredModel
 from shared.llm.providers import PROVIDERS
 from shared.protocols import PROTOCOLS
@@ -30,12 +39,14 @@ NAME_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9._ +-]{0,62}[A-Za-z0-9])?$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 if TYPE_CHECKING:
+    from shared.controls import Control
     from shared.llm.providers import ModelSpec as Model
     from shared.protocols import Evaluation
 else:
     # Unions of whatever is registered, told apart by one field each.
     Model = Annotated[reduce(or_, PROVIDERS.values()), Field(discriminator="provider")]
     Evaluation = Annotated[reduce(or_, PROTOCOLS.values()), Field(discriminator="protocol")]
+    Control = Annotated[reduce(or_, CONTROLS.values()), Field(discriminator="kind")]
 
 
 ENGINES = "embedded, or a server that runs already: tgi:URL, openai:URL or a URL"
@@ -118,7 +129,10 @@ class Sft(SpecModel):
 class Rl(SpecModel):
     """Preference optimisation on the train prompts that the arm's SFT did not use."""
 
-    method: str = "dpo"
+    method: str = Field("dpo", description="one of shared/methods: dpo, kto, orpo, cpo or simpo")
+    loss: (
+        Annotated[Annotated[str, Tag(PLAIN)] | Annotated[list[str], Field(min_length=1), Tag(LIST)], BY_SHAPE] | None
+    ) = Field(None, description="one of TRL's losses of this method, or several for dpo; None: TRL's own")
     critic: str
     pairs: Literal["on_policy", "policy_vs_teacher", "recorded"] = Field(
         "on_policy", description="two samples of the start; one of them and a teacher's completion; recorded pairs"
@@ -134,7 +148,10 @@ class Rl(SpecModel):
     )
     temperature: float = Field(1.0, gt=0)
     per_prompt: int = Field(1, ge=1, description="recorded pairs taken for each prompt")
-    beta: float = Field(0.1, gt=0)
+    beta: float | None = Field(None, gt=0, description="None: the method's usual one, 0.1, and 2.0 of simpo")
+    rounds: int = Field(
+        1, ge=1, le=10, description="how often to sample, label and train, each time from the policy before"
+    )
     args: dict[str, Any] = {}
 
     @property
@@ -149,6 +166,15 @@ class Arm(SpecModel):
     policy: str | None = None
     sft: Sft
     rl: Rl | None = None
+    control: SerializeAsAny[Control] | None = Field(
+        None, description="in place of the others: what this arm does otherwise than the RL arm that it is a control of"
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A control's policy, SFT and RL settings are those of its arm: read with it again (`expand_controls`).
+        data: dict[str, Any] = handler(self)
+        return data if self.control is None else {"control": data["control"]}
 
 
 class Defaults(SpecModel):
@@ -205,14 +231,20 @@ class Matrix(SpecModel):
     )
 
 
+ControlKind = Literal["sft_on_chosen", "best_of_n", "swap", "random_labels", "length_matched"]
+
+
 class Preset(SpecModel):
-    """`preset: teacher_or_critic`: the four arms of Sharma et al. 2024, section 4."""
+    """`preset: teacher_or_critic`: the four arms of Sharma et al. 2024, section 4, and controls of one of them."""
 
     weak: str
     strong: str
     critic: str
     fraction: float = Field(0.1, gt=0, lt=1)
     rl: dict[str, Any] = {}
+    controls: Annotated[Annotated[bool, Tag(PLAIN)] | Annotated[list[ControlKind], Tag(LIST)], BY_SHAPE] = Field(
+        False, description="controls of rlaif-weak: all of them, or those of some kinds"
+    )
 
 
 class CriticCheck(SpecModel):

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from shared.asking import ASKS
+from shared.controls import CONTROLS
 from shared.errors import FieldError
 from shared.llm.providers import PROVIDERS
 from shared.protocols import PROTOCOLS
@@ -17,7 +18,13 @@ from shared.spec import NAME_PATTERN, Preset, Spec
 from shared.specbase import LIST, MAPPING, PLAIN, TRUTH
 
 PRESET_FIELDS = ("preset", *Preset.model_fields)
-REGISTRIES: dict[str, dict[str, Any]] = {"provider": PROVIDERS, "protocol": PROTOCOLS, "kind": ASKS}
+REGISTRIES: dict[str, dict[str, Any]] = {
+    "provider": PROVIDERS,
+    "protocol": PROTOCOLS,
+    "kind": ASKS,
+    "control": CONTROLS,
+}
+"""By the field that tells their members apart; a control's is `kind` too."""
 SHAPES = {LIST: "a list", MAPPING: "a mapping", PLAIN: "a single value"}
 KINDS = {dict: "a mapping", list: "a list", str: "a text", bool: "true or false", type(None): "nothing"}
 
@@ -112,7 +119,8 @@ def _no_member(field: str, kind: str, context: dict[str, Any]) -> FieldError:
     tag = str(context.get("discriminator", "")).strip("'")
     if tag in REGISTRIES:
         problem = "is missing" if kind == "union_tag_not_found" else "is unknown"
-        return FieldError(f"{field}.{tag}", problem, f"Use one of: {', '.join(REGISTRIES[tag])}.")
+        known = REGISTRIES["control" if field.endswith(".control") else tag]
+        return FieldError(f"{field}.{tag}", problem, f"Use one of: {', '.join(known)}.")
     shapes = [words for shape, words in SHAPES.items() if shape in str(context.get("expected_tags", ""))]
     return FieldError(field, "has the wrong shape", f"Write {' or '.join(shapes)}.")
 

@@ -22,9 +22,16 @@ from shared.specerrors import PRESET_FIELDS, field_errors, kind_of
 from shared.specmodels import alike_errors, limit_errors, part_errors
 from shared.specnames import model_errors, one_of, unknown
 from shared.specorders import order_errors
+from shared.specrecipes import (
+    control_contrasts,
+    control_errors,
+    expand_controls,
+    method_errors,
+    own_errors,
+    preset_controls,
+)
 from shared.specworth import worth_errors
 from shared.splits import rows_between
-from shared.trl import check_arguments, trl_arguments
 
 Check = Callable[[Spec], Iterator[FieldError]]
 
@@ -51,23 +58,26 @@ def parse_spec(data: Any) -> Spec:
     """
     if not isinstance(data, Mapping):
         raise BadInput("spec", f"is {kind_of(data)}", "Write a mapping with name, prompts, policies, arms …")
+    whole = expand_controls(_expand_preset(dict(data)))
     try:
-        spec = Spec.model_validate(_expand_preset(dict(data)))
+        spec = Spec.model_validate(whole)
     except ValidationError as error:
-        raise BadInputs(field_errors(error)) from None
+        raise BadInputs(own_errors(field_errors(error), whole)) from None
     checks: tuple[Check, ...] = (
         _whole,
         _critic_check,
         limit_errors,
         _in_cells(_references),
         _in_cells(lambda cell: battle_errors(cell, players(cell))),
+        _in_cells(method_errors),
         _in_cells(_training),
+        _in_cells(control_errors),
         _in_cells(order_errors),
         _in_cells(_judgement),
         _in_cells(gold_errors),
     )
     for check in checks:
-        if errors := list(dict.fromkeys(check(spec))):
+        if errors := own_errors(dict.fromkeys(check(spec)), whole):
             raise BadInputs(errors)
     return spec
 
@@ -76,12 +86,18 @@ def start_arms(spec: Spec) -> dict[str, str]:
     """The start arm's name of each RL arm; arms with the same policy and SFT share one."""
     starts: dict[str, str] = {}
     named: dict[str, str] = {}
-    for name, arm in spec.arms.items():
+    # A start is called after the arm, not after a control of it that may stand before.
+    for name, arm in sorted(spec.arms.items(), key=lambda item: item[1].control is not None):
         if arm.rl is not None:
-            recipe = arm.model_copy(update={"rl": None}).model_dump_json()
+            recipe = start_of(arm).model_dump_json()
             default = f"start-{name.removeprefix('rlaif-')}"
             starts[name] = named.setdefault(recipe, default)
     return starts
+
+
+def start_of(arm: Arm) -> Arm:
+    """The arm of an RL arm's or a control's start."""
+    return arm.model_copy(update={"rl": None, "control": None})
 
 
 def players(spec: Spec) -> list[str]:
@@ -98,7 +114,8 @@ def contrasts(spec: Spec) -> dict[str, tuple[str, str]]:
     arms = set(spec.arms) | set(start_arms(spec).values())
     known = {name: pair for name, pair in WELL_KNOWN.items() if set(pair) <= arms}
     gains = {f"gain-{arm.removeprefix('rlaif-')}": (arm, start) for arm, start in start_arms(spec).items()}
-    return {**known, **{name: pair for name, pair in gains.items() if name not in known}}
+    known |= {name: pair for name, pair in gains.items() if name not in known}
+    return {**known, **control_contrasts(spec, known)}
 
 
 def needed_models(entry: ModelSpec) -> dict[str, str]:
@@ -128,7 +145,7 @@ def _expand_preset(data: dict[str, Any]) -> dict[str, Any]:
         "rlaif-strong": {"sft": {"teacher": preset.strong, "fraction": preset.fraction}, "rl": rl},
     }
     rest = {name: value for name, value in data.items() if name not in PRESET_FIELDS}
-    return {**rest, "arms": {**arms, **own}}
+    return {**rest, "arms": {**arms, **preset_controls(preset), **own}}
 
 
 def _whole(spec: Spec) -> Iterator[FieldError]:
@@ -216,13 +233,7 @@ def _critic_check(spec: Spec) -> Iterator[FieldError]:
 
 
 def _training(spec: Spec) -> Iterator[FieldError]:
-    """What TRL takes, and what an RL arm needs."""
-    for field, method, args in _arguments(spec):
-        methods = [name for name in trl_arguments()["methods"] if name != "sft"]
-        if method not in methods and not field.endswith(("sft", "sft.args")):
-            yield FieldError(field.replace(".args", ".method"), f"{method!r} is unknown", one_of(methods))
-            continue
-        yield from check_arguments(field, method, args)
+    """What an RL arm needs."""
     train = spec.prompts.train
     for name, arm in spec.arms.items():
         _, used = rows_between(train, 0.0, arm.sft.fraction)
@@ -300,7 +311,7 @@ def _starts(spec: Spec) -> Iterator[FieldError]:
     """The names of starts are taken: an arm, or another arm's start, of that name must have the same recipe."""
     taken: dict[str, Arm] = {}
     for name, start in start_arms(spec).items():
-        recipe = spec.arms[name].model_copy(update={"rl": None})
+        recipe = start_of(spec.arms[name])
         if taken.setdefault(start, recipe) != recipe:
             problem = f"its start would be named {start!r}, as the different start of another arm is"
             yield FieldError(f"arms.{name}", problem, "Rename one of the two arms.")
@@ -309,14 +320,3 @@ def _starts(spec: Spec) -> Iterator[FieldError]:
             owner = next(name for name, named in start_arms(spec).items() if named == start)
             fix = "Give it another name; the start is planned and judged without an entry of its own."
             yield FieldError(f"arms.{start}", f"is also the name of the start of {owner}, another recipe", fix)
-
-
-def _arguments(spec: Spec) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    yield "defaults.sft", "sft", spec.defaults.sft
-    methods = sorted({arm.rl.method for arm in spec.arms.values() if arm.rl is not None})
-    if spec.defaults.rl and methods:
-        yield "defaults.rl", methods[0], spec.defaults.rl
-    for name, arm in spec.arms.items():
-        yield f"arms.{name}.sft.args", "sft", arm.sft.args
-        if arm.rl is not None:
-            yield f"arms.{name}.rl.args", arm.rl.method, arm.rl.args

@@ -43,6 +43,18 @@ def check_arguments(field: str, method: str, args: Mapping[str, Any]) -> Iterato
         elif not fits(value, entry["arguments"][name]):
             fix = f"Write a value of type {entry['arguments'][name].replace(' | ', ' or ')}."
             yield FieldError(f"{field}.{name}", f"{value!r:.60} is not what TRL takes", fix)
+        else:
+            yield from check_choice(f"{field}.{name}", method, name, value)
+
+
+def check_choice(field: str, method: str, name: str, value: Any) -> Iterator[FieldError]:
+    """Whether a value, or each of a list, is one of those that TRL says an argument takes."""
+    known = trl_arguments()["methods"][method].get("choices", {}).get(name)
+    for one in (value if isinstance(value, list) else [value]) if known else ():
+        if one is not None and one not in known:
+            near = difflib.get_close_matches(str(one), known, n=1)
+            fix = f"Did you mean {near[0]}?" if near else f"Use one of: {', '.join(known)}."
+            yield FieldError(field, f"{one!r:.60} is not what TRL takes", fix)
 
 
 def fits(value: Any, wanted: str) -> bool:

@@ -165,6 +165,7 @@ def _arm(arm: ArmReport) -> dict[str, Any]:
         "role": arm.params.role,
         "of": arm.params.of,
         "start": arm.params.start,
+        "control": None if arm.params.control is None else arm.params.control.model_dump(),
         "unjudged": list(arm.unjudged),
         "evaluations": {
             name: {

@@ -3,7 +3,8 @@
 Floating-point operations are the usual estimate (Kaplan et al. 2020, arXiv 2001.08361, section 2.1), N parameters and
 T tokens, attention's own products left out:
 
-    training  6 N T, forward and backward; DPO's reference adds its one forward pass, 2 N T / epochs
+    training  6 N T, forward and backward; DPO's reference adds its one forward pass, 2 N T / epochs; KTO's two, and its
+              KL term one in every epoch; ORPO, CPO and SimPO have no reference
     sampling  2 N T, forward only, T prompt and completion tokens, as if each completion read its prompt anew
 
 What an endpoint's model computes is not known and not in it. Evaluation and the base model's making are left out.
@@ -42,9 +43,10 @@ class Stage(Protocol):
 class Used:
     """What makes one model of an arm: the mean over its seeds. None where a stage did not record it.
 
-    `demonstrations` and `pairs` are rows trained on, `labels` pairs that a critic compared, `steps` gradient steps and
-    `tokens` those that training saw (every epoch's, prompts included), over SFT and RL together; `usd` is what
-    endpoints were paid and recorded data would have cost, `device_hours` those of training and of sampling for pairs.
+    `demonstrations` and `pairs` are rows trained on (of KTO the pairs that its completions were), `labels` pairs that a
+    critic compared, `steps` gradient steps and `tokens` those that training saw (every epoch's, prompts included), over
+    SFT and RL together; `usd` is what endpoints were paid and recorded data would have cost, `device_hours` those of
+    training and of sampling for pairs.
     """
 
     prompts: float
@@ -93,7 +95,7 @@ def _run(prompts: int, stages: Sequence[Stage]) -> Used:
         prompts=prompts,
         demonstrations=_sum(stage.metrics.get("examples") for stage in of["sft"]),
         labels=_sum(stage.metrics.get("compared", stage.metrics.get("pairs")) for stage in of["label"]),
-        pairs=_sum(stage.metrics.get("examples") for stage in of["rl"]),
+        pairs=_sum(stage.metrics.get("pairs", stage.metrics.get("examples")) for stage in of["rl"]),
         steps=_sum(stage.metrics.get("steps") for stage in training),
         tokens=_sum(stage.metrics.get("tokens") for stage in training),
         training_flops=_sum(training_flops(stage, parameters) for stage in training),
@@ -113,13 +115,17 @@ def _sum(values: Iterable[float | None]) -> float | None:
 
 
 def training_flops(stage: Stage, parameters: float | None) -> float | None:
-    """6 N T, and of RL the reference's 2 N T / epochs."""
+    """6 N T, and of RL 2 N T for each further forward pass: one beforehand, where the stage says nothing else."""
     tokens, epochs = stage.metrics.get("tokens"), stage.metrics.get("epochs")
     if parameters is None or tokens is None:
         return None
     if stage.kind != "rl":
         return 6.0 * parameters * float(tokens)
-    return None if not epochs else parameters * float(tokens) * (6.0 + 2.0 / float(epochs))
+    if not epochs:
+        return None
+    passes = stage.metrics.get("forward_passes", {"once": 1.0, "every_epoch": 0.0})
+    extra = float(passes["every_epoch"]) + float(passes["once"]) / float(epochs)
+    return parameters * float(tokens) * (6.0 + 2.0 * extra)
 
 
 def sampling_flops(stage: Stage, parameters: float | None) -> float | None:

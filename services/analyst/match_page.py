@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from services.analyst.match import QUANTITIES
 from services.analyst.model import Report
+from services.analyst.params import ControlParams
 
 MATCH_TITLES = (
     "Prompts",
@@ -36,25 +37,35 @@ class Sides:
 
 @dataclass(frozen=True)
 class MatchRow:
-    """One contrast's."""
+    """One contrast's; `said` is what the recipe of a control holds equal, and what not."""
 
     name: str
     a: str
     b: str
     primary: bool
     sides: tuple[Sides, ...]
+    said: str
 
 
 def match_rows(report: Report) -> list[MatchRow]:
     """The contrasts whose arms' recipes are known, the primary first."""
     rows = []
+    controls = {arm.name: arm.params.control for arm in report.arms}
     for one in report.contrasts:
         name = one.contrast.name
         if name in report.matches and one.contrast.pair is not None:
             found = report.matches[name]
             cells = tuple(_sides(title, *found[of]) for of, title in zip(QUANTITIES, MATCH_TITLES, strict=True))
-            rows.append(MatchRow(name, *one.contrast.pair, name == report.verdict.contrast, cells))
+            said = _said(controls[one.contrast.pair[1]], one.contrast.pair[0])
+            rows.append(MatchRow(name, *one.contrast.pair, name == report.verdict.contrast, cells, said))
     return sorted(rows, key=lambda row: not row.primary)
+
+
+def _said(control: ControlParams | None, other: str) -> str:
+    """In words, of a control beside its own arm."""
+    if control is None or control.of != other:
+        return ""
+    return f"By recipe the same: {control.equal}. Otherwise: {control.differs}."
 
 
 def _sides(title: str, a: float | None, b: float | None) -> Sides:

@@ -253,6 +253,8 @@ def relation(arm: ArmReport) -> str:
     """How an arm belongs to others."""
     if is_beside(arm):
         return what_it_is(arm)
+    if arm.params.control is not None:
+        return f"control of {arm.params.control.of}, from {arm.params.start}"
     if arm.params.start:
         return f"from {arm.params.start}"
     return f"start of {', '.join(arm.params.start_of)}" if arm.params.start_of else ""

@@ -14,6 +14,15 @@ class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class ControlParams(Params):
+    """A control of the arm `of`: what both have alike, and what it does otherwise."""
+
+    kind: str
+    of: str
+    equal: str
+    differs: str
+
+
 class ArmParams(Params):
     """An arm's place among the others: the SFT model that it starts from, or the RL arms that start from it.
 
@@ -23,6 +32,7 @@ class ArmParams(Params):
     of: str | None = None
     start: str | None = None
     start_of: list[str] | None = None
+    control: ControlParams | None = None
 
 
 class EvaluationParams(Params):

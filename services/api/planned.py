@@ -133,6 +133,8 @@ def _about(stage: Stage, evaluations: list[str], spec: Spec) -> list[str]:
         words.append(f"temperature {params['temperature']:g}")
     if stage.kind == "rl":
         words.append(str(params.get("method", "")))
+        words += ["random labels"] if params.get("labels") == "random" else []
+        words += [f"lengths within {params['length_within']:g}"] if "length_within" in params else []
     if params.get("seed") is not None and len(spec.seeds) > 1:
         words.append(f"seed {params['seed']}")
     return words

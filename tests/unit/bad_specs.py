@@ -204,6 +204,85 @@ CELLS: list[Row] = [
     ({"seeds": [0, True]}, "seeds", "Write the number"),
 ]
 
+RL = "arms__rlaif-weak__rl"
+
+
+def trained(**rl: Any) -> dict[str, Any]:
+    return {f"{RL}__{name}": value for name, value in rl.items()}
+
+
+def control(**fields: Any) -> dict[str, Any]:
+    return {"arms__c": {"control": {"of": "rlaif-weak", **fields}}}
+
+
+METHODS: list[Row] = [
+    (trained(method="ppo"), "arms.rlaif-weak.rl.method", "Use one of: cpo, dpo, kto, orpo, simpo"),
+    (trained(loss="sigmoyd"), "arms.rlaif-weak.rl.loss", "Did you mean sigmoid"),
+    (trained(loss="xyz"), "arms.rlaif-weak.rl.loss", "sppo_hard"),
+    (trained(loss=["ipo", 7]), "arms.rlaif-weak.rl.loss.1", "Write a text"),
+    (trained(loss=[]), "arms.rlaif-weak.rl.loss", "at least 1"),
+    (trained(loss={"a": 1}), "arms.rlaif-weak.rl.loss", "Write a list or a single value"),
+    (trained(args={"loss_type": ["ipo", "ipoo"]}), "arms.rlaif-weak.rl.args.loss_type", "Did you mean ipo"),
+    (trained(args={"loss_type": ["ipo"]}, loss="ipo"), "arms.rlaif-weak.rl.loss", "Say it once"),
+    (trained(loss="exo_pair"), "arms.rlaif-weak.rl.args.label_smoothing", "Write 0.001"),
+    ({**trained(loss="exo_pair"), "defaults": {"rl": {"label_smoothing": 0}}},
+     "arms.rlaif-weak.rl.args.label_smoothing", "Write 0.001"),
+    (trained(loss="robust", args={"label_smoothing": 0.5}), "arms.rlaif-weak.rl.args.label_smoothing", "below 0.5"),
+    (trained(loss="aot", args={"use_weighting": True}), "arms.rlaif-weak.rl.args.use_weighting", "sorts the batch"),
+    (trained(loss="nca_pair", args={"f_divergence_type": "forward_kl"}), "arms.rlaif-weak.rl.args.f_divergence_type",
+     "another loss"),
+    (trained(args={"f_divergence_type": "backward_kl"}), "arms.rlaif-weak.rl.args.f_divergence_type", "forward_kl"),
+    (trained(loss=["ipo", "sft"], args={"loss_weights": [1.0]}), "arms.rlaif-weak.rl.args.loss_weights", "each loss"),
+    (trained(method="orpo", loss="sigmoid"), "arms.rlaif-weak.rl.loss", "has one loss"),
+    (trained(method="simpo", loss="simpo"), "arms.rlaif-weak.rl.loss", "has one loss"),
+    (trained(method="simpo", args={"loss_type": "ipo"}), "arms.rlaif-weak.rl.args.loss_type", "set by Touchstone"),
+    (trained(method="kto", loss=["kto"]), "arms.rlaif-weak.rl.loss", "one name"),
+    (trained(method="kto", loss="ipo"), "arms.rlaif-weak.rl.loss", "apo_zero_unpaired, kto"),
+    (trained(method="kto", args={"per_device_train_batch_size": 1}),
+     "arms.rlaif-weak.rl.args.per_device_train_batch_size", "2 or more"),
+    (trained(method="kto", args={"train_sampling_strategy": "random"}),
+     "arms.rlaif-weak.rl.args.train_sampling_strategy", "Remove it"),
+    ({**trained(method="kto"), "defaults": {"rl": {"discopop_tau": 0.1}}}, "defaults.rl.discopop_tau", "KTOConfig"),
+    ({**trained(method="kto"), "defaults": {"rl": {"learning_rate": "fast"}}}, "defaults.rl.learning_rate",
+     "type float"),
+    (trained(rounds=0), "arms.rlaif-weak.rl.rounds", "1 or more"),
+    (trained(rounds=11), "arms.rlaif-weak.rl.rounds", "10 or less"),
+    ({"models__critic": RECORDED, "models__judge": GPT, "evaluations__win-rate__judge": "judge",
+      "arms__rlaif-strong": None, **trained(pairs="recorded", rounds=2)}, "arms.rlaif-weak.rl.rounds", "on_policy"),
+]  # fmt: skip
+
+CONTROLS: list[Row] = [
+    (control(), "arms.c.control.kind", "is missing. Use one of: sft_on_chosen, best_of_n, swap"),
+    (control(kind="swop"), "arms.c.control.kind", "is unknown. Use one of: sft_on_chosen"),
+    (control(kind="swap"), "arms.c.control.teacher", "Add teacher"),
+    (control(kind="swap", teacher="stron"), "arms.c.control.teacher", "Did you mean strong"),
+    (control(kind="swap", teacher="critic"), "arms.c.control.teacher", "cannot write"),
+    (control(kind="swap", teacher="strong", n=4), "arms.c.control.n", "may stand here is args"),
+    (control(kind="best_of_n", n=1), "arms.c.control.n", "2 or more"),
+    (control(kind="best_of_n", n=True), "arms.c.control.n", "Write the number"),
+    (control(kind="length_matched", within=0), "arms.c.control.within", "more than 0"),
+    (control(kind="length_matched", within=1.5), "arms.c.control.within", "1.0 or less"),
+    (control(kind="length_matched", args={}), "arms.c.control.args", "is not a field"),
+    (control(kind="sft_on_chosen", args={"learning_rat": 1}), "arms.c.control.args.learning_rat", "learning_rate"),
+    (control(kind="random_labels", of="rlaif-week"), "arms.c.control.of", "Did you mean rlaif-weak"),
+    (control(kind="random_labels", of="sft-weak"), "arms.c.control.of", "rlaif-strong, rlaif-weak"),
+    (control(kind="random_labels", of="c"), "arms.c.control.of", "no RL step of its own"),
+    (control(kind="random_labels", of=["rlaif-weak"]), "arms.c.control.of", "is not under arms"),
+    ({"arms__c": {"control": {"kind": "random_labels"}}}, "arms.c.control.of", "Name the RL arm"),
+    ({"arms__c": {"control": "swap"}}, "arms.c.control", "{kind: …, of: …}"),
+    ({"arms__c": {"control": {"kind": "random_labels", "of": "rlaif-weak"}, "sft": {"teacher": "weak"}}},
+     "arms.c.sft", "Remove it: a control has"),
+    ({**control(kind="sft_on_chosen"), **trained(rounds=2)}, "arms.c.control.of", "one round"),
+    ({"models__critic": RECORDED, "models__judge": GPT, "evaluations__win-rate__judge": "judge",
+      "arms__rlaif-strong": None, **trained(pairs="recorded"), **control(kind="best_of_n")}, "arms.c.control.of",
+     "cannot rank new samples"),
+    ({"arms": None, "preset": "teacher_or_critic", "weak": "weak", "strong": "strong", "critic": "critic",
+      "controls": ["swop"]}, "controls.0", "'swap'"),
+    ({"arms": None, "preset": "teacher_or_critic", "weak": "weak", "strong": "strong", "critic": "critic",
+      "controls": 3}, "controls", "true or false"),
+    ({"controls": True}, "controls", "preset: teacher_or_critic"),
+]  # fmt: skip
+
 MT_BENCH = {"protocol": "mt_bench", "judge": "critic"}
 CHECKER = {"provider": "verifiable", "check": "world"}
 
@@ -415,6 +494,7 @@ BESIDE: list[Row] = [
 ]  # fmt: skip
 
 BAD: list[Row] = [
+    *METHODS, *CONTROLS,
     *GOLDEN, *DECLARED, *TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS, *BATTLES, *BESIDE, *LENGTHS,
     *SINGLE,
 ]  # fmt: skip

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
 
 from shared.bandit import is_bandit
+from shared.controls import CONTROLS
 from shared.declared import declared_fields
 from shared.estimate import Known, preview
 from shared.estimate.answered import asked_of
 from shared.matrix import cells
+from shared.methods import PREFERENCES
 from shared.plan import plan
 from shared.resolve import Resolved, resolve, resolve_any
 from shared.settings import Settings
@@ -107,6 +110,18 @@ def test_the_critics_example_shares_all_but_its_own_critics_arms_with_the_quicks
     new = [stage for key, stage in mine.stages.items() if key not in quickstart.stages]
     assert {stage.kind for stage in new} == {"label", "rl", "sample", "judge", "report"}
     assert sum(stage.kind == "rl" for stage in new) == 2
+
+
+def test_the_recipes_example_has_every_method_and_control_and_shares_the_quickstart_s_arms() -> None:
+    path = EXAMPLES[0].parent / "recipes.yaml"
+    spec = parse_spec(yaml.safe_load(path.read_text()))
+    assert {arm.rl.method for arm in spec.arms.values() if arm.rl is not None} == set(PREFERENCES)
+    assert {arm.control.kind for arm in spec.arms.values() if arm.control is not None} == set(CONTROLS)
+    mine, quickstart = (
+        plan(resolved_as_if_the_data_were_there(path.parent / f"{name}.yaml")) for name in ("recipes", "quickstart")
+    )
+    new = Counter(stage.kind for key, stage in mine.stages.items() if key not in quickstart.stages)
+    assert (new["rl"], new["sft"], new["label"], new["teach"]) == (8, 3, 2, 1)
 
 
 def test_the_seeds_example_differs_from_the_quickstart_in_name_and_seeds_alone() -> None:

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import typing
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from shared.errors import PermanentError
 from workers.trainer.methods import METHODS
 from workers.trainer.methods.base import Method
 from workers.trainer.methods.owned import is_owned
@@ -20,10 +24,15 @@ SCHEMA = "touchstone/trl-arguments/1"
 
 
 def describe() -> dict[str, Any]:
-    """The installed TRL's arguments, for every method: those that a spec may set with their types, and the owned."""
+    """The installed TRL's arguments, for every method that it has: those that a spec may set with their types and the
+    values that TRL says it takes, and the owned."""
     import trl
 
-    methods = {name: _method(method, getattr(trl, method.config)) for name, method in METHODS.items()}
+    methods = {}
+    for name, method in METHODS.items():
+        # An experimental method that this TRL lacks is refused in a spec.
+        with suppress(PermanentError):
+            methods[name] = _method(method, method.classes()[0])
     return {"schema": SCHEMA, "trl": trl.__version__, "methods": methods}
 
 
@@ -32,7 +41,17 @@ def _method(method: Method, config: type) -> dict[str, Any]:
     names = sorted(field.name for field in dataclasses.fields(config) if field.init)
     owned = [name for name in names if name in method.owned or is_owned(name)]
     free = {name: _type_name(hints[name]) for name in names if name not in owned}
-    return {"config": method.config, "arguments": free, "owned": owned}
+    values = {field.name: _choices(field.metadata) for field in dataclasses.fields(config) if field.name in free}
+    choices = {name: given for name, given in values.items() if given}
+    return {"config": method.config, "arguments": free, "choices": choices, "owned": owned}
+
+
+def _choices(metadata: Mapping[str, Any]) -> list[str]:
+    """The values that TRL says an argument takes, as data or in the words of its help; none where it says none."""
+    if metadata.get("choices"):
+        return sorted(metadata["choices"])
+    said = re.search(r"Possible values are: (.+?)\.(?:\s|$)", metadata.get("help", ""))
+    return [] if said is None else sorted(re.findall(r"`'?(\w+)'?`", said.group(1)))
 
 
 def _type_name(hint: Any) -> str:

@@ -18,8 +18,10 @@ from shared.splits import normalise
 from workers.trainer.job import EXCLUDED, ROWS, Job, ModelSource
 from workers.trainer.methods import METHODS
 from workers.trainer.methods.base import Method
+from workers.trainer.selection import chosen, selected
 
 RESUME = "resume"
+PREFERENCES = "preferences"
 
 
 def prepare(ctx: StageContext, folder: Path, resume: bool) -> Job:
@@ -70,8 +72,11 @@ def _training(ctx: StageContext, folder: Path) -> Job:
 
 
 def _tables(ctx: StageContext, method: Method) -> list[pa.Table]:
-    """The inputs that hold rows, in the plan's order."""
-    name = method.tables
+    """The inputs that hold rows, in the plan's order; where SFT is given preferences, their chosen completions."""
+    name, params = method.tables, ctx.unit.params
+    if ctx.has_input(PREFERENCES):
+        pairs = selected(ctx.input(PREFERENCES).rows(), params)
+        return [pairs if name == PREFERENCES else chosen(pairs)]
     if ctx.has_input(name):
         return [ctx.input(name).rows()]
     numbered = [other for other in ctx.unit.inputs if other.startswith(f"{name}/")]

@@ -1,4 +1,4 @@
-"""Proves that DPO's reference is the start: its log-probabilities are those of the weights that were handed over."""
+"""Proves that DPO's and KTO's reference is the start: its log-probabilities are the handed weights' own."""
 
 from __future__ import annotations
 
@@ -29,13 +29,7 @@ def prove(trainer: Any, job: Job) -> dict[str, Any]:
     worst = 0.0
     for row in checked:
         for name, (own, tokens) in log_probabilities(trainer, job, row).items():
-            given = row[f"ref_{name}_logps"]
-            worst = max(worst, abs(own - given))
-            if not abs(own - given) <= TOLERANCE[job.precision] * math.sqrt(max(tokens, 1)):
-                raise PermanentError(
-                    f"DPO's reference is not the start: of a {name} completion of {tokens} tokens it gives the "
-                    f"log-probability {given:.3f}, the start {own:.3f}"
-                )
+            worst = max(worst, _compared("DPO", name, job, own, row[f"ref_{name}_logps"], tokens))
     means = {name: sum(table[f"ref_{name}_logps"]) / len(table) for name in ("chosen", "rejected")}
     return {
         "reference": {
@@ -45,6 +39,33 @@ def prove(trainer: Any, job: Job) -> dict[str, Any]:
             "mean_rejected_logp": means["rejected"],
         }
     }
+
+
+def prove_unpaired(trainer: Any, job: Job) -> dict[str, Any]:
+    """The same of a KTO trainer, whose rows are single completions.
+
+    Raises:
+        PermanentError: they differ by more than rounding.
+    """
+    table = trainer.train_dataset
+    checked = table.select(range(min(ROWS, len(table))))
+    worst = 0.0
+    for row in checked:
+        logps = _token_logps(trainer, job, row["prompt_ids"], row["completion_ids"])
+        name = "good" if row["label"] else "bad"
+        worst = max(worst, _compared("KTO", name, job, float(logps.sum()), row["ref_logps"], len(logps)))
+    mean = sum(table["ref_logps"]) / len(table)
+    return {"reference": {"rows_checked": len(checked), "largest_difference": worst, "mean_logp": mean}}
+
+
+def _compared(method: str, which: str, job: Job, own: float, given: float, tokens: int) -> float:
+    """How far the reference is from the start, in nats."""
+    if not abs(own - given) <= TOLERANCE[job.precision] * math.sqrt(max(tokens, 1)):
+        raise PermanentError(
+            f"{method}'s reference is not the start: of a {which} completion of {tokens} tokens it gives the "
+            f"log-probability {given:.3f}, the start {own:.3f}"
+        )
+    return abs(own - given)
 
 
 def log_probabilities(trainer: Any, job: Job, row: dict[str, Any]) -> dict[str, tuple[float, int]]:

@@ -8,6 +8,7 @@ from typing import Any
 from shared.errors import PermanentError
 
 CHECKED = 8
+JOINED = ["chosen_input_ids", "rejected_input_ids"]
 
 
 def count_demonstrations(trainer: Any, rows: Any) -> dict[str, int]:
@@ -41,6 +42,60 @@ def count_pairs(trainer: Any, rows: Any) -> dict[str, int]:
         length = len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
         truncated += longest is not None and length > longest
     return {"examples": len(prepared), "truncated": truncated, "dropped": dropped}
+
+
+def count_unpaired(trainer: Any, rows: Any) -> dict[str, int]:
+    """Of a KTO trainer: completions trained on, and the pairs that they were; truncated and dropped ones as above.
+
+    Raises:
+        PermanentError: nothing is left to train on, or the chat template does not end the assistant's turn.
+    """
+    longest = trainer.args.max_length
+    prepared = trainer.train_dataset
+    dropped = _dropped(len(rows), len(prepared), longest)
+    _check_end(trainer, (row["completion_ids"] for row in _first(prepared)))
+    lengths = (
+        len(row["prompt_ids"]) + len(row["completion_ids"])
+        for row in prepared.select_columns(["prompt_ids", "completion_ids"])
+    )
+    truncated = sum(longest is not None and length > longest for length in lengths)
+    return {"examples": len(prepared), "pairs": len(prepared) // 2, "truncated": truncated, "dropped": dropped}
+
+
+def count_joined(trainer: Any, rows: Any) -> dict[str, int]:
+    """Of a trainer that cuts each pair to max_length beforehand (ORPO's, CPO's): as above; one that just fits counts
+    as truncated, as what was cut off is gone.
+
+    Raises:
+        PermanentError: nothing is left to train on, the chat template does not end the assistant's turn, or a prompt
+            is read otherwise than in sampling.
+    """
+    longest = trainer.max_length
+    prepared = trainer.train_dataset
+    dropped = _dropped(len(rows), len(prepared), longest)
+    whole = [row for row in _first(prepared) if _joined_length(row) < longest]
+    _check_end(trainer, (row[name] for row in whole for name in ("chosen_input_ids", "rejected_input_ids")))
+    for row in whole:
+        _check_prompt(trainer.processing_class, row)
+    truncated = sum(_joined_length(row) >= longest for row in prepared.select_columns(JOINED))
+    return {"examples": len(prepared), "truncated": truncated, "dropped": dropped}
+
+
+def joined_tokens(trainer: Any) -> int:
+    """The tokens that one epoch of such a trainer sees, prompts included."""
+    return sum(len(row[name]) for row in trainer.train_dataset.select_columns(JOINED) for name in JOINED)
+
+
+def _joined_length(row: dict[str, Any]) -> int:
+    return max(len(row[name]) for name in JOINED)
+
+
+def _check_prompt(tokenizer: Any, row: dict[str, Any]) -> None:
+    """TRL's experimental trainers make tokens of text: a template whose text begins otherwise would go unseen."""
+    begin: list[int] = tokenizer(row["prompt"], add_special_tokens=False)["input_ids"]
+    # The last token may have merged with the completion's first.
+    if row["chosen_input_ids"][: len(begin) - 1] != begin[:-1]:
+        raise PermanentError("chat_template: TRL reads a prompt otherwise than sampling does; use rl.method dpo or kto")
 
 
 def end_tokens(trainer: Any) -> set[int]:

@@ -47,7 +47,8 @@ def run(job: Job, folder: Path, send: Callable[[Message], None]) -> dict[str, An
     if not trainer.is_world_process_zero():
         return {}
     outputs.save(trainer, folder / OUT)
-    return {**outputs.summary(trainer), **evidence}
+    counted = method.trained_tokens(trainer)
+    return {**outputs.summary(trainer), **({} if counted is None else {"tokens": counted}), **evidence}
 
 
 def build(job: Job, folder: Path) -> tuple[Any, datasets.Dataset]:
@@ -58,27 +59,26 @@ def build(job: Job, folder: Path) -> tuple[Any, datasets.Dataset]:
     """
     _quiet()
     method = METHODS[job.method]
-    config_class, trainer_class = import_trl(job)
+    config_class, trainer_class = method.classes()
     # In files of the job's folder, not in memory: where there are several ranks, they share what one of them prepares.
     rows = datasets.Dataset.from_parquet(str(folder / ROWS), cache_dir=str(folder / "cache")).map(method.example)
     model, tokenizer = load(job)
+    examples = method.examples(rows, tokenizer, job)
     try:
         config = config_class(**arguments(job, method, folder))
-        trainer = trainer_class(
-            model=model, args=config, train_dataset=rows, processing_class=tokenizer, peft_config=_lora(job)
-        )
+        with method.tokenizing(tokenizer):
+            trainer = trainer_class(
+                model=model, args=config, train_dataset=examples, processing_class=tokenizer, peft_config=_lora(job)
+            )
     except (TypeError, ValueError) as error:
         raise PermanentError(f"TRL refuses the arguments: {str(error).splitlines()[0]}") from error
     trainer.remove_callback(PrinterCallback)
     return trainer, rows
 
 
-def import_trl(job: Job) -> tuple[type[Any], type[Any]]:
-    """TRL's configuration and trainer class of a job's method. TRL imports them when asked for, which takes seconds."""
-    import trl
-
-    method = METHODS[job.method]
-    return getattr(trl, method.config), getattr(trl, method.trainer)
+def import_trl(job: Job) -> None:
+    """Import TRL's classes of a job's method, which takes seconds. Raises PermanentError where there are none."""
+    METHODS[job.method].classes()
 
 
 def arguments(job: Job, method: Method, folder: Path) -> dict[str, Any]:

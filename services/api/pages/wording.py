@@ -68,6 +68,10 @@ ARMS = {
     "rlaif-weak": "started from the weak teacher's answers, then RL on the critic's preferences",
     "rlaif-strong": "started from the strong teacher's answers, then RL on the critic's preferences",
     "swap-arm": "started from the weak teacher's answers, then fine-tuned on the strong teacher's",
+    "chosen-arm": "the same start, then fine-tuned on the answers that the critic chose",
+    "best-of-n-arm": "the same start, then fine-tuned on the best of its own answers",
+    "random-labels-arm": "the same start and pairs, then RL on labels drawn by a coin",
+    "length-matched-arm": "the same start, then RL on pairs of about the same length",
 }
 NULLS = {
     "null:sorry": "declines to answer",
@@ -83,6 +87,10 @@ CONTRASTS = {
     "gain-strong": "What RL adds to its strong start",
     "vanishing": "How much of RL's gain is gone once the teacher is strong",
     "swap": "Same start and strong model: only the signal differs",
+    "chosen": "What RL adds to fine-tuning on the answers that the critic chose",
+    "best-of-n": "What RL adds to fine-tuning on the best of several answers",
+    "random-labels": "What of RL's gain is the critic's, not that of training on its own answers",
+    "length-matched": "What of RL's gain goes with pairs of unlike length",
     "teacher": "What a stronger teacher alone is worth",
 }
 KINDS = {

@@ -14,7 +14,7 @@ from services.analyst.match import QUANTITIES, sampling_flops, training_flops, u
 from services.analyst.match_page import match_rows
 from services.analyst.model import ReportInputs, StageFacts
 from services.analyst.page import to_html
-from services.analyst.params import RecipeParams
+from services.analyst.params import ControlParams, RecipeParams
 from tests.unit.analyst.fixture import quickstart
 from tests.unit.analyst.test_build import inputs_of
 
@@ -32,6 +32,34 @@ def test_training_is_six_n_t_and_dpo_adds_its_references_pass() -> None:
     assert training_flops(facts("sft", tokens=100, epochs=2.0), 7) == 6 * 7 * 100
     assert training_flops(facts("rl", tokens=100, epochs=4.0), 7) == 6 * 7 * 100 + 2 * 7 * 25
     assert sampling_flops(facts("sample", input_tokens=30, output_tokens=20), 7) == 2 * 7 * 50
+
+
+def test_a_method_says_how_many_other_forward_passes_it_makes() -> None:
+    kto, orpo = {"once": 2.0, "every_epoch": 1.0}, {"once": 0.0, "every_epoch": 0.0}
+    assert training_flops(facts("rl", tokens=100, epochs=4.0, forward_passes=kto), 7) == 8 * 7 * 100 + 2 * 2 * 7 * 25
+    assert training_flops(facts("rl", tokens=100, epochs=4.0, forward_passes=orpo), 7) == 6 * 7 * 100
+
+
+def test_ktos_completions_are_counted_as_pairs() -> None:
+    recipe = RecipeParams(prompts=10, stages=[["sft", "rl"]])
+    found = used(recipe, {"sft": facts("sft", examples=5), "rl": facts("rl", examples=40, pairs=20)})
+    assert found is not None and found.pairs == 20
+
+
+def test_a_control_says_what_its_recipe_holds_equal(whole: ReportInputs) -> None:
+    """Here the strong RL arm is taken for a control of the weak one."""
+    control = ControlParams(kind="random_labels", of="rlaif-weak", equal="start and pairs", differs="a coin")
+    arms = dict(whole.params.arms)
+    arms["rlaif-strong"] = arms["rlaif-strong"].model_copy(update={"control": control})
+    contrasts = {**whole.params.contrasts, "random-labels": ["rlaif-weak", "rlaif-strong"]}
+    params = whole.params.model_copy(update={"arms": arms, "contrasts": contrasts})
+    report = build_report(replace(whole, params=params))
+    said = {row.name: row.said for row in match_rows(report)}
+    assert said["random-labels"] == "By recipe the same: start and pairs. Otherwise: a coin."
+    assert not any(words for name, words in said.items() if name != "random-labels")
+    assert said["random-labels"] in to_html(report).decode()
+    found = json.loads(to_json(report))["arms"]
+    assert found["rlaif-strong"]["control"]["of"] == "rlaif-weak" and found["rlaif-weak"]["control"] is None
 
 
 def test_the_headline_shows_both_recipes(whole: ReportInputs) -> None:

@@ -1,9 +1,15 @@
-"""The training methods. To add one: a file like `dpo.py`, its entry below, `python -m workers.trainer.arguments`."""
+"""The training methods. To add one: a file like `dpo.py`, its entry below, `python -m workers.trainer.arguments`.
+
+What a spec must know of a preference method besides TRL's arguments is in `shared/methods`.
+"""
 
 from __future__ import annotations
 
 from workers.trainer.methods.base import Method
+from workers.trainer.methods.cpo import Cpo, Simpo
 from workers.trainer.methods.dpo import Dpo
+from workers.trainer.methods.kto import Kto
+from workers.trainer.methods.orpo import Orpo
 from workers.trainer.methods.sft import Sft
 
-METHODS: dict[str, Method] = {method.name: method for method in (Sft(), Dpo())}
+METHODS: dict[str, Method] = {method.name: method for method in (Sft(), Dpo(), Kto(), Orpo(), Cpo(), Simpo())}

@@ -5,11 +5,16 @@ Nothing here, nor at the top of a method's file, imports torch: the worker reads
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
+
+from shared.errors import PermanentError
 
 if TYPE_CHECKING:
     from workers.trainer.job import Job
@@ -19,6 +24,8 @@ class Method(ABC):
     """One way to train: the TRL trainer it uses, the rows it takes, and what it proves before its first step."""
 
     name: ClassVar[str]
+    module: ClassVar[str] = "trl"
+    """Where TRL has its classes: what is experimental lies elsewhere, and not in every TRL."""
     config: ClassVar[str]
     """TRL's configuration class."""
     trainer: ClassVar[str]
@@ -39,8 +46,16 @@ class Method(ABC):
         """
 
     @abstractmethod
-    def example(self, row: dict[str, str]) -> dict[str, Any]:
+    def example(self, row: dict[str, Any]) -> dict[str, Any]:
         """A row as TRL takes it, with messages for texts."""
+
+    def examples(self, rows: Any, tokenizer: Any, job: Job) -> Any:
+        """The examples as TRL is given them: in another order, or without those that it cannot take."""
+        return rows
+
+    def tokenizing(self, tokenizer: Any) -> AbstractContextManager[None]:
+        """What must hold of the tokenizer while TRL makes tokens of the examples."""
+        return nullcontext()
 
     def arguments(self, job: Job) -> dict[str, Any]:
         """What this method sets of its configuration, over the spec's arguments."""
@@ -55,6 +70,29 @@ class Method(ABC):
         Raises:
             PermanentError: it did not.
         """
+
+    def trained_tokens(self, trainer: Any) -> int | None:
+        """The tokens trained on, of a trainer that does not count them itself."""
+        return None
+
+    def classes(self) -> tuple[type[Any], type[Any]]:
+        """TRL's configuration and trainer class. Importing them takes seconds.
+
+        Raises:
+            PermanentError: the installed TRL has none.
+        """
+        # TRL's own notice that experimental parts may change is no news for a stage's log.
+        os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+        try:
+            module = import_module(self.module)
+            return getattr(module, self.config), getattr(module, self.trainer)
+        except (ImportError, AttributeError) as error:
+            import trl
+
+            raise PermanentError(
+                f"rl.method {self.name}: the installed TRL {trl.__version__} has no {self.trainer} in {self.module}; "
+                "use another method, or the TRL of requirements.lock"
+            ) from error
 
 
 def turn(role: str, content: str) -> list[dict[str, str]]:

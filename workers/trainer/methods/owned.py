@@ -66,6 +66,8 @@ ELSEWHERE = frozenset(
         "use_cpu",
     }
 )
+# The reference is the start, and stays it (`workers.trainer.reference`).
+REFERENCE = frozenset({"precompute_ref_log_probs", "ref_model_mixup_alpha", "ref_model_sync_steps", "sync_ref_model"})
 NAMES = OUTPUT | SELECTION | RESUMING | ELSEWHERE
 
 

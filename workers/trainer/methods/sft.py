@@ -46,7 +46,7 @@ class Sft(Method):
             )
         return table.filter(pa.array(says_something)).select(["prompt", "completion"])
 
-    def example(self, row: dict[str, str]) -> dict[str, Any]:
+    def example(self, row: dict[str, Any]) -> dict[str, Any]:
         return {"prompt": turn("user", row["prompt"]), "completion": turn("assistant", row["completion"])}
 
     def arguments(self, job: Job) -> dict[str, Any]:

@@ -1,0 +1,81 @@
+"""What a control is: a spec model, the stages it needs after the start, and in words what it holds equal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from pydantic import Field
+
+from shared.errors import FieldError
+from shared.specbase import SpecModel
+
+if TYPE_CHECKING:
+    from shared.spec import Rl, Sft
+
+Steps = dict[str, str]
+"""The keys of training stages, in their order, by a name that begins with sft or rl."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """Where an RL arm and its controls part: the recipe, and the start's key for one seed."""
+
+    policy: str
+    sft: Sft
+    rl: Rl
+    start: str
+    seed: int
+
+
+class Builder(Protocol):
+    """What a control may ask of the plan."""
+
+    def optimised(self, at: Started, selection: Mapping[str, Any]) -> Steps:
+        """The arm's own RL step, on a selection of its pairs (`workers/trainer/selection.py`)."""
+
+    def tuned(self, at: Started, source: Mapping[str, str], args: Mapping[str, Any]) -> Steps:
+        """SFT that goes on from the start, on demonstrations or on the chosen completions of preferences."""
+
+    def pairs(self, at: Started, changes: Mapping[str, Any]) -> str:
+        """The key of the labelled pairs of the arm, with some settings of its `rl` changed."""
+
+    def taught(self, at: Started, teacher: str) -> str:
+        """The key of a teacher's completions of the RL step's prompts."""
+
+
+class Control(SpecModel):
+    """One entry of an arm's `control:`. The arm takes policy, SFT and RL settings from the arm that it is `of`."""
+
+    kind: str
+    of: str = Field(description="the RL arm that it is a control of")
+    contrast: ClassVar[str]
+    """What the difference of that arm and the control is called; the preset calls the control `<contrast>-arm`."""
+    equal: ClassVar[str]
+    differs: ClassVar[str]
+
+    def steps(self, build: Builder, at: Started) -> Steps:
+        """The stages after the start."""
+        raise NotImplementedError
+
+    def teachers(self) -> Mapping[str, str]:
+        """The names of models that write completions for it, by its field."""
+        return {}
+
+    def tuning(self) -> Mapping[str, Any] | None:
+        """TRL's arguments of its own SFT step; None where it has none."""
+        return None
+
+    def clashes(self, field: str, rl: Rl, records_preferences: bool) -> Iterator[FieldError]:
+        """What does not go with the arm's RL settings; whether its critic only has recorded pairs."""
+        return iter(())
+
+
+class Tuned(Control):
+    """A control whose step is SFT."""
+
+    args: dict[str, Any] = Field({}, description="TRL's arguments of this SFT step, over those of the arm's SFT")
+
+    def tuning(self) -> Mapping[str, Any] | None:
+        return self.args

@@ -1,0 +1,29 @@
+"""SFT on the completions that the critic chose: what the same labels give without preference optimisation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from shared.controls.base import Builder, Started, Steps, Tuned
+from shared.errors import FieldError
+
+if TYPE_CHECKING:
+    from shared.spec import Rl
+
+
+class SftOnChosen(Tuned):
+    """The arm's start and its labelled pairs, then SFT on the better one of each."""
+
+    kind: Literal["sft_on_chosen"]
+    contrast: ClassVar[str] = "chosen"
+    equal: ClassVar[str] = "start, prompts, samples, labels and pairs"
+    differs: ClassVar[str] = "SFT on the chosen completions, which never sees the rejected ones"
+
+    def steps(self, build: Builder, at: Started) -> Steps:
+        return build.tuned(at, {"preferences": build.pairs(at, {})}, self.args)
+
+    def clashes(self, field: str, rl: Rl, records_preferences: bool) -> Iterator[FieldError]:
+        if rl.rounds > 1:
+            problem = f"{self.of} has {rl.rounds} rounds, and the chosen completions of the first alone are the start's"
+            yield FieldError(f"{field}.of", problem, "Name an arm with one round.")

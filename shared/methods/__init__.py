@@ -1,0 +1,16 @@
+"""Preference methods, as far as a spec and the plan must know them. The training itself is `workers/trainer/methods`.
+
+To add one: a file here, one of the same name there, a line in both registries, `python -m workers.trainer.arguments`.
+"""
+
+from __future__ import annotations
+
+from shared.methods.base import Preference
+from shared.methods.cpo import CPO, SIMPO
+from shared.methods.dpo import DPO
+from shared.methods.kto import KTO
+from shared.methods.orpo import ORPO
+
+PREFERENCES: dict[str, Preference] = {method.name: method for method in (DPO, KTO, ORPO, CPO, SIMPO)}
+
+__all__ = ["PREFERENCES", "Preference"]

@@ -1,0 +1,56 @@
+"""Kahneman-Tversky optimisation (Ethayarajh et al. 2024, arXiv 2402.01306): every completion by itself, good or bad.
+
+A pair becomes two rows. TRL trains on them in the order given, as its KL term pairs each prompt with a neighbour's
+completion; so they are shuffled here, by the seed, or a batch would hold good ones alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from workers.trainer.job import Job
+from workers.trainer.methods.base import turn
+from workers.trainer.methods.owned import REFERENCE
+from workers.trainer.methods.pairs import Pairs
+
+
+class Kto(Pairs):
+    """TRL's KTOTrainer; the reference is the start, by log-probabilities computed beforehand, as DPO's is."""
+
+    name: ClassVar[str] = "kto"
+    config: ClassVar[str] = "KTOConfig"
+    trainer: ClassVar[str] = "KTOTrainer"
+    owned: ClassVar[frozenset[str]] = frozenset({"beta"}) | REFERENCE
+
+    def rows(self, tables: Sequence[pa.Table]) -> pa.Table:
+        pairs = super().rows(tables)
+        halves = [
+            pa.table({"prompt": pairs["prompt"], "completion": pairs[name], "label": [name == "chosen"] * len(pairs)})
+            for name in ("chosen", "rejected")
+        ]
+        return pa.concat_tables(halves)
+
+    def example(self, row: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "prompt": turn("user", row["prompt"]),
+            "completion": turn("assistant", row["completion"]),
+            "label": row["label"],
+        }
+
+    def examples(self, rows: Any, tokenizer: Any, job: Job) -> Any:
+        return rows.shuffle(seed=job.seed)
+
+    def arguments(self, job: Job) -> dict[str, Any]:
+        return {**super().arguments(job), "precompute_ref_log_probs": True}
+
+    def evidence(self, trainer: Any, job: Job, rows: Any) -> dict[str, Any]:
+        from workers.trainer import reference, tokens
+
+        kl = bool(trainer.calculate_KL)
+        # The KL term has a forward pass of its own in every step, and a reference's beforehand.
+        passes = {"once": 2.0 if kl else 1.0, "every_epoch": 1.0 if kl else 0.0}
+        counts = tokens.count_unpaired(trainer, rows)
+        return {**counts, "forward_passes": passes, **reference.prove_unpaired(trainer, job)}
