@@ -36,7 +36,8 @@ def families(spec: Spec, model: str) -> frozenset[str]:
     if entry.offline:
         named = getattr(entry, "check", None) or entry.base_model or ""
         return frozenset({f"{entry.provider} {named}".strip()})
-    name = str(entry.identity()["model"])
+    # A provider of one model may leave its name out.
+    name = str(entry.identity().get("model", entry.provider))
     if entry.provider == "simulated":
         settings = [one for one in name.partition("?")[2].split("&") if not one.endswith("=0")]
         return frozenset({" ".join(["simulated", *settings])})

@@ -48,13 +48,20 @@ class Row:
 
 @dataclass(frozen=True)
 class Trust:
-    """The table, and what people's votes say. `one_order` and `one_judge` say what was not asked."""
+    """The table, and what people's votes say. `one_order` and `one_judge` say what was not asked; `direct`, that the
+    judge compares the two arms with each other."""
 
     rows: tuple[Row, ...]
     people: People | None
     arms: tuple[str, str]
     one_order: bool
     one_judge: bool
+    direct: bool = False
+
+    @property
+    def shown(self) -> str:
+        """Whose completions have a place in each order."""
+        return self.arms[0] if self.direct else "the arms"
 
     @property
     def corrections(self) -> tuple[Row, ...]:
@@ -88,7 +95,7 @@ def trust(
         *(_seen("second_judge", name, found, delta) for name, found in others),
         *_corrected(contrast, aligned, gold, cast, delta, alpha),
     ]
-    return Trust(tuple(rows), people(voted), contrast.pair, not orders, not others)
+    return Trust(tuple(rows), people(voted), contrast.pair, not orders, not others, evaluation.head_to_head)
 
 
 def _as_primary(contrast: Contrast, voted: Voted) -> Voted:

@@ -19,7 +19,7 @@ def trust_dict(trust: Trust | None) -> dict[str, Any] | None:
         return None
     return {
         "arms": list(trust.arms),
-        "rows": [_row(row, place == 0) for place, row in enumerate(trust.rows)],
+        "rows": [_row(row, place == 0, trust.shown) for place, row in enumerate(trust.rows)],
         "people": None if trust.people is None else _people(trust.people),
         "one_order": trust.one_order,
         "one_judge": trust.one_judge,
@@ -32,8 +32,8 @@ def trust_dict(trust: Trust | None) -> dict[str, Any] | None:
     }
 
 
-def _row(row: Row, primary: bool) -> dict[str, Any]:
-    words = line(row, primary)
+def _row(row: Row, primary: bool, shown: str) -> dict[str, Any]:
+    words = line(row, primary, shown)
     return {
         "sort": row.sort,
         "name": row.name,

@@ -11,11 +11,6 @@ from services.analyst.people import People, Rater, Wins
 from services.analyst.trust import Row, Trust
 from services.analyst.wording import number
 
-ORDERS = {
-    "shown first": "the arms’ completions always shown first",
-    "shown second": "the arms’ completions always shown second",
-}
-
 
 @dataclass(frozen=True)
 class Line:
@@ -58,10 +53,10 @@ def trust_view(trust: Trust | None) -> View | None:
         return None
     here = [row for row in trust.rows if "head_to_head" not in row.sort]
     ahead = [row for row in trust.rows if "head_to_head" in row.sort]
-    found = trust.people
+    found, shown = trust.people, trust.shown
     return View(
-        tuple(line(row, place == 0) for place, row in enumerate(here)),
-        tuple(line(row, False) for row in ahead),
+        tuple(line(row, place == 0, shown) for place, row in enumerate(here)),
+        tuple(line(row, False, shown) for row in ahead),
         tuple(summary(trust)),
         () if found is None else tuple(_raters(found)),
         () if found is None else tuple(_wins(one) for one in found.wins),
@@ -70,8 +65,9 @@ def trust_view(trust: Trust | None) -> View | None:
     )
 
 
-def line(row: Row, primary: bool) -> Line:
-    source, hint = _source(row, primary)
+def line(row: Row, primary: bool, shown: str) -> Line:
+    """A row as text; `shown` says whose completions the orders are about."""
+    source, hint = _source(row, primary, shown)
     if row.estimate is None or row.standard_error is None or row.decision_interval is None:
         return Line(source, hint, None, row.why)
     low, high = row.decision_interval
@@ -86,12 +82,13 @@ def line(row: Row, primary: bool) -> Line:
     return Line(source, hint, numbers, "", primary, row.level or "")
 
 
-def _source(row: Row, primary: bool) -> tuple[str, str]:
+def _source(row: Row, primary: bool, shown: str) -> tuple[str, str]:
     match row.sort:
         case "judge":
             return row.name, "the verdict’s own judge, as the spec asks it" if primary else ""
         case "order":
-            return "… in one order alone", ORDERS.get(row.name, row.name)
+            whose = f"{shown}’" if shown.endswith("s") else f"{shown}’s"
+            return "… in one order alone", f"{whose} completions always {row.name}"
         case "second_judge":
             return row.name, "another judge, the same completions"
         case "head_to_head":

@@ -201,6 +201,7 @@ def test_help_says_the_exit_codes(touchstone: Run) -> None:
         assert code in said
 
 
+@pytest.mark.slow
 def test_watch_to_success_and_report(stack: Stack, spec: Path, tmp_path: Path) -> None:
     start_api(stack)
     for queue in QUEUES:
@@ -324,6 +325,7 @@ def test_an_open_address_without_a_token_is_refused_at_the_start(stack: Stack) -
     assert log.startswith("error: TOUCHSTONE_API_TOKENS") and "0.0.0.0" in log and "Traceback" not in log
 
 
+@pytest.mark.slow
 def test_a_store_that_is_away_is_said(stack: Stack, spec: Path) -> None:
     start_api(stack)
     touchstone = command_for(stack.api_url)
@@ -333,6 +335,7 @@ def test_a_store_that_is_away_is_said(stack: Stack, spec: Path) -> None:
     assert touchstone("submit", str(spec)).returncode == 0
 
 
+@pytest.mark.slow
 def test_alpaca_evals_files_as_the_example_adds_them(stack: Stack) -> None:
     if not DATA.exists():
         pytest.skip(f"the recorded data is not at {DATA}")

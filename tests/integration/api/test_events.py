@@ -61,6 +61,7 @@ def test_a_snapshot_then_deltas_until_the_end(running: Client) -> None:
     assert running.report(id) is None
 
 
+@pytest.mark.slow
 def test_last_event_id_resumes_without_a_gap(running: Client, stack: Stack) -> None:
     id = running.submit(spec_with())["id"]
     events: list[Event] = []
@@ -98,6 +99,7 @@ def test_a_known_id_gets_what_came_after_it(place: Stack, client: Client, http: 
     assert [event.json() for event in heard if event.event == "metrics"] == [{"number": 1}, {"number": 2}]
 
 
+@pytest.mark.slow
 def test_redis_may_be_wiped_while_one_listens(running: Client, stack: Stack) -> None:
     id = running.submit(spec_with())["id"]
     events: list[Event] = []
@@ -109,6 +111,7 @@ def test_redis_may_be_wiped_while_one_listens(running: Client, stack: Stack) -> 
     assert add_up(events) == running.get(id)
 
 
+@pytest.mark.slow
 def test_api_and_valkey_may_be_killed_while_one_listens(running: Client, stack: Stack) -> None:
     id = running.submit(spec_with())["id"]
     events: list[Event] = []

@@ -143,6 +143,7 @@ def resume(stack: Stack, id: str, **more: Any) -> httpx.Response:
     return httpx.post(f"{stack.api_url}/v1/experiments/{id}/resume", json=more or None, timeout=30)
 
 
+@pytest.mark.slow
 def test_half_the_money_does_half_the_work_and_more_money_the_rest(stack: Stack) -> None:
     budget = whole_cost(700) / 2
     log = start(stack, shard_rows=250)

@@ -78,6 +78,7 @@ def test_flushall_while_everything_is_busy_ends_nothing_and_repeats_nothing(stac
     assert set(begun(stack).values()) == {1}
 
 
+@pytest.mark.slow
 def test_flushall_in_the_middle_of_a_stage_leaves_it_to_the_process_that_does_it(stack: Stack) -> None:
     """Also where an idle rival waits, and the conductor is killed between the wipe and the lease's return."""
     go = stack.folder / "go"
@@ -114,7 +115,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 
 
 @pytest.mark.parametrize(
-    "name", ["conductor", "valkey", "s3", "trainer", "teacher", "critic", slow("inference"), slow("analysis")]
+    "name",
+    ["conductor", slow("valkey"), slow("s3"), "trainer", *map(slow, ("teacher", "critic", "inference", "analysis"))],
 )
 def test_a_killed_process_costs_nothing_once_it_is_back(
     stack: Stack, undisturbed: dict[str, set[str]], name: str
@@ -150,6 +152,7 @@ def test_two_workers_given_the_same_message_do_it_once(stack: Stack) -> None:
     assert len(list(stack.store.list("commits/"))) == 1
 
 
+@pytest.mark.slow
 def test_a_stopped_worker_that_is_overtaken_changes_no_committed_byte(stack: Stack) -> None:
     go = stack.folder / "go"
     stack.start("conductor", ["-m", "services.conductor"])
@@ -166,6 +169,7 @@ def test_a_stopped_worker_that_is_overtaken_changes_no_committed_byte(stack: Sta
     assert bytes_of(stack) == before
 
 
+@pytest.mark.slow
 def test_a_stage_that_kills_its_worker_each_time_ends_as_failed(stack: Stack) -> None:
     stack.start("conductor", ["-m", "services.conductor"])
     start_workers(stack, 0.1, STUB_SUICIDE="pretrain")

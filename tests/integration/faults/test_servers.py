@@ -44,6 +44,7 @@ def test_a_broker_that_was_away_brings_nothing_to_an_end(stack: Stack, seconds: 
     assert all(len(hashes) == 1 for hashes in contents(stack).values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.0, pytest.param(30.0, marks=pytest.mark.slow)])
 def test_a_store_that_was_away_costs_only_the_wait(stack: Stack, seconds: float) -> None:
     go = stack.folder / "go"
@@ -73,6 +74,7 @@ def refuse_writes(stack: Stack, name: str, refused: bool) -> None:
     resource.prlimit(stack.processes[name].pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "reason"), [("s3", "object store"), ("trainer", "File too large")])
 def test_refused_writes_make_stages_wait_until_there_is_room_again(stack: Stack, name: str, reason: str) -> None:
     start_all(stack, 0.1)
@@ -130,6 +132,7 @@ def supervise(stack: Stack) -> None:
             stack.start(name)
 
 
+@pytest.mark.slow
 def test_an_api_that_is_killed_amid_a_post_leaves_one_experiment_when_it_is_posted_again(stack: Stack) -> None:
     start_all(stack, 0.0)
     stack.start("api")

@@ -51,6 +51,7 @@ def committed(place: Place, unit: Unit) -> bool:
     return any(marker.outcome == "committed" for marker in read_markers(place.store, unit.attempts_prefix))
 
 
+@pytest.mark.slow
 def test_a_killed_worker_leaves_no_engine_and_the_next_one_does_the_stage(
     stack: Stack, outside: Place, model_folder: Path
 ) -> None:

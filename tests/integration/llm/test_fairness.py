@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from shared import experiments
 from tests.integration.llm.traffic import start_simulator, traffic
 from tests.stack import Stack
@@ -41,6 +43,7 @@ def done(stack: Stack, id: str) -> bool:
     return bool(rows) and all(row["state"] == "committed" for row in rows)
 
 
+@pytest.mark.slow
 def test_a_small_experiment_gets_a_worker_although_a_big_one_has_them_all(stack: Stack) -> None:
     """Four threads, each with a shard of the big one that takes minutes at this rate; and more of them queued."""
     log = start_simulator(stack, latency_ms=50)

@@ -62,6 +62,7 @@ def test_a_rival_takes_over_at_once_what_a_killed_process_had_claimed(stack: Sta
     assert asked_twice(log, killed) == []
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_on_disk_is_uploaded_even_if_the_store_was_away(stack: Stack) -> None:
     log = start_simulator(stack)
     start_asking(stack, "asking")

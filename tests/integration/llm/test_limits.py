@@ -136,6 +136,7 @@ def test_concurrency_is_shared_by_replicas(new_session: NewSession, stand_in: St
     assert 4 <= stand_in.most_at_once <= 6
 
 
+@pytest.mark.slow
 def test_neither_wipes_nor_a_killed_replica_let_more_be_in_flight_than_the_spec_allows(stack: Stack) -> None:
     provider = start_provider(stack, '{"latency_ms": 200}')
     names = [f"asking-{number}" for number in range(3)]
@@ -149,6 +150,7 @@ def test_neither_wipes_nor_a_killed_replica_let_more_be_in_flight_than_the_spec_
     assert stats["most_at_once"] <= 6 and stats["distinct"] >= 80
 
 
+@pytest.mark.slow
 def test_of_two_experiments_limits_for_one_endpoint_the_lower_counts_and_both_get_on(stack: Stack) -> None:
     log = start_simulator(stack)
     start_replica(stack, "low-0", 40, 0, "low", requests_per_minute=480)
@@ -161,6 +163,7 @@ def test_of_two_experiments_limits_for_one_endpoint_the_lower_counts_and_both_ge
     assert fullest(both, 4.0) <= 480 / 60 * (4 + 1) + 5
 
 
+@pytest.mark.slow
 def test_replicas_find_the_pace_of_an_endpoint_that_says_429_and_nothing_else(stack: Stack) -> None:
     faults = {"latency_ms": 100, "requests_per_minute": 900, "enforce": "bucket", "burst_s": 2, "limit_headers": False}
     provider = start_provider(stack, json.dumps(faults))
@@ -173,6 +176,7 @@ def test_replicas_find_the_pace_of_an_endpoint_that_says_429_and_nothing_else(st
     assert stats["refused"] < 128 + 80
 
 
+@pytest.mark.slow
 def test_people_are_told_of_a_pace_learnt_from_429s(session: Session, stand_in: StandIn) -> None:
     good = {"q0", "q1", "q2", "q3"}
     stand_in.reply = lambda prompt, before: (200, completion("a"), {}) if prompt in good else (429, refusal("busy"), {})

@@ -33,6 +33,7 @@ def entries(stack: Stack) -> list[Entry]:
     return [Entry.from_line(line) for segment in lines for _, line in segment]
 
 
+@pytest.mark.slow
 def test_whatever_goes_wrong_on_the_way_every_request_is_answered_and_no_error_kept(stack: Stack) -> None:
     # It begins with a storm of 429s that say nothing of when to come again.
     faults = {"attempts": 1, "retry_after_s": None, "storm_every_s": 3600, "storm_s": 1, "slow_body_s": 0.5}

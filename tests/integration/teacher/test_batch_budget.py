@@ -61,6 +61,7 @@ CALLS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", ["POST /v1/batches", *(pytest.param(call, marks=pytest.mark.slow) for call in CALLS)])
 def test_a_killed_worker_and_a_wiped_redis_neither_pass_the_budget_nor_lose_money(
     stack: Stack, provider: BatchStandIn, call: str

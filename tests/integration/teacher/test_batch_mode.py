@@ -134,6 +134,7 @@ def restart_all(stack: Stack) -> None:
         stack.kill(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "before", [pytest.param(lambda stack: None, marks=pytest.mark.slow), restart_all], ids=["running", "after restarts"]
 )

@@ -40,6 +40,7 @@ def result(stack: Stack, given: Unit) -> Artifact:
     return artifact(stack, ref)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vendor", ["openai", pytest.param("anthropic", marks=pytest.mark.slow)])
 def test_a_teacher_gets_every_answer_once_from_a_provider_in_all_its_moods(stack: Stack, vendor: str) -> None:
     provider = start_provider(stack, MOODS)

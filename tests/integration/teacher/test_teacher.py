@@ -115,6 +115,7 @@ def test_a_wrong_key_ends_the_stage_at_once(stack: Stack, prompts: CommitRef) ->
     assert "wrong-value" not in stack.log("teacher") + marker.message
 
 
+@pytest.mark.slow
 def test_an_unreachable_endpoint_makes_the_stage_wait_and_names_it(stack: Stack, prompts: CommitRef) -> None:
     given = teach(prompts, split="eval")
     send(stack, given)

@@ -57,6 +57,7 @@ def test_a_control_trains_as_planned(
     assert {"model.safetensors", "loss.parquet"} <= set(found.files)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["kto", "orpo", "cpo", "simpo"])
 def test_a_method_trains_as_planned(place: Place, base: CommitRef, preferences: CommitRef, method: str) -> None:
     rl = {"critic": "critic", "method": method}
@@ -66,6 +67,7 @@ def test_a_method_trains_as_planned(place: Place, base: CommitRef, preferences: 
     assert found.table("loss.parquet").num_rows == 3
 
 
+@pytest.mark.slow
 def test_a_second_round_starts_from_the_first(place: Place, base: CommitRef, preferences: CommitRef) -> None:
     rl = {"critic": "critic", "rounds": 2}
     _, first, second = planned(arms__other={"sft": {"teacher": "weak", "fraction": 0.1}, "rl": rl})

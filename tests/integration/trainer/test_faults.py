@@ -155,6 +155,7 @@ def committed(stack: Stack, place: Place, unit: Unit) -> None:
         raise AssertionError(f"{error}\n{stack.log('trainer')}\n{place.log(unit)}") from None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("also_the_training", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_killed_worker_leaves_no_training_behind(remote: tuple[Stack, Place, Unit], also_the_training: bool) -> None:
     stack, place, unit = remote
@@ -182,6 +183,7 @@ def test_a_worker_that_is_told_to_end_takes_its_training_along(remote: tuple[Sta
     assert place.markers(unit)[-1].outcome == "stopped"
 
 
+@pytest.mark.slow
 def test_a_store_that_is_away_costs_a_training_nothing(remote: tuple[Stack, Place, Unit]) -> None:
     stack, place, unit = remote
     send(stack, unit)

@@ -98,7 +98,7 @@ def test_each_order_alone_is_the_first_arms_place(inputs: ReportInputs, report: 
     first = inputs.orders["rlaif-weak"][0]["shown first"]
     other = inputs.orders["sft-strong"][0]["shown first"]
     assert (first.scores + other.scores)[first.valid & other.valid] == pytest.approx(100)
-    assert "rlaif-weak’s completions in one order alone" in to_html(report).decode()
+    assert "rlaif-weak’s completions always shown first" in to_html(report).decode()
 
 
 def test_ratings_are_the_arms_scores_and_their_differences_the_contrasts(made: dict[str, Any]) -> None:
