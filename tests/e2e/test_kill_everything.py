@@ -28,6 +28,8 @@ FINISH = 420
 DETERMINISTIC = {"prompts", "teach", "pretrain", "sft"}
 WRITTEN = 0.25
 """Seconds by which an answer must have been handed to the socket before a kill to count as answered."""
+LATE = 1.0
+"""Seconds after which a busy simulator has seen what was sent to it: its sender may be dead by then."""
 CONCURRENCY = 8
 """Requests in flight a worker. With dozens, answers that came together waited for their turn in the worker's one thread
 for up to a quarter of a second on two busy cores; with eight, for a fortieth."""
@@ -170,7 +172,7 @@ def asked_again(log: Path, kills: list[float]) -> list[str]:
     for name, rows in arrivals.items():
         rows.sort(key=lambda row: row["arrived"])
         for first, second in itertools.pairwise(rows):
-            between = [at for at in kills if first["arrived"] <= at <= second["arrived"]]
+            between = [at for at in kills if first["arrived"] - LATE <= at <= second["arrived"]]
             if first["answered"] is not None and not any(first["answered"] > at - WRITTEN for at in between):
                 wrong.append(name)
     return wrong
