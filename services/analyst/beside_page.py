@@ -6,16 +6,10 @@ from dataclasses import dataclass
 
 from services.analyst.model import ArmReport, Report
 from services.analyst.wording import LEVELS
-from shared.nulls import NULLS
+from shared.nulls import NULLS, WORDS
 
 RECIPES = ""
 BESIDE = "Beside the recipes: no arm of the comparison"
-NULL_WORDS = {
-    "sorry": "declines to answer",
-    "generic": "words that fit every prompt",
-    "praise": "praises itself",
-    "verdict": "dictates the verdict",
-}
 
 
 @dataclass(frozen=True)
@@ -63,7 +57,7 @@ def null_rows(report: Report) -> list[NullRow]:
             above = f"above {', '.join(found.beats)}" if found is not None and found.beats else ""
             cells.append((evaluation, "–" if found is None else params.scale.number(found.estimate), above))
         short = name.partition(":")[2]
-        rows.append(NullRow(name, NULL_WORDS.get(short, ""), NULLS.get(short, ""), tuple(cells)))
+        rows.append(NullRow(name, WORDS.get(short, ""), NULLS.get(short, ""), tuple(cells)))
     return rows
 
 

@@ -12,7 +12,7 @@ from services.analyst.answer_notes import answer_notes
 from services.analyst.arena.joining import complete_pairs, missing_pairs, rated, rating, rating_difference
 from services.analyst.arena.ratings import Ratings
 from services.analyst.arena.win_rates import win_rates
-from services.analyst.categories import Parts, parts
+from services.analyst.categories import parts
 from services.analyst.contrasts import Contrast, ContrastResult, compare, parse_contrasts, weigh
 from services.analyst.declared import declared_notes
 from services.analyst.frontier import Frontier, frontier, prices
@@ -72,7 +72,8 @@ def build_report(
     lengths = study.lengths_of(
         inputs.examples_of, [one.contrast for one in contrasts], _deltas(params, contrasts, costs, partial), alpha
     )
-    orders = _orders(found, contrasts, inputs, alpha, method)
+    primary = next(one for one in contrasts if one.contrast.name == found.contrast)
+    orders = _orders(found, primary, inputs, alpha, method)
     return Report(
         name=params.name,
         partial=partial,
@@ -98,18 +99,18 @@ def build_report(
         alpha=alpha,
         scores_there=there,
         scores_total=total,
-        bootstrap=_bootstrap(found, contrasts, scores, alpha),
+        bootstrap=_bootstrap(found, primary, scores, alpha),
         frontier=_frontier(params, arms, contrasts, inputs.stages),
         orders=orders,
-        trust=_trust(found, contrasts, inputs, scores, orders, elsewhere, alpha),
-        categories=_categories(params, contrasts, inputs, method),
+        trust=_trust(found, primary, inputs, scores, orders, elsewhere, alpha),
+        categories=parts(params.evaluations, primary.contrast, set(params.seeds), inputs.rated, method),
         nulls=null_results(params, scores),
         null_prompts=params.null_prompts,
         null_cost=cost_of(
             (key for null in params.null_completions for _, key in params.stages.get(null, ())), inputs.stages
         ),
         choices=inputs.choices,
-        judges=_judges(found, contrasts, params, elsewhere),
+        judges=_judges(found, primary, params, elsewhere),
         another_family=params.another_family,
         arenas=arenas,
         win_rates=win_rates(params.evaluations, pairs, method),
@@ -144,10 +145,9 @@ def complete_scores(inputs: ReportInputs) -> dict[tuple[str, str], ArmScores]:
 
 
 def _bootstrap(
-    verdict: verdicts.Verdict, contrasts: tuple[ContrastReport, ...], scores: Scores, alpha: float
+    verdict: verdicts.Verdict, primary: ContrastReport, scores: Scores, alpha: float
 ) -> bootstrap.Checked | None:
     """The primary contrast's deciding interval checked; None where it is not there."""
-    primary = next(one for one in contrasts if one.contrast.name == verdict.contrast)
     if verdict.evaluation not in primary.results:
         return None
     contrast = primary.contrast
@@ -157,30 +157,21 @@ def _bootstrap(
 
 def _orders(
     verdict: verdicts.Verdict,
-    contrasts: tuple[ContrastReport, ...],
+    primary: ContrastReport,
     inputs: ReportInputs,
     alpha: float,
     method: Method,
 ) -> dict[str, ContrastResult]:
     """The primary contrast in each order, once all of it is there."""
-    primary = next(one for one in contrasts if one.contrast.name == verdict.contrast)
     if verdict.evaluation not in primary.results:
         return {}
     together = inputs.params.evaluations[verdict.evaluation].head_to_head
     return under_each_order(primary.contrast, verdict.evaluation, inputs.orders, alpha, method, together)
 
 
-def _categories(
-    params: ReportParams, contrasts: Iterable[ContrastReport], inputs: ReportInputs, method: Method
-) -> tuple[Parts, ...]:
-    """Scores by category and turn, with the primary contrast in each."""
-    primary = next(one.contrast for one in contrasts if one.contrast.name == params.primary.contrast)
-    return parts(params.evaluations, primary, set(params.seeds), inputs.rated, method)
-
-
 def _trust(
     verdict: verdicts.Verdict,
-    contrasts: tuple[ContrastReport, ...],
+    primary: ContrastReport,
     inputs: ReportInputs,
     scores: Scores,
     orders: Mapping[str, ContrastResult],
@@ -189,7 +180,6 @@ def _trust(
 ) -> Trust | None:
     """What bears on how far the judge can be trusted, once the primary contrast is there."""
     params, evaluation = inputs.params, verdict.evaluation
-    primary = next(one for one in contrasts if one.contrast.name == verdict.contrast)
     if evaluation not in primary.results:
         return None
     arms = {arm: scores[arm, evaluation] for arm in primary.contrast.arms}
@@ -393,12 +383,11 @@ def _verdict(
 
 def _judges(
     verdict: verdicts.Verdict,
-    contrasts: tuple[ContrastReport, ...],
+    primary: ContrastReport,
     params: ReportParams,
     elsewhere: Mapping[str, ContrastResult],
 ) -> tuple[JudgeView, ...]:
     """What each judge says of the primary contrast, once it is decided."""
-    primary = next(one for one in contrasts if one.contrast.name == verdict.contrast)
     if verdict.level == "pending" or verdict.delta is None or verdict.evaluation not in primary.results:
         return ()
     here = [(params.evaluations[one].judge, one) for one in (verdict.evaluation, *params.second_judges)]

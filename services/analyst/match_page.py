@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from services.analyst.match import QUANTITIES
 from services.analyst.model import Report
 from services.analyst.params import ControlParams
+from shared.alike import alike
 
 MATCH_TITLES = (
     "Prompts",
@@ -21,8 +22,6 @@ MATCH_TITLES = (
     "Device hours",
 )
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-ALIKE = 0.05
-"""Two sides that differ by less than such a share of the larger count as matched."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,7 @@ def _said(control: ControlParams | None, other: str) -> str:
 
 
 def _sides(title: str, a: float | None, b: float | None) -> Sides:
-    equal = a is not None and b is not None and abs(a - b) <= ALIKE * max(a, b)
-    return Sides(title, _amount(title, a), _amount(title, b), equal)
+    return Sides(title, _amount(title, a), _amount(title, b), alike(a, b))
 
 
 def _amount(title: str, value: float | None) -> str:

@@ -24,3 +24,12 @@ NULLS = MappingProxyType(
     {name: files("shared.nulls").joinpath(f"{name}.txt").read_text("utf-8").strip() for name in NAMES}
 )
 """Their texts by name."""
+WORDS = MappingProxyType(
+    {
+        "sorry": "declines to answer",
+        "generic": "words that fit every prompt",
+        "praise": "praises itself",
+        "verdict": "dictates the verdict",
+    }
+)
+"""What each does, for whoever reads its score."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.api.pages.wording import LEVELS, NULLS, number
+from services.api.pages.wording import LEVELS, number
+from shared.nulls import WORDS
 from shared.scales import POINTS, scale_of
 
 Data = Mapping[str, Any]
@@ -48,7 +49,7 @@ def null_rows(report: Data, evaluations: tuple[str, ...]) -> tuple[NullRow, ...]
     return tuple(
         NullRow(
             name,
-            NULLS.get(name, ""),
+            WORDS.get(name.partition(":")[2], ""),
             tuple(_cell(of.get(one), report["evaluations"][one]["unit"]) for one in evaluations),
         )
         for name, of in (report.get("nulls") or {}).items()

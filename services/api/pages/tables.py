@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.api.pages.wording import money, number
+from shared.alike import alike
 
 Data = Mapping[str, Any]
 
@@ -23,8 +24,6 @@ QUANTITIES = {
     "device_hours": "Device hours",
 }
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-ALIKE = 0.05
-"""Two sides that differ by less than such a share of the larger count as the same."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,7 @@ def matches(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[Match]:
 
 def _match(quantity: str, both: tuple[float | None, float | None]) -> MatchRow:
     a, b = both
-    held = a is not None and b is not None and abs(a - b) <= ALIKE * max(abs(a), abs(b))
-    return MatchRow(QUANTITIES.get(quantity, quantity), _amount(quantity, a), _amount(quantity, b), held)
+    return MatchRow(QUANTITIES.get(quantity, quantity), _amount(quantity, a), _amount(quantity, b), alike(a, b))
 
 
 def _amount(quantity: str, value: float | None) -> str:

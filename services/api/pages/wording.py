@@ -73,12 +73,6 @@ ARMS = {
     "random-labels-arm": "the same start and pairs, then RL on labels drawn by a coin",
     "length-matched-arm": "the same start, then RL on pairs of about the same length",
 }
-NULLS = {
-    "null:sorry": "declines to answer",
-    "null:generic": "words that fit every prompt",
-    "null:praise": "praises itself",
-    "null:verdict": "dictates the verdict",
-}
 CONTRASTS = {
     "headline": "Which recipe: RL from a weak start, or fine-tuning on the strong teacher?",
     "added": "With the strong teacher: RL, or more of its answers?",
