@@ -99,7 +99,8 @@ class Ledger:
         except OSError as error:
             self._store.put(f"{PREFIX}/{scope.name}/{ULID()}.jsonl.gz", pack(scope.header + line))
             raise Outage(f"an answer cannot be written to {self._wal}: {error.strerror}") from error
-        self._wake.set()
+        if not self._wake.is_set():
+            self._wake.set()
 
     def refresh(self, scope: Scope) -> None:
         """Learn what others have asked: one listing of the store, and the segments that are new.

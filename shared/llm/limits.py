@@ -56,8 +56,8 @@ class Limiter(Protocol):
     concurrency: int
     """Requests that this process may have in flight at once."""
 
-    async def acquire(self, request: ChatRequest, tenant: str = "") -> Slot:
-        """Wait until the request may be sent. Tenants (experiments) take turns.
+    async def acquire(self, request: ChatRequest, tenant: str = "", since: float = 0.0) -> Slot:
+        """Wait until the request may be sent. Tenants (experiments) take turns, and of one, earlier calls go first.
 
         Raises:
             Closed: the endpoint is down, or asked for a long pause.
@@ -115,8 +115,8 @@ class SharedLimiter:
         if self._told:
             await self._exchange()
 
-    async def acquire(self, request: ChatRequest, tenant: str = "") -> Slot:
-        slot = Slot(request, tenant)
+    async def acquire(self, request: ChatRequest, tenant: str = "", since: float = 0.0) -> Slot:
+        slot = Slot(request, tenant, since)
         # Where nothing was in flight for a while, the bucket is heard before anything is sent.
         if self._pump and not self._shared and not self._lines and self._in_flight < self.concurrency:
             self._in_flight += 1

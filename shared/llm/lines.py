@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -14,10 +14,12 @@ from shared.llm.chat import Answer, ChatRequest
 @dataclass(eq=False, slots=True)
 class Slot:
     """The right to send one request. The holder sets `sent` just before, and `answer` if one came: it says what was
-    used. The rest is the limiter's: what it reserved, the era and slot of the bucket's grant."""
+    used. `since`: when the tenant's call began that the request is one of; earlier calls go first, so that one is done
+    while the next is under way. The rest is the limiter's: what it reserved, the era and slot of the bucket's grant."""
 
     request: ChatRequest
     tenant: str = ""
+    since: float = 0.0
     sent: bool = False
     answer: Answer | None = None
     reserved: int = 0
@@ -29,11 +31,11 @@ class Slot:
 class Lines:
     """Who waits: a line for each tenant."""
 
-    _lines: dict[str, deque[Slot]] = field(default_factory=dict)
+    _lines: dict[str, list[Slot]] = field(default_factory=dict)
     _waiting: set[Slot] = field(default_factory=set)
 
     def add(self, slot: Slot) -> None:
-        self._lines.setdefault(slot.tenant, deque()).append(slot)
+        insort(self._lines.setdefault(slot.tenant, []), slot, key=lambda other: other.since)
         self._waiting.add(slot)
 
     def remove(self, slot: Slot) -> None:

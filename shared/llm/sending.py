@@ -72,6 +72,7 @@ class Sending:
         self.answered = 0
         self._purse = purse
         self._tenant = tenant
+        self._since = time.monotonic()
         self._lined_up: set[asyncio.Task[Any]] = set()
         self._connection = connection
         self._queue: Iterator[tuple[str, ChatRequest]] = iter(requests.items())
@@ -196,7 +197,7 @@ class Sending:
             while not self._ready():
                 await self._sleep(0.05)
                 self._check()
-            slot = await self._in_line(self._connection.limiter.acquire(request, self._tenant))
+            slot = await self._in_line(self._connection.limiter.acquire(request, self._tenant, self._since))
             with self._holding(slot):
                 self._check()
                 # Lease and claim may have run out in line; the slot then goes back unused.

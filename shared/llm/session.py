@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import threading
@@ -64,6 +65,9 @@ class Session:
             if isinstance(chat, TellsRates):
                 chat.on_rates = limiter.heard
             self._connections[place] = Connection(endpoint.name, chat, limiter, endpoint.timeout)
+            # A provider's client is hundreds of thousands of objects that stay. Looked through by each full collection,
+            # they would stop the loop for a tenth of a second in the midst of the sending.
+            gc.freeze()
         return self._connections[place]
 
     def _limiter(self, identity: Mapping[str, Any], endpoint: Endpoint) -> SharedLimiter:

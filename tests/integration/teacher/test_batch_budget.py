@@ -54,6 +54,7 @@ def out_of_money(stack: Stack, provider: BatchStandIn, id: str) -> bool:
 
 
 CALLS = [
+    "POST /v1/batches",
     "POST /v1/files",
     "GET /v1/batches/batch_0",
     "GET /v1/files/file-1/content",
@@ -62,7 +63,7 @@ CALLS = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("call", ["POST /v1/batches", *(pytest.param(call, marks=pytest.mark.slow) for call in CALLS)])
+@pytest.mark.parametrize("call", CALLS)
 def test_a_killed_worker_and_a_wiped_redis_neither_pass_the_budget_nor_lose_money(
     stack: Stack, provider: BatchStandIn, call: str
 ) -> None:
@@ -87,7 +88,8 @@ def test_a_killed_worker_and_a_wiped_redis_neither_pass_the_budget_nor_lose_mone
     assert spent(stack, id) == pytest.approx(answered * COST)
     assert all(account.closed for account in accounts(stack, id).values())
     assert 0.6 * BUDGET < answered * COST <= BUDGET and len(provider.batches) > 2
-    assert list(stack.store.list(PREFIX)) == [] and provider.files == {}
+    # A purse is closed before its batch's files go, and those may be left to the next look at it.
+    wait_until(lambda: not list(stack.store.list(PREFIX)) and not provider.files, LONG, "all batches to be put away")
 
     stack.start("api")
     stack.wait_ready("api")
