@@ -26,7 +26,7 @@ def critics_of(spec: Spec) -> list[str]:
     """
     names: dict[str, None] = {}
     for cell in cells(spec).values():
-        names |= {arm.rl.critic: None for arm in cell.arms.values() if arm.rl is not None}
+        names |= {arm.rl.critic: None for arm in cell.arms.values() if arm.rl is not None and arm.rl.critic is not None}
         names |= {judge: None for one in cell.evaluations.values() if (judge := one.models().get("judge")) is not None}
     return [name for name in names if not spec.models[name].records_preferences]
 

@@ -35,6 +35,7 @@ KINDS: dict[str, Kind] = {
         Kind("reward", "inference"),
         Kind("label", "critic", version=2, sharded=True),
         Kind("rl", "trainer"),
+        Kind("reward_model", "trainer"),
         Kind("judge", "critic", version=2, sharded=True),
         Kind("bandit", "analysis"),
         Kind("report", "analysis", version=3),

@@ -60,6 +60,8 @@ def matrix_errors(spec: Spec) -> Iterator[FieldError]:
     for axis in ("critic", "fraction"):
         if axis in axes and all(arm.rl is None for arm in spec.arms.values()):
             yield FieldError(f"matrix.{fields[axis]}", "changes nothing: no arm has an RL step", "Remove it.")
+        elif axis == "critic" and axis in axes and all(not arm.rl or not arm.rl.critic for arm in spec.arms.values()):
+            yield FieldError(f"matrix.{fields[axis]}", "changes nothing: no arm has a critic", "Remove it.")
     if "judge" in axes:
         yield from _judge_errors(spec)
 
@@ -114,7 +116,7 @@ def _cell(spec: Spec, chosen: Mapping[str, Any]) -> Spec:
 
 def _arm(arm: Arm, chosen: Mapping[str, Any]) -> Arm:
     changes: dict[str, Any] = {"policy": chosen["policy"]} if "policy" in chosen else {}
-    if arm.rl is not None and "critic" in chosen:
+    if arm.rl is not None and arm.rl.critic is not None and "critic" in chosen:
         changes["rl"] = arm.rl.model_copy(update={"critic": chosen["critic"]})
     if arm.rl is not None and "fraction" in chosen:
         changes["sft"] = arm.sft.model_copy(update={"fraction": chosen["fraction"]})

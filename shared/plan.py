@@ -143,7 +143,7 @@ def _plan_bandit(resolved: Resolved) -> Plan:
 
 def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> CellPlan:
     """Add the stages of a cell's arms; each start's before those of its RL arm."""
-    starts = start_arms(spec)
+    build, starts = build.within(spec), start_arms(spec)
     order = list(dict.fromkeys(found for arm in spec.arms for found in (starts.get(arm), arm) if found))
     cell = CellPlan(name, spec, starts, order)
     done: set[str] = set()
@@ -212,6 +212,7 @@ class PlanBuilder:
         self.resolved = resolved
         self.stages: dict[str, Stage] = {}
         self.split = "eval"
+        self.arms: Mapping[str, Arm] = spec.arms
         self._critics: dict[tuple[str, str, str | None], dict[str, Any]] = {}
         self.prompts = self.add("prompts", {**self._sizes(), "source": self._source()}, {})
 
@@ -219,6 +220,12 @@ class PlanBuilder:
         """The same plan, for evaluations on the prompts of another split."""
         other = copy.copy(self)
         other.split = split
+        return other
+
+    def within(self, cell: Spec) -> PlanBuilder:
+        """The same plan, where arms that others name are those of a matrix's cell."""
+        other = copy.copy(self)
+        other.arms = cell.arms
         return other
 
     def add(self, kind: str, params: Mapping[str, Any], inputs: Mapping[str, str], model: str | None = None) -> str:
@@ -235,7 +242,7 @@ class PlanBuilder:
         return TrainedArm(name, seed, after[-1], first) if after else TrainedArm(name, seed, first)
 
     def steps(self, arm: Arm, seed: int) -> Steps:
-        """The keys of an arm's training stages in their order, by a name that begins with sft or rl."""
+        """The keys of an arm's training stages in their order, by a name that begins with sft, reward or rl."""
         name = policy_of(self.spec, arm)
         start = self._sft(self.spec.policies[name], name, arm.sft, seed)
         if arm.rl is None:
@@ -250,6 +257,8 @@ class PlanBuilder:
         for number in range(1, at.rl.rounds + 1):
             policy = self._rl(self.spec.policies[at.policy], at.policy, at.sft, at.rl, policy, at.seed, selection)
             found["rl" if number == 1 else f"rl-{number}"] = policy
+        if at.rl.reward is not None:
+            return {"reward": self.stages[policy].inputs["reward"], **found}
         return found
 
     def tuned(self, at: Started, source: Mapping[str, str], args: Mapping[str, Any]) -> Steps:
@@ -360,11 +369,39 @@ class PlanBuilder:
     ) -> str:
         beta = PREFERENCES[rl.method].beta if rl.beta is None else rl.beta
         params: dict[str, Any] = {"method": rl.method, "seed": seed, "beta": beta, **self._training(policy)}
-        params |= {"args": rl_arguments(rl, self.spec.defaults.rl), **selection}
-        return self.add("rl", params, {"start": start, "preferences": self._pairs(name, sft, rl, start, seed)})
+        params |= {"args": rl_arguments(rl, self.spec.defaults.rl)}
+        if PREFERENCES[rl.method].guide == "pairs":
+            inputs = {"start": start, "preferences": self._pairs(name, sft, rl, start, seed)}
+            return self.add("rl", {**params, **selection}, inputs)
+        params |= {"split": "train", "start": sft.fraction, "stop": 1.0}
+        params |= {"temperature": rl.temperature, "top_p": policy.top_p, "max_tokens": policy.max_tokens}
+        guiding, inputs = self._guide(name, sft, rl, start, seed, selection)
+        return self.add("rl", {**params, **guiding}, {"start": start, "prompts": self.prompts, **inputs})
+
+    def _guide(
+        self, policy: str, sft: Sft, rl: Rl, start: str, seed: int, selection: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        """Params and inputs that say what guides a step which samples for itself."""
+        if (teacher := rl.teacher) is not None:
+            if teacher.arm is not None:
+                arm = self.arms[teacher.arm]
+                return {}, {"teacher": self.trained(arm, seed, self.steps(arm, seed)).checkpoint or ""}
+            assert teacher.policy is not None
+            if (base := self._pretrained(self.spec.policies[teacher.policy])) is not None:
+                return {}, {"teacher": base}
+            return {"teacher": self.resolved.policies[teacher.policy]}, {}
+        assert rl.critic is not None
+        if rl.reward is None:
+            return {"reward": self._identity(rl.critic)}, {}
+        params = {"method": "reward", "seed": seed, "holdout": rl.reward.holdout}
+        params |= self._training(self.spec.policies[policy])
+        params |= {"args": {**self.spec.defaults.reward, **rl.reward.args}, **selection}
+        labelled = {"start": start, "preferences": self._pairs(policy, sft, rl, start, seed)}
+        return {}, {"reward": self.add("reward_model", params, labelled)}
 
     def _pairs(self, policy: str, sft: Sft, rl: Rl, start: str, seed: int) -> str:
         """The labelled pairs on P2, the train prompts from `sft.fraction` on."""
+        assert rl.critic is not None
         if rl.pairs == "recorded":
             return self._recorded_pairs(rl.critic, "train", sft.fraction, rl.per_prompt)
         where = {"split": "train", "start": sft.fraction, "stop": 1.0}

@@ -21,6 +21,7 @@ from shared.budget import Budget, PaidKind
 from shared.controls import CONTROLS
 from shared.declared import DeclaredModel
 from shared.llm.providers import PROVIDERS
+from shared.methods import PREFERENCES
 from shared.protocols import PROTOCOLS
 from shared.specbase import (
     BY_DECLARATION,
@@ -126,14 +127,36 @@ class Sft(SpecModel):
     args: dict[str, Any] = {}
 
 
-class Rl(SpecModel):
-    """Preference optimisation on the train prompts that the arm's SFT did not use."""
+class DistilledFrom(SpecModel):
+    """Whose probabilities of the next token an arm is to learn: exactly one of the two."""
 
-    method: str = Field("dpo", description="one of shared/methods: dpo, kto, orpo, cpo or simpo")
+    arm: str | None = Field(None, description="another arm: its model of the same seed")
+    policy: str | None = Field(None, description="a name under `policies`: that model as it is before any training")
+
+
+class RewardTraining(SpecModel):
+    """A reward model, trained from the arm's start on its critic's labelled pairs."""
+
+    holdout: float = Field(
+        0.1, gt=0, lt=1, description="the share of the prompts whose pairs only measure how often it agrees"
+    )
+    args: dict[str, Any] = {}
+
+
+class Rl(SpecModel):
+    """The step after SFT, on the train prompts that the arm's SFT did not use."""
+
+    method: str = Field("dpo", description="one of shared/methods: dpo, kto, orpo, cpo, simpo, grpo, rloo or distill")
     loss: (
         Annotated[Annotated[str, Tag(PLAIN)] | Annotated[list[str], Field(min_length=1), Tag(LIST)], BY_SHAPE] | None
     ) = Field(None, description="one of TRL's losses of this method, or several for dpo; None: TRL's own")
-    critic: str
+    critic: str | None = Field(
+        None, description="who labels the pairs; of grpo and rloo a check or reward model that rewards completions"
+    )
+    teacher: DistilledFrom | None = Field(None, description="distill: a checkpoint of the same tokenizer")
+    reward: RewardTraining | None = Field(
+        None, description="grpo, rloo: reward by a model that is trained on the critic's labelled pairs; {} will do"
+    )
     pairs: Literal["on_policy", "policy_vs_teacher", "recorded"] = Field(
         "on_policy", description="two samples of the start; one of them and a teacher's completion; recorded pairs"
     )
@@ -148,7 +171,9 @@ class Rl(SpecModel):
     )
     temperature: float = Field(1.0, gt=0)
     per_prompt: int = Field(1, ge=1, description="recorded pairs taken for each prompt")
-    beta: float | None = Field(None, gt=0, description="None: the method's usual one, 0.1, and 2.0 of simpo")
+    beta: float | None = Field(
+        None, ge=0, description="None: the method's usual one, 0.1; simpo 2, rloo 0.05, grpo 0, distill 1"
+    )
     rounds: int = Field(
         1, ge=1, le=10, description="how often to sample, label and train, each time from the policy before"
     )
@@ -158,6 +183,11 @@ class Rl(SpecModel):
     def sampled(self) -> int:
         """Completions sampled for each prompt."""
         return self.samples or (1 if self.pairs == "policy_vs_teacher" else 2)
+
+    @property
+    def on_pairs(self) -> bool:
+        """Whether anything in it is trained on a critic's labelled pairs."""
+        return self.method not in PREFERENCES or PREFERENCES[self.method].guide == "pairs" or self.reward is not None
 
 
 class Arm(SpecModel):
@@ -182,6 +212,7 @@ class Defaults(SpecModel):
 
     sft: dict[str, Any] = {}
     rl: dict[str, Any] = {}
+    reward: dict[str, Any] = {}
 
 
 class Primary(SpecModel):

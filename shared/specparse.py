@@ -19,6 +19,7 @@ from shared.spec import Arm, Preset, Rl, Spec
 from shared.specbattles import battle_errors, primary_errors
 from shared.specbeside import contrast_errors, taken_names
 from shared.specerrors import PRESET_FIELDS, field_errors, kind_of
+from shared.specguide import guide_errors
 from shared.specmodels import alike_errors, limit_errors, part_errors
 from shared.specnames import model_errors, one_of, unknown
 from shared.specorders import order_errors
@@ -45,6 +46,7 @@ WELL_KNOWN = {
     "gain-weak": ("rlaif-weak", "start-weak"),
     "gain-strong": ("rlaif-strong", "start-strong"),
     "swap": ("rlaif-weak", "swap-arm"),
+    "distill": ("rlaif-weak", "distilled"),
     "teacher": ("sft-strong", "sft-weak"),
 }
 """design.md's contrasts, by the arms' roles."""
@@ -70,6 +72,7 @@ def parse_spec(data: Any) -> Spec:
         _in_cells(_references),
         _in_cells(lambda cell: battle_errors(cell, players(cell))),
         _in_cells(method_errors),
+        _in_cells(guide_errors),
         _in_cells(_training),
         _in_cells(control_errors),
         _in_cells(order_errors),
@@ -195,7 +198,8 @@ def _references(spec: Spec) -> Iterator[FieldError]:
             yield unknown(f"arms.{name}.policy", arm.policy, spec.policies, "policies")
         yield from model_errors(spec, f"arms.{name}.sft.teacher", arm.sft.teacher, "can_teach")
         if arm.rl is not None:
-            yield from model_errors(spec, f"arms.{name}.rl.critic", arm.rl.critic, "can_compare")
+            if arm.rl.critic is not None:
+                yield from model_errors(spec, f"arms.{name}.rl.critic", arm.rl.critic, "can_compare")
             if arm.rl.opponent is not None:
                 yield from model_errors(spec, f"arms.{name}.rl.opponent", arm.rl.opponent, "can_teach")
     for name, evaluation in spec.evaluations.items():
@@ -248,6 +252,8 @@ def _training(spec: Spec) -> Iterator[FieldError]:
                 f"is {arm.sft.fraction:g}, which leaves no prompts for the RL step",
                 "Write a smaller fraction, such as 0.1: RL uses the prompts that SFT did not.",
             )
+        if arm.rl.critic is None or not arm.rl.on_pairs:
+            continue
         yield from _pair_source(f"arms.{name}.rl", arm.rl)
         critic = spec.models[arm.rl.critic]
         if (arm.rl.pairs == "recorded") != critic.records_preferences:

@@ -123,6 +123,7 @@ def _rl_errors(field: str, rl: Rl, defaults: Mapping[str, Any]) -> Iterator[Fiel
     method = PREFERENCES[rl.method]
     errors = [*check_arguments(f"{field}.args", rl.method, rl.args), *method.loss_errors(f"{field}.loss", rl.loss)]
     errors += check_choice(f"{field}.loss", rl.method, "loss_type", rl.loss)
+    errors += method.beta_errors(f"{field}.beta", rl.beta)
     if rl.loss is not None and "loss_type" in rl.args:
         errors.append(FieldError(f"{field}.loss", "is also under args.loss_type", "Say it once."))
     yield from errors or method.clashes(field, rl_arguments(rl, defaults))
@@ -143,5 +144,6 @@ def control_errors(spec: Spec) -> Iterator[FieldError]:
         field = f"arms.{name}.control"
         for what, model in arm.control.teachers().items():
             yield from model_errors(spec, f"{field}.{what}", model, "can_teach")
+        yield from arm.control.guide_errors(field, arm.rl)
         if arm.rl.critic in spec.models:
             yield from arm.control.clashes(field, arm.rl, spec.models[arm.rl.critic].records_preferences)

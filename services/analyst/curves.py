@@ -1,4 +1,4 @@
-"""Training curves: the loss of every training, and the share of pairs that a preference method orders right."""
+"""Training curves: losses, the share of pairs ordered right, and the rewards of what a training samples."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ PANELS = (
     Panel("sft", "loss", "SFT: loss"),
     Panel("rl", "loss", "RL: loss"),
     Panel("rl", "rewards/accuracies", "RL: share of pairs ordered right"),
+    Panel("rl", "reward", "RL: mean reward of a step's samples"),
+    Panel("reward", "accuracy", "Reward model: share of pairs ordered right"),
 )
 
 

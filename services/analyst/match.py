@@ -4,7 +4,8 @@ Floating-point operations are the usual estimate (Kaplan et al. 2020, arXiv 2001
 T tokens, attention's own products left out:
 
     training  6 N T, forward and backward; DPO's reference adds its one forward pass, 2 N T / epochs; KTO's two, and its
-              KL term one in every epoch; ORPO, CPO and SimPO have no reference
+              KL term one in every epoch; ORPO, CPO and SimPO have no reference; GRPO, RLOO and distillation sample each
+              token by a forward pass, and a reference, reward model or teacher adds its own, by its size
     sampling  2 N T, forward only, T prompt and completion tokens, as if each completion read its prompt anew
 
 What an endpoint's model computes is not known and not in it. Evaluation and the base model's making are left out.
@@ -43,10 +44,11 @@ class Stage(Protocol):
 class Used:
     """What makes one model of an arm: the mean over its seeds. None where a stage did not record it.
 
-    `demonstrations` and `pairs` are rows trained on (of KTO the pairs that its completions were), `labels` pairs that a
-    critic compared, `steps` gradient steps and `tokens` those that training saw (every epoch's, prompts included), over
-    SFT and RL together; `usd` is what endpoints were paid and recorded data would have cost, `device_hours` those of
-    training and of sampling for pairs.
+    `demonstrations` and `pairs` are rows trained on (of KTO the pairs that its completions were; of GRPO and RLOO those
+    of their reward model), `labels` pairs that a critic compared, `steps` gradient steps and `tokens` those that
+    training saw (every epoch's, prompts included), over SFT, reward model and RL together, a distillation's teacher
+    included where it is an arm; `usd` is what endpoints were paid and recorded data would have cost, `device_hours`
+    those of training and of sampling for pairs.
     """
 
     prompts: float
@@ -64,6 +66,7 @@ class Used:
 Sides = Mapping[str, tuple[float | None, float | None]]
 """By quantity: A's and B's."""
 
+KINDS = ("sft", "rl", "reward_model", "sample", "label")
 QUANTITIES = tuple(field.name for field in fields(Used))
 
 
@@ -87,15 +90,16 @@ def _mean(values: Sequence[float | None]) -> Any:
 
 def _run(prompts: int, stages: Sequence[Stage]) -> Used:
     """One seed's."""
-    of = {kind: [stage for stage in stages if stage.kind == kind] for kind in ("sft", "rl", "sample", "label")}
-    training = [*of["sft"], *of["rl"]]
+    of = {kind: [stage for stage in stages if stage.kind == kind] for kind in KINDS}
+    on_pairs = [*of["reward_model"], *of["rl"]]
+    training = [*of["sft"], *on_pairs]
     parameters = next((stage.metrics["parameters"] for stage in training if stage.metrics.get("parameters")), None)
     own = [stage for stage in stages if stage.kind not in {"prompts", "pretrain"}]
     return Used(
         prompts=prompts,
         demonstrations=_sum(stage.metrics.get("examples") for stage in of["sft"]),
         labels=_sum(stage.metrics.get("compared", stage.metrics.get("pairs")) for stage in of["label"]),
-        pairs=_sum(stage.metrics.get("pairs", stage.metrics.get("examples")) for stage in of["rl"]),
+        pairs=_sum(stage.metrics.get("pairs", stage.metrics.get("examples")) for stage in on_pairs),
         steps=_sum(stage.metrics.get("steps") for stage in training),
         tokens=_sum(stage.metrics.get("tokens") for stage in training),
         training_flops=_sum(training_flops(stage, parameters) for stage in training),
@@ -117,6 +121,8 @@ def _sum(values: Iterable[float | None]) -> float | None:
 def training_flops(stage: Stage, parameters: float | None) -> float | None:
     """6 N T, and of RL 2 N T for each further forward pass: one beforehand, where the stage says nothing else."""
     tokens, epochs = stage.metrics.get("tokens"), stage.metrics.get("epochs")
+    # A distillation's teacher may be of another size.
+    parameters = stage.metrics.get("parameters") or parameters
     if parameters is None or tokens is None:
         return None
     if stage.kind != "rl":

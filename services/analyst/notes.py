@@ -83,7 +83,9 @@ def _stand_in(entry: str, evaluation: EvaluationParams) -> Note:
 
 def _critics(spec: Spec) -> Iterator[Note]:
     for name, arm in spec.arms.items():
-        if arm.rl is not None and arm.control is None and spec.models[arm.rl.critic].imitation:
+        if arm.rl is None or arm.rl.critic is None or arm.control is not None:
+            continue
+        if spec.models[arm.rl.critic].imitation:
             yield Note(
                 "stand-in",
                 f"The critic of {name}, {arm.rl.critic} (provider: {spec.models[arm.rl.critic].provider}), is an "

@@ -112,7 +112,7 @@ class BattleInput(Params):
 
 
 class TrainingInput(Params):
-    """Where one training's loss curve is; `step` is sft or rl."""
+    """Where one training's loss curve is; `step` is sft or rl, or reward of a reward model."""
 
     arm: str
     seed: int

@@ -18,13 +18,14 @@ def score_notes(spec: Spec) -> Iterator[Note]:
     for entry, evaluation in spec.evaluations.items():
         if not isinstance(evaluation, Reward):
             continue
-        pleased = [name for name, arm in spec.arms.items() if arm.rl and _same(spec, arm.rl.critic, evaluation.model)]
+        learnt = {name: arm.rl.critic for name, arm in spec.arms.items() if arm.rl and arm.rl.critic}
+        pleased = [name for name, critic in learnt.items() if _same(spec, critic, evaluation.model)]
         if pleased:
             yield Note(
                 "limit",
-                f"{entry}: {evaluation.model} labelled the pairs that {' and '.join(pleased)} learnt from, and scores "
-                "here too. What is trained on a reward model comes to please it more than it gets better (Gao et al. "
-                "2022): for a fair comparison let this line name another one.",
+                f"{entry}: {evaluation.model} labelled or rewarded what {' and '.join(pleased)} learnt from, and "
+                "scores here too. What is trained on a reward model comes to please it more than it gets better (Gao "
+                "et al. 2022): for a fair comparison let this line name another one.",
                 ("evaluations", entry, "model"),
             )
 

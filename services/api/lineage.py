@@ -187,6 +187,11 @@ def _sources(kind: str, params: Mapping[str, Any], options: Mapping[str, Any]) -
         yield Source("prompts", "", params["source"])
     if kind == "sft" and "model" in params:
         yield Source("base model", str(params["model"].get("hub", "")), params["model"])
+    if kind == "rl" and "reward" in params:
+        rewards = params["reward"]
+        yield Source("reward", str(rewards.get("check") or rewards.get("model", {}).get("hub", "")), rewards)
+    if kind == "rl" and "teacher" in params:
+        yield Source("teacher", str(params["teacher"].get("hub", "")), params["teacher"])
     if kind == "pretrain":
         yield Source("base model", "made on the spot", params["settings"])
     for role, words in (("model", "teacher"), ("critic", "critic"), ("judge", "judge")):

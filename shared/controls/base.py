@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from shared.spec import Rl, Sft
 
 Steps = dict[str, str]
-"""The keys of training stages, in their order, by a name that begins with sft or rl."""
+"""The keys of training stages, in their order, by a name that begins with sft, reward or rl."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class Control(SpecModel):
     """What the difference of that arm and the control is called; the preset calls the control `<contrast>-arm`."""
     equal: ClassVar[str]
     differs: ClassVar[str]
+    needs: ClassVar[Literal["pairs", "critic", "nothing"]] = "pairs"
+    """What of the arm's RL step it changes or trains on."""
 
     def steps(self, build: Builder, at: Started) -> Steps:
         """The stages after the start."""
@@ -66,6 +68,12 @@ class Control(SpecModel):
     def tuning(self) -> Mapping[str, Any] | None:
         """TRL's arguments of its own SFT step; None where it has none."""
         return None
+
+    def guide_errors(self, field: str, rl: Rl) -> Iterator[FieldError]:
+        """Whether the arm's RL step has what this control is about."""
+        if (self.needs == "pairs" and not rl.on_pairs) or (self.needs != "nothing" and rl.critic is None):
+            problem = f"{self.of} ({rl.method}) has no labelled pairs, which {self.kind} is about"
+            yield FieldError(f"{field}.of", problem, "Name an arm that has, or use kind: swap.")
 
     def clashes(self, field: str, rl: Rl, records_preferences: bool) -> Iterator[FieldError]:
         """What does not go with the arm's RL settings; whether its critic only has recorded pairs."""

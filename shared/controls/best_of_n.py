@@ -20,6 +20,7 @@ class BestOfN(Tuned):
     kind: Literal["best_of_n"]
     n: int = Field(4, ge=2, le=64, description="samples of the start for each prompt, of which all pairs are compared")
     contrast: ClassVar[str] = "best-of-n"
+    needs: ClassVar[Literal["pairs", "critic", "nothing"]] = "critic"
     equal: ClassVar[str] = "start, prompts and critic"
     differs: ClassVar[str] = "more samples and labels, and SFT on the best sample of each prompt"
 

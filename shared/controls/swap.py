@@ -17,6 +17,7 @@ class Swap(Tuned):
     kind: Literal["swap"]
     teacher: str = Field(description="a name under `models`: the strong model that writes the completions")
     contrast: ClassVar[str] = "swap"
+    needs: ClassVar[Literal["pairs", "critic", "nothing"]] = "nothing"
     equal: ClassVar[str] = "start, prompts and, where it is critic there and teacher here, the strong model"
     differs: ClassVar[str] = "SFT on the strong teacher's completions in place of its labels"
 

@@ -17,6 +17,7 @@ ALIKE = {
     "pretrain": ("settings",),
     "sft": ("method", "args", "precision", "lora", "max_length"),
     "rl": ("method", "args", "precision", "lora", "max_length"),
+    "reward_model": ("method", "args", "precision", "lora", "max_length"),
     "sample": ("engine", "dtype", "max_tokens"),
     "score": ("engine", "dtype", "max_length"),
     "reward": ("model", "dtype", "max_length"),

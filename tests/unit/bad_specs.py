@@ -216,7 +216,7 @@ def control(**fields: Any) -> dict[str, Any]:
 
 
 METHODS: list[Row] = [
-    (trained(method="ppo"), "arms.rlaif-weak.rl.method", "Use one of: cpo, dpo, kto, orpo, simpo"),
+    (trained(method="ppo"), "arms.rlaif-weak.rl.method", "Use one of: cpo, distill, dpo, grpo, kto, orpo, rloo, simpo"),
     (trained(loss="sigmoyd"), "arms.rlaif-weak.rl.loss", "Did you mean sigmoid"),
     (trained(loss="xyz"), "arms.rlaif-weak.rl.loss", "sppo_hard"),
     (trained(loss=["ipo", 7]), "arms.rlaif-weak.rl.loss.1", "Write a text"),
@@ -283,8 +283,52 @@ CONTROLS: list[Row] = [
     ({"controls": True}, "controls", "preset: teacher_or_critic"),
 ]  # fmt: skip
 
-MT_BENCH = {"protocol": "mt_bench", "judge": "critic"}
 CHECKER = {"provider": "verifiable", "check": "world"}
+
+
+def guided(**rl: Any) -> dict[str, Any]:
+    return {"arms__g": {"sft": {"teacher": "weak", "fraction": 0.1}, "rl": rl}, "models__check": CHECKER}
+
+
+GUIDED: list[Row] = [
+    (guided(method="grpo"), "arms.g.rl.critic", "is missing"),
+    (guided(), "arms.g.rl.critic", "is missing"),
+    (guided(method="grpo", critic="critic"), "arms.g.rl.critic", "Write `reward: {}`"),
+    (guided(method="grpo", critic="critic"), "arms.g.rl.critic", "reward_model: check"),
+    (guided(method="dpo", critic="critic", reward={}), "arms.g.rl.reward", "means nothing for dpo"),
+    (guided(method="dpo", critic="critic", teacher={"arm": "sft-weak"}), "arms.g.rl.teacher", "means nothing for dpo"),
+    (guided(method="rloo", critic="check", teacher={"arm": "sft-weak"}), "arms.g.rl.teacher", "means nothing for rloo"),
+    (guided(method="rloo", critic="check", samples=4), "arms.g.rl.samples", "args.num_generations"),
+    (guided(method="rloo", critic="check", rounds=2), "arms.g.rl.rounds", "newest policy"),
+    (guided(method="rloo", critic="check", loss="grpo"), "arms.g.rl.loss", "one loss"),
+    (guided(method="grpo", critic="check", loss="dpo"), "arms.g.rl.loss", "Use one of"),
+    (guided(method="grpo", critic="check", args={"num_generations": 1}), "arms.g.rl.args.num_generations", "2 or more"),
+    (guided(method="grpo", critic="check", loss="luspo"), "arms.g.rl.args.importance_sampling_level", "Write sequence"),
+    (guided(method="grpo", critic="check", args={"num_generations": 3}), "arms.g.rl.args.num_generations", "divide"),
+    (guided(method="grpo", critic="check", args={"use_vllm": True}), "arms.g.rl.args.use_vllm", "by Touchstone"),
+    (guided(method="grpo", critic="check", args={"num_iterations": 2}), "arms.g.rl.args.num_iterations", "Touchstone"),
+    (guided(method="grpo", critic="critic", reward={"holdout": 1}), "arms.g.rl.reward.holdout", "less than 1"),
+    (guided(method="grpo", critic="critic", reward={"args": {"lr": 1}}), "arms.g.rl.reward.args.lr", "RewardConfig"),
+    (guided(method="grpo", critic="critic", reward={}, samples=1), "arms.g.rl.samples", "a pair needs two"),
+    (guided(method="distill"), "arms.g.rl.teacher", "is missing"),
+    (guided(method="distill", teacher={}), "arms.g.rl.teacher", "exactly one"),
+    (guided(method="distill", teacher={"arm": "sft-week"}), "arms.g.rl.teacher.arm", "Did you mean sft-weak"),
+    (guided(method="distill", teacher={"arm": "g"}), "arms.g.rl.teacher.arm", "distilled itself"),
+    (guided(method="distill", teacher={"policy": "toi"}), "arms.g.rl.teacher.policy", "Did you mean toy"),
+    (guided(method="distill", teacher={"policy": "toy"}), "arms.g.rl.teacher.policy", "very model"),
+    (guided(method="distill", teacher={"arm": "sft-weak"}, critic="critic"), "arms.g.rl.critic", "means nothing"),
+    (guided(method="distill", teacher={"arm": "sft-weak"}, samples=2), "arms.g.rl.samples", "means nothing"),
+    (guided(method="distill", teacher={"arm": "sft-weak"}, beta=2), "arms.g.rl.beta", "from 0 to 1"),
+    (guided(method="dpo", critic="critic", beta=0), "arms.g.rl.beta", "above 0"),
+    ({**guided(method="grpo", critic="check"), "policies__toy__stop": ["x"]}, "policies.toy.stop", "end tokens"),
+    ({**guided(method="grpo", critic="check"), "policies__toy__max_length": 16}, "policies.toy.max_tokens",
+     "no room"),
+    ({**guided(method="grpo", critic="check"), "arms__c": {"control": {"kind": "random_labels", "of": "g"}}},
+     "arms.c.control.of", "no labelled pairs"),
+    ({"defaults": {"reward": {"learning_rat": 1}}}, "defaults.reward.learning_rat", "learning_rate"),
+]  # fmt: skip
+
+MT_BENCH = {"protocol": "mt_bench", "judge": "critic"}
 
 
 def more(**fields: Any) -> dict[str, Any]:
@@ -494,7 +538,7 @@ BESIDE: list[Row] = [
 ]  # fmt: skip
 
 BAD: list[Row] = [
-    *METHODS, *CONTROLS,
+    *METHODS, *CONTROLS, *GUIDED,
     *GOLDEN, *DECLARED, *TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS, *BATTLES, *BESIDE, *LENGTHS,
     *SINGLE,
 ]  # fmt: skip

@@ -11,8 +11,9 @@ Between the two: `job`, what the worker tells the training; `messages`, what the
 by which a training ends when its worker is gone.
 
 In the training: `child`, its entry; `training`, one run of TRL; `loading`, the model; `callbacks`, what happens while
-TRL's loop runs; `tokens` and `reference`, what is counted and proved before the first step; `outputs`, what is
-committed; `failures`, its last words. `pretrain` makes the simulated world's base model.
+TRL's loop runs; `tokens` and `reference`, what is counted and proved before the first step; `rewards`, what
+rewards completions that a training samples; `outputs`, what is committed; `failures`, its last words. `pretrain` makes
+the simulated world's base model.
 
 `methods` has one file a method. `arguments` writes `shared/trl_arguments.json`, what a spec may say of TRL.
 """

@@ -50,8 +50,8 @@ def _choices(metadata: Mapping[str, Any]) -> list[str]:
     """The values that TRL says an argument takes, as data or in the words of its help; none where it says none."""
     if metadata.get("choices"):
         return sorted(metadata["choices"])
-    said = re.search(r"Possible values are: (.+?)\.(?:\s|$)", metadata.get("help", ""))
-    return [] if said is None else sorted(re.findall(r"`'?(\w+)'?`", said.group(1)))
+    said = re.search(r"(?:Possible values are:|Supported values are) (.+?)\.(?:\s|$)", metadata.get("help", ""))
+    return [] if said is None else sorted(re.findall(r"[`']+(\w+)[`']+", said.group(1)))
 
 
 def _type_name(hint: Any) -> str:

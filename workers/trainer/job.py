@@ -35,6 +35,28 @@ class Lora(BaseModel):
     target_modules: list[str] | str = "all-linear"
 
 
+class Sampling(BaseModel):
+    """How a training that samples completions for itself does so."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int = 512
+
+
+class Grader(BaseModel):
+    """What rewards completions in a training: a check of `shared/checks`, or a sequence classifier with one output."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    check: str | None = None
+    pattern: str | None = None
+    model: ModelSource | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    max_length: int | None = None
+
+
 class Job(BaseModel):
     """One training. `method` is pretrain or one of `METHODS`; paths are relative to the job's folder."""
 
@@ -49,6 +71,11 @@ class Job(BaseModel):
     precision: Literal["float32", "bfloat16"] = "float32"
     max_length: int | None = None
     lora: Lora | None = None
+    sampling: Sampling | None = None
+    grader: Grader | None = None
+    teacher: ModelSource | None = None
+    holdout: float = 0.0
+    """The share of the prompts that a reward model is measured on and not trained on."""
     settings: dict[str, Any] = {}
     """pretrain's settings."""
     resume: str | None = None

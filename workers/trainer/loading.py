@@ -7,38 +7,82 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, set_seed
 
 from shared.errors import BadInput, Outage, PermanentError
-from workers.trainer.job import Job
+from workers.trainer.job import Job, ModelSource
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def load(job: Job) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+HEAD = {"score.weight"}
+"""What a language model lacks of a sequence classifier."""
+
+
+def load(job: Job, classifies: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model in float32 (bfloat16 is for the arithmetic alone) and its tokenizer, which has a chat template.
+
+    With `classifies` the language model gets a head with one output in the place of its own, drawn by the seed.
 
     Raises:
         PermanentError: it cannot be loaded, or lacks weights or a chat template.
         Outage: the model hub cannot be reached.
     """
-    source, options = _source(job)
+    source, options = _source(job.model, job)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
-        model = _model(source, options)
+        if classifies:
+            set_seed(job.seed)
+        model = _model(source, options, classifies)
     except (OSError, ValueError, SafetensorError) as error:
-        raise _unloadable(job, source, error) from error
+        raise _unloadable(job.model, source, error) from error
     _set_template(tokenizer, job)
     return model, tokenizer
 
 
-def _source(job: Job) -> tuple[str, dict[str, Any]]:
+def load_teacher(job: Job) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The teacher of a distillation in float32, and its tokenizer. Raises: as `load`."""
+    assert job.teacher is not None, "a distillation has a teacher"
+    source, options = _source(job.teacher, job)
+    try:
+        return _model(source, options), AutoTokenizer.from_pretrained(source, **options)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _unloadable(job.teacher, source, error) from error
+
+
+def load_classifier(
+    given: ModelSource, job: Job, dtype: torch.dtype
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A reward model as it was trained, and its tokenizer.
+
+    Raises:
+        PermanentError: it cannot be loaded, lacks weights, or has another number of outputs than one.
+        Outage: the model hub cannot be reached.
+    """
+    source, options = _source(given, job)
+    safe = {**options, "use_safetensors": True}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            source, dtype=dtype, output_loading_info=True, **safe
+        )
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise _unloadable(given, source, error) from error
+    # Where the head is missing transformers makes one up, and its rewards would be noise.
+    if info["missing_keys"] or model.config.num_labels != 1:
+        lacks = ", ".join(sorted(info["missing_keys"])[:3])
+        why = f"it lacks {lacks}" if lacks else f"it has {model.config.num_labels} outputs"
+        raise PermanentError(f"{source} is no reward model: {why}")
+    return model, tokenizer
+
+
+def _source(given: ModelSource, job: Job) -> tuple[str, dict[str, Any]]:
     """What `from_pretrained` takes."""
     options: dict[str, Any] = {"trust_remote_code": job.trust_remote_code}
-    if job.model.hub is not None:
-        return job.model.hub, {**options, "revision": job.model.revision}
-    folder = Path(job.model.folder or "")
+    if given.hub is not None:
+        return given.hub, {**options, "revision": given.revision}
+    folder = Path(given.folder or "")
     if not folder.is_dir():
         raise PermanentError(f"the model folder {folder} is missing")
     files = sorted(path.name for path in folder.glob("*.gguf"))
@@ -47,12 +91,14 @@ def _source(job: Job) -> tuple[str, dict[str, Any]]:
     return str(folder), options
 
 
-def _model(source: str, options: dict[str, Any]) -> PreTrainedModel:
+def _model(source: str, options: dict[str, Any], classifies: bool = False) -> PreTrainedModel:
     gguf = "gguf_file" in options
     given = options if gguf else {**options, "use_safetensors": True}
-    model, info = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, output_loading_info=True, **given)
-    if info["missing_keys"]:
-        names = ", ".join(sorted(info["missing_keys"])[:3])
+    kind = AutoModelForSequenceClassification if classifies else AutoModelForCausalLM
+    given = {**given, "num_labels": 1} if classifies else given
+    model, info = kind.from_pretrained(source, dtype=torch.float32, output_loading_info=True, **given)
+    if missing := set(info["missing_keys"]) - (HEAD if classifies else set()):
+        names = ", ".join(sorted(missing)[:3])
         raise PermanentError(f"the model {source} lacks weights ({names} …)")
     if gguf:
         # It is dequantised now; training and `save_pretrained` refuse what still calls itself quantised.
@@ -71,8 +117,8 @@ def _set_template(tokenizer: PreTrainedTokenizerBase, job: Job) -> None:
         raise PermanentError("the model's tokenizer has no end token (eos_token): a policy could never stop")
 
 
-def _unloadable(job: Job, source: str, error: Exception) -> Exception:
+def _unloadable(given: ModelSource, source: str, error: Exception) -> Exception:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if job.model.hub is not None and "connect" in str(error).lower():
+    if given.hub is not None and "connect" in str(error).lower():
         return Outage(f"the model hub cannot be reached for {source}: {first}")
     return PermanentError(f"the model {source} cannot be loaded: {first}")

@@ -17,6 +17,8 @@ from shared.errors import PermanentError
 LIBRARIES = ("accelerate", "datasets", "numpy", "peft", "safetensors", "tokenizers", "torch", "transformers", "trl")
 # Of one run or one machine, and so no part of what was trained.
 LOCAL = frozenset({"output_dir", "run_name", "hub_token", "local_rank", "logging_dir"})
+# Of one run too: the same training has the same curve.
+TIMES = frozenset({"step_time"})
 LAST_ROWS = 10
 
 
@@ -49,7 +51,7 @@ def curve(history: list[dict[str, Any]]) -> pa.Table:
     """
     rows = [row for row in history if "loss" in row]
     names = sorted({name for row in rows for name, value in row.items() if isinstance(value, int | float)})
-    others = [name for name in names if name not in {"step", "loss"}]
+    others = [name for name in names if name not in {"step", "loss"} | TIMES]
     columns = {"step": pa.array([row["step"] for row in rows], pa.int32())}
     for name in ["loss", *others]:
         columns[name] = pa.array([row.get(name) for row in rows], pa.float64())

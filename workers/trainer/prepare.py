@@ -12,16 +12,18 @@ import pyarrow.parquet as pq
 from shared.artifacts import Artifact
 from shared.chat_templates import chat_template
 from shared.context import StageContext
+from shared.datasets import read_dataset
 from shared.errors import PermanentError
 from shared.models import fetch_model
-from shared.splits import normalise
-from workers.trainer.job import EXCLUDED, ROWS, Job, ModelSource
+from shared.splits import normalise, rows_of_split
+from workers.trainer.job import EXCLUDED, ROWS, Grader, Job, ModelSource, Sampling
 from workers.trainer.methods import METHODS
 from workers.trainer.methods.base import Method
 from workers.trainer.selection import chosen, selected
 
 RESUME = "resume"
 PREFERENCES = "preferences"
+PROMPTS = "prompts"
 
 
 def prepare(ctx: StageContext, folder: Path, resume: bool) -> Job:
@@ -65,6 +67,10 @@ def _training(ctx: StageContext, folder: Path) -> Job:
         precision=params.get("precision", "float32"),
         max_length=params.get("max_length"),
         lora=params.get("lora"),
+        sampling=_sampling(params),
+        grader=_grader(ctx),
+        teacher=_source(ctx, "teacher", params.get("teacher")),
+        holdout=params.get("holdout", 0.0),
         checkpoint_seconds=ctx.settings.checkpoint_seconds,
         threads=ctx.settings.torch_threads,
         trust_remote_code=ctx.settings.trust_remote_code,
@@ -77,6 +83,9 @@ def _tables(ctx: StageContext, method: Method) -> list[pa.Table]:
     if ctx.has_input(PREFERENCES):
         pairs = selected(ctx.input(PREFERENCES).rows(), params)
         return [pairs if name == PREFERENCES else chosen(pairs)]
+    if name == PROMPTS:
+        table = rows_of_split(ctx.input(name).rows(), params["split"], params["start"], params["stop"])
+        return [_answered(ctx, table.select(["prompt_id", "prompt"]))]
     if ctx.has_input(name):
         return [ctx.input(name).rows()]
     numbered = [other for other in ctx.unit.inputs if other.startswith(f"{name}/")]
@@ -84,11 +93,52 @@ def _tables(ctx: StageContext, method: Method) -> list[pa.Table]:
     return [ctx.input(other).rows() for other in numbered]
 
 
+def _answered(ctx: StageContext, prompts: pa.Table) -> pa.Table:
+    """The prompts, with the right answers where a check compares with some; one without an answer is left out."""
+    dataset = ctx.unit.params.get("reward", {}).get("dataset")
+    if dataset is None:
+        return prompts
+    given = read_dataset(ctx.store, dataset)
+    answers = dict(zip(given["prompt_id"].to_pylist(), given["completion"].to_pylist(), strict=True))
+    found = [answers.get(prompt_id) for prompt_id in prompts["prompt_id"].to_pylist()]
+    table = prompts.append_column("answer", pa.array(found, pa.string()))
+    return table.filter(pa.array([answer is not None for answer in found]))
+
+
+def _sampling(params: dict[str, Any]) -> Sampling | None:
+    if "max_tokens" not in params:
+        return None
+    return Sampling(temperature=params["temperature"], top_p=params["top_p"], max_tokens=params["max_tokens"])
+
+
+def _grader(ctx: StageContext) -> Grader | None:
+    """What rewards completions: the reward model of an input, or the critic of the params as its identity says."""
+    given = ctx.unit.params.get("reward")
+    if given is None and not ctx.has_input("reward"):
+        return None
+    if given is not None and "check" in given:
+        return Grader(check=given["check"], pattern=given.get("pattern"))
+    critic = given or {}
+    return Grader(
+        model=_source(ctx, "reward", critic.get("model")),
+        precision=critic.get("dtype", "float32"),
+        max_length=critic.get("max_length"),
+    )
+
+
 def _model(ctx: StageContext, method: Method, params: dict[str, Any]) -> ModelSource:
-    if ctx.has_input(method.model):
-        artifact: Artifact = ctx.input(method.model)
+    source = _source(ctx, method.model, params.get("model"))
+    assert source is not None, "a training has a model"
+    return source
+
+
+def _source(ctx: StageContext, name: str, model: dict[str, str] | None) -> ModelSource | None:
+    """The checkpoint of an input, or the model that the params name; None without either."""
+    if ctx.has_input(name):
+        artifact: Artifact = ctx.input(name)
         return ModelSource(folder=str(artifact.folder().resolve()))
-    model = params["model"]
+    if model is None:
+        return None
     if "uploaded" in model:
         folder = fetch_model(ctx.store, model["uploaded"], ctx.settings.data_dir / "models")
         return ModelSource(folder=str(folder.resolve()))

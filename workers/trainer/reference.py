@@ -93,3 +93,17 @@ def _token_logps(trainer: Any, job: Job, prompt: list[int], completion: list[int
     model.train(training)
     logps = torch.log_softmax(logits[0, :-1].float(), dim=-1).gather(1, inputs[0, 1:, None])[:, 0]
     return logps[len(prompt) - 1 :].cpu()
+
+
+def prove_weights(trainer: Any, method: str) -> dict[str, Any]:
+    """Compare a reference model's weights with the policy's, which are the start's before the first step.
+
+    Raises:
+        PermanentError: one is another.
+    """
+    own, other = (trainer.accelerator.unwrap_model(model) for model in (trainer.model, trainer.ref_model))
+    weights = dict(other.named_parameters())
+    for name, value in own.named_parameters():
+        if name not in weights or not torch.equal(value, weights[name].to(value)):
+            raise PermanentError(f"{method}'s reference is not the start: its weight {name} is another")
+    return {"reference": {"weights_checked": len(weights)}}

@@ -48,7 +48,8 @@ def run(job: Job, folder: Path, send: Callable[[Message], None]) -> dict[str, An
         return {}
     outputs.save(trainer, folder / OUT)
     counted = method.trained_tokens(trainer)
-    return {**outputs.summary(trainer), **({} if counted is None else {"tokens": counted}), **evidence}
+    found = {**evidence, **method.outcome(trainer, job, rows)}
+    return {**outputs.summary(trainer), **({} if counted is None else {"tokens": counted}), **found}
 
 
 def build(job: Job, folder: Path) -> tuple[Any, datasets.Dataset]:
@@ -62,18 +63,24 @@ def build(job: Job, folder: Path) -> tuple[Any, datasets.Dataset]:
     config_class, trainer_class = method.classes()
     # In files of the job's folder, not in memory: where there are several ranks, they share what one of them prepares.
     rows = datasets.Dataset.from_parquet(str(folder / ROWS), cache_dir=str(folder / "cache")).map(method.example)
-    model, tokenizer = load(job)
+    model, tokenizer = load(job, classifies=method.classifies)
+    companions = method.companions(model, tokenizer, job)
     examples = method.examples(rows, tokenizer, job)
     try:
         config = config_class(**arguments(job, method, folder))
         with method.tokenizing(tokenizer):
             trainer = trainer_class(
-                model=model, args=config, train_dataset=examples, processing_class=tokenizer, peft_config=_lora(job)
+                model=model,
+                args=config,
+                train_dataset=examples,
+                processing_class=tokenizer,
+                peft_config=_lora(job, method),
+                **companions,
             )
     except (TypeError, ValueError) as error:
         raise PermanentError(f"TRL refuses the arguments: {str(error).splitlines()[0]}") from error
     trainer.remove_callback(PrinterCallback)
-    return trainer, rows
+    return method.changed(trainer), rows
 
 
 def import_trl(job: Job) -> None:
@@ -95,13 +102,13 @@ def arguments(job: Job, method: Method, folder: Path) -> dict[str, Any]:
         "disable_tqdm": True,
         "trust_remote_code": job.trust_remote_code,
     }
-    if job.max_length is not None:
+    if job.max_length is not None and method.cuts:
         owned["max_length"] = job.max_length
     given = {RENAMED.get(name, name): value for name, value in job.args.items()}
     return {**DEFAULTS, **given, **owned, **method.arguments(job)}
 
 
-def _lora(job: Job) -> Any:
+def _lora(job: Job, method: Method) -> Any:
     if job.lora is None:
         return None
     from peft import LoraConfig
@@ -111,7 +118,8 @@ def _lora(job: Job) -> Any:
         lora_alpha=job.lora.alpha,
         lora_dropout=job.lora.dropout,
         target_modules=job.lora.target_modules,
-        task_type="CAUSAL_LM",
+        task_type="SEQ_CLS" if method.classifies else "CAUSAL_LM",
+        modules_to_save=["score"] if method.classifies else None,
     )
 
 

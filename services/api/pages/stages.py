@@ -25,6 +25,7 @@ TABLES = {
     "reward": "Rewards",
     "sft": "Training curves",
     "rl": "Training curves",
+    "reward_model": "Training curves",
     "pretrain": "Training curves",
     "bandit": "Policies",
 }

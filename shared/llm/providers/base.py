@@ -175,6 +175,11 @@ class ModelSpec(Strict):
         return False
 
     @property
+    def can_reward(self) -> bool:
+        """Whether it can grade a single completion within a training, thousands of times and without an endpoint."""
+        return False
+
+    @property
     def offline(self) -> bool:
         """Whether it answers without any endpoint."""
         return False

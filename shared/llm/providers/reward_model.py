@@ -39,6 +39,10 @@ class RewardModel(ModelSpec):
         return True
 
     @property
+    def can_reward(self) -> bool:
+        return True
+
+    @property
     def offline(self) -> bool:
         return True
 

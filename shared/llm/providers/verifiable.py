@@ -47,6 +47,10 @@ class VerifiableModel(ModelSpec):
         return True
 
     @property
+    def can_reward(self) -> bool:
+        return True
+
+    @property
     def is_gold(self) -> bool:
         return self.gold
 

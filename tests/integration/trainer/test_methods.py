@@ -1,4 +1,4 @@
-"""Every preference method and every loss that TRL has for it trains the tiny model, from its own start."""
+"""Every method on pairs and every loss that TRL has for it trains the tiny model, from its own start."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:Fu
 
 LOSSES = [
     (name, loss)
-    for name in PREFERENCES
+    for name, method in PREFERENCES.items()
+    if method.guide == "pairs"
     for loss in trl_arguments()["methods"][name]["choices"].get("loss_type", [None])
 ]
 NEEDED: dict[str | None, dict[str, Any]] = {"exo_pair": {"label_smoothing": 0.001}}
@@ -67,7 +68,7 @@ def test_the_losses_of_a_spec_are_those_that_trl_compares_with() -> None:
 
 
 def test_what_a_spec_knows_of_methods_is_what_the_trainer_has() -> None:
-    assert set(PREFERENCES) == set(METHODS) - {"sft"}
+    assert set(PREFERENCES) == set(METHODS) - {"sft", "reward"}
     for name, method in PREFERENCES.items():
         takes_a_loss = "loss_type" in trl_arguments()["methods"][name]["arguments"]
         assert (method.losses != "none") == takes_a_loss, name

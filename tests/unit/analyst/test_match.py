@@ -40,6 +40,28 @@ def test_a_method_says_how_many_other_forward_passes_it_makes() -> None:
     assert training_flops(facts("rl", tokens=100, epochs=4.0, forward_passes=orpo), 7) == 6 * 7 * 100
 
 
+def test_a_distillation_s_teacher_is_counted_by_its_own_size() -> None:
+    recipe = RecipeParams(prompts=10, stages=[["teacher", "rl"]])
+    sampled = {"once": 0.0, "every_epoch": 3.0}
+    stages = {
+        "teacher": facts("sft", tokens=10, epochs=1.0, parameters=20, steps=1),
+        "rl": facts("rl", tokens=100, epochs=1.0, parameters=10, steps=2, pairs=0, forward_passes=sampled),
+    }
+    found = used(recipe, stages)
+    assert found is not None and found.training_flops == 6 * 20 * 10 + (6 + 2 * 3) * 10 * 100
+    assert (found.pairs, found.steps, found.tokens) == (0, 3, 110)
+
+
+def test_a_reward_model_s_training_is_part_of_its_arm_s() -> None:
+    recipe = RecipeParams(prompts=10, stages=[["model", "rl"]])
+    stages = {
+        "model": facts("reward_model", tokens=10, epochs=1.0, parameters=10, steps=3, pairs=7),
+        "rl": facts("rl", tokens=100, epochs=1.0, parameters=10, steps=2, pairs=0),
+    }
+    found = used(recipe, stages)
+    assert found is not None and (found.pairs, found.steps, found.tokens) == (7, 5, 110)
+
+
 def test_ktos_completions_are_counted_as_pairs() -> None:
     recipe = RecipeParams(prompts=10, stages=[["sft", "rl"]])
     found = used(recipe, {"sft": facts("sft", examples=5), "rl": facts("rl", examples=40, pairs=20)})

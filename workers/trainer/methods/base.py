@@ -34,6 +34,10 @@ class Method(ABC):
     """The stage's input that holds the rows, and the file in it. Several inputs are named `<input>/0`, `<input>/1`."""
     model: ClassVar[str]
     """The stage's input that holds the model to train."""
+    cuts: ClassVar[bool] = True
+    """Whether TRL's configuration takes max_length."""
+    classifies: ClassVar[bool] = False
+    """Whether it trains a sequence classifier with one output, and not a language model."""
     owned: ClassVar[frozenset[str]] = frozenset()
     """Arguments that a spec may not set, besides those that no method leaves to it (`owned.py`)."""
 
@@ -61,6 +65,18 @@ class Method(ABC):
         """What this method sets of its configuration, over the spec's arguments."""
         return {}
 
+    def companions(self, model: Any, tokenizer: Any, job: Job) -> dict[str, Any]:
+        """What TRL's trainer is given besides the model and the rows: what rewards, or a teacher.
+
+        Raises:
+            PermanentError: it cannot be loaded, or does not go with the model.
+        """
+        return {}
+
+    def changed(self, trainer: Any) -> Any:
+        """TRL's trainer as it is to take its first step."""
+        return trainer
+
     @abstractmethod
     def evidence(self, trainer: Any, job: Job, rows: Any) -> dict[str, Any]:
         """Called before the first step: checks that TRL set up what was meant, and counts for the metrics.
@@ -70,6 +86,10 @@ class Method(ABC):
         Raises:
             PermanentError: it did not.
         """
+
+    def outcome(self, trainer: Any, job: Job, rows: Any) -> dict[str, Any]:
+        """Called after the last step: what the metrics say of the trained model. `rows` are all that it was given."""
+        return {}
 
     def trained_tokens(self, trainer: Any) -> int | None:
         """The tokens trained on, of a trainer that does not count them itself."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-PREFIXES = ("save_", "push_to_hub", "hub_", "eval_", "trackio_", "ddp_", "fsdp")
+PREFIXES = ("save_", "push_to_hub", "hub_", "eval_", "trackio_", "ddp_", "fsdp", "vllm_")
 
 # Where things go and who is told: the store and the event stream, nobody else.
 OUTPUT = frozenset(
