@@ -301,7 +301,7 @@ GUIDED: list[Row] = [
     (guided(method="rloo", critic="check", samples=4), "arms.g.rl.samples", "args.num_generations"),
     (guided(method="rloo", critic="check", rounds=2), "arms.g.rl.rounds", "newest policy"),
     (guided(method="rloo", critic="check", loss="grpo"), "arms.g.rl.loss", "one loss"),
-    (guided(method="grpo", critic="check", loss="dpo"), "arms.g.rl.loss", "Use one of"),
+    (guided(method="grpo", critic="check", loss="xyz"), "arms.g.rl.loss", "dr_grpo"),
     (guided(method="grpo", critic="check", args={"num_generations": 1}), "arms.g.rl.args.num_generations", "2 or more"),
     (guided(method="grpo", critic="check", loss="luspo"), "arms.g.rl.args.importance_sampling_level", "Write sequence"),
     (guided(method="grpo", critic="check", args={"num_generations": 3}), "arms.g.rl.args.num_generations", "divide"),

@@ -115,7 +115,7 @@ from tests.unit.specs import spec_with
         ({"arms__openai": {"sft": {"teacher": "weak", "x": 1}}}, "arms.openai.sft.x", "may stand here is args"),
         ({"arms__sft-weak__sft__fraction": 0.001}, "arms.sft-weak.sft.fraction", "none of the 100 train prompts"),
         ({"arms__rlaif-weak__sft__fraction": 0.999}, "arms.rlaif-weak.sft.fraction", "no prompts for the RL step"),
-        ({"arms__rlaif-weak__rl__method": "sft"}, "arms.rlaif-weak.rl.method", "Use one of: cpo, dpo"),
+        ({"arms__rlaif-weak__rl__method": "sft"}, "arms.rlaif-weak.rl.method", "Use one of: cpo, distill, dpo"),
         ({"arms__start-weak": {"sft": {"teacher": "strong"}}}, "arms.start-weak", "start of rlaif-weak"),
         (
             {"arms__weak": {"sft": {"teacher": "weak", "fraction": 0.5}, "rl": {"critic": "critic"}}},
