@@ -17,6 +17,7 @@ class Distill(OnPolicy):
     config: ClassVar[str] = "DistillationConfig"
     trainer: ClassVar[str] = "DistillationTrainer"
     owned: ClassVar[frozenset[str]] = OnPolicy.owned | {
+        "max_tool_calling_iterations",
         "teacher_model_init_kwargs",
         "teacher_model_name_or_path",
         "teacher_model_revision",

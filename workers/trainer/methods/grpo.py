@@ -10,7 +10,15 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from workers.trainer.job import Job
-from workers.trainer.methods.on_policy import OnPolicy, size
+from workers.trainer.methods.on_policy import OWNED, OnPolicy, size
+from workers.trainer.methods.owned import REFERENCE
+
+SHARING = frozenset({"generation_batch_size", "num_generations_eval", "num_iterations", "steps_per_generation"})
+"""What would let several steps share completions."""
+BATCHING = frozenset(
+    {"transformers_continuous_batching_config", "use_transformers_continuous_batching", "use_transformers_paged"}
+)
+GROUPED = OWNED | SHARING | BATCHING | {"log_multimodal", "reward_weights"} | (REFERENCE - {"precompute_ref_log_probs"})
 
 
 class Grpo(OnPolicy):
@@ -19,7 +27,11 @@ class Grpo(OnPolicy):
     name: ClassVar[str] = "grpo"
     config: ClassVar[str] = "GRPOConfig"
     trainer: ClassVar[str] = "GRPOTrainer"
-    owned: ClassVar[frozenset[str]] = OnPolicy.owned | {"multi_objective_aggregation", "reward_weights"}
+    owned: ClassVar[frozenset[str]] = GROUPED | {
+        "log_completions_hub_repo",
+        "max_tool_calling_iterations",
+        "multi_objective_aggregation",
+    }
     group: ClassVar[int] = 8
     """TRL's own num_generations."""
 
@@ -48,4 +60,5 @@ class Rloo(Grpo):
     name: ClassVar[str] = "rloo"
     config: ClassVar[str] = "RLOOConfig"
     trainer: ClassVar[str] = "RLOOTrainer"
+    owned: ClassVar[frozenset[str]] = GROUPED
     group: ClassVar[int] = 2

@@ -16,37 +16,25 @@ import pyarrow as pa
 from shared.errors import PermanentError
 from workers.trainer.job import Job
 from workers.trainer.methods.base import Method, turn
-from workers.trainer.methods.owned import REFERENCE
 
-SAMPLING = frozenset(
+OWNED = frozenset(
     {
+        "beta",
         "cache_implementation",
         "chat_template_kwargs",
         "generation_kwargs",
+        "log_completions",
+        "log_unique_prompts",
         "max_completion_length",
-        "max_tool_calling_iterations",
+        "num_completions_to_print",
         "shuffle_dataset",
         "temperature",
         "top_p",
         "train_sampling_strategy",
-        "transformers_continuous_batching_config",
-        "use_transformers_continuous_batching",
-        "use_transformers_paged",
         "use_vllm",
     }
 )
-"""How it samples is as the arm's policy samples, in one way, by one engine."""
-SHARING = frozenset({"generation_batch_size", "num_generations_eval", "num_iterations", "steps_per_generation"})
-"""What would let several steps share completions."""
-LOGGING = frozenset(
-    {
-        "log_completions",
-        "log_completions_hub_repo",
-        "log_multimodal",
-        "log_unique_prompts",
-        "num_completions_to_print",
-    }
-)
+"""It samples as the arm's policy samples elsewhere, in one way, by one engine; and what it samples stays out of logs."""
 
 
 class OnPolicy(Method):
@@ -55,7 +43,7 @@ class OnPolicy(Method):
     tables: ClassVar[str] = "prompts"
     model: ClassVar[str] = "start"
     cuts: ClassVar[bool] = False
-    owned: ClassVar[frozenset[str]] = frozenset({"beta"}) | REFERENCE | SAMPLING | SHARING | LOGGING
+    owned: ClassVar[frozenset[str]] = OWNED
 
     def rows(self, tables: Sequence[pa.Table]) -> pa.Table:
         table = pa.concat_tables(tables)
