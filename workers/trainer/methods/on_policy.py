@@ -34,7 +34,7 @@ OWNED = frozenset(
         "use_vllm",
     }
 )
-"""It samples as the arm's policy samples elsewhere, in one way, by one engine; and what it samples stays out of logs."""
+"""It samples as the arm's policy samples elsewhere, in one way, by one engine, and keeps what it samples out of logs."""
 
 
 class OnPolicy(Method):
