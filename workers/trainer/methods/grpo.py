@@ -50,8 +50,8 @@ class Grpo(OnPolicy):
         return {**super().evidence(trainer, job, rows), **proof}
 
     def other_passes(self, trainer: Any) -> float:
-        own = size(trainer.model)
-        return (1.0 if trainer.beta else 0.0) + trainer.reward_funcs[0].size / own
+        reward: float = trainer.reward_funcs[0].size / size(trainer.model)
+        return (1.0 if trainer.beta else 0.0) + reward
 
 
 class Rloo(Grpo):

@@ -34,7 +34,7 @@ OWNED = frozenset(
         "use_vllm",
     }
 )
-"""It samples as the arm's policy samples elsewhere, in one way, by one engine, and keeps what it samples out of logs."""
+"""It samples as the arm's policy is sampled elsewhere, by one engine, and keeps the samples out of its logs."""
 
 
 class OnPolicy(Method):
@@ -62,7 +62,7 @@ class OnPolicy(Method):
 
         def fits(row: dict[str, Any]) -> bool:
             ids = tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, return_dict=True)
-            return len(ids["input_ids"]) <= room
+            return bool(len(ids["input_ids"]) <= room)
 
         kept, least = rows.filter(fits), self.prompts_a_step(job)
         if len(kept) < least:
