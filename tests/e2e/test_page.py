@@ -223,6 +223,8 @@ def test_samples_figures_and_tables_over_the_api(finished: tuple[Stack, str]) ->
         assert any(one["name"] == "forest-wide" for one in figures)
         drawn = http.get(f"/experiments/{id}/figures/{figures[0]['name']}.svg")
         assert drawn.headers["content-type"] == "image/svg+xml" and drawn.content.startswith(b"<svg ")
+        drawn = http.get(f"/experiments/{id}/figures/{figures[0]['name']}.png")
+        assert drawn.headers["content-type"] == "image/png" and drawn.content.startswith(b"\x89PNG")
         judged = next(one for one in http.get(f"/experiments/{id}").json()["stages"] if one["kind"] == "judge")
         table = records.read(http.get(f"/stages/{judged['key']}/rows").content, records.JUDGEMENTS)
         assert table.num_rows == 120
@@ -260,7 +262,9 @@ def test_everything_can_be_taken_away_as_one_zip(finished: tuple[Stack, str], pa
     with page.expect_download() as download:
         page.get_by_role("link", name="Everything as one zip").click()
     names = zipfile.ZipFile(download.value.path()).namelist()
-    assert {"spec.yaml", "report.json", "report.html", "figures/forest-wide.svg"} <= set(names)
+    assert {"spec.yaml", "report.json", "report.html", "figures/forest-wide.svg", "figures/forest-wide.png"} <= set(
+        names
+    )
     with Client(stack.api_url) as client:
         stages = client.get(id)["stages"]
     assert sum(name.endswith(".commit.json") for name in names) == len(stages)
