@@ -9,6 +9,7 @@ from typing import Any
 from services.api.pages import tables
 from services.api.pages.beside import JudgeRow, NullRow, judge_rows, null_prompts, null_rows, what_it_is
 from services.api.pages.categories import CategoryTable, category_tables
+from services.api.pages.lengths import LengthTable, length_tables
 from services.api.pages.temperatures import TemperatureTable, temperature_tables
 from services.api.pages.trust import Trust, trust
 from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, MECHANISM, SCOPES, TERMS, Level, money, number
@@ -125,6 +126,7 @@ class Block:
     null_prompts: int = 0
     temperatures: tuple[TemperatureTable, ...] = ()
     trust: Trust | None = None
+    lengths: tuple[LengthTable, ...] = ()
 
 
 def blocks(report: Data, planned: Planned | None) -> list[Block]:
@@ -162,6 +164,7 @@ def block(report: Data, planned: Planned | None, cell: str) -> Block:
         null_prompts=null_prompts(report),
         temperatures=temperature_tables(report),
         trust=trust(report.get("trust")),
+        lengths=length_tables(report),
     )
 
 
@@ -218,7 +221,7 @@ def verdict(report: Data, pairs: Mapping[str, tuple[str, str]]) -> Verdict:
         primary=None if found is None else primary(found, told["delta"], scale(report, evaluation)),
         reasons=tuple(told["reasons"]),
         terms="" if shows else TERMS,
-        judges=judge_rows(told),
+        judges=judge_rows(report),
         family_note=told.get("family_note") or "",
     )
 
