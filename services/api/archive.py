@@ -90,7 +90,9 @@ def contents(
         yield f"votes/{safe(info.name.rpartition('/')[2])}", read(info.name)
     for figure in figures.values():
         yield f"figures/{safe(figure.name)}.svg", lambda figure=figure: figure.svg  # type: ignore[misc]
-        yield f"figures/{safe(figure.name)}.png", lambda figure=figure: pictures.of(figure)  # type: ignore[misc]
+        # Drawing them takes tenths of a second each, and a phone's twin of another says nothing more.
+        if not figure.narrow:
+            yield f"figures/{safe(figure.name)}.png", lambda figure=figure: pictures.of(figure)  # type: ignore[misc]
     for row in summary["stages"]:
         if row["state"] == "committed" and (first := oldest(store.list(commit_prefix(row["key"])))) is not None:
             yield from _stage(store, row, first.name, planned, read)
