@@ -294,6 +294,7 @@ def test_a_bandit_runs_and_shows_its_mechanism(finished: tuple[Stack, str], page
         assert report is not None and report["verdict"]["level"] == "inconclusive"
     page.goto(f"{stack.api_url}/experiments/{id}")
     expect(page.locator(".verdict .level")).to_have_text("A mechanism")
+    expect(page.locator("main")).not_to_contain_text("– to –")
     expect(page.locator(".figures img")).to_have_count(1)
     expect(page.get_by_role("heading", name="Samples")).to_have_count(0)
 
