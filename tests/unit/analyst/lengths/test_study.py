@@ -81,6 +81,11 @@ def test_raw_beside_controlled_is_the_raw_evaluation_s_own(made: dict[str, Any])
     assert details["common_slope"] > 0 and details["scale"] > 0 and details["trusted"] is True
 
 
+def test_one_note_says_of_both_that_their_judge_is_simulated(report: Report) -> None:
+    (note,) = notes(report, "simulated world")
+    assert note.text.startswith("win-rate and lc are judged in a simulated world (judge)")
+
+
 def test_the_web_page_has_raw_beside_controlled_for_arms_and_differences(made: dict[str, Any]) -> None:
     (block,) = blocks(made, None)
     (table,) = block.lengths
