@@ -29,6 +29,7 @@ EVERYBODY = {
     "also_judge": ["base", "teachers"],
     "null_completions": True,
     "evaluations__win-rate__best_on_dev": True,
+    "evaluations__level": {"protocol": "length_controlled", "judge": "critic", "reference": "weak", "temperature": 0.7},
 }
 """Who may be judged, and how: so that every part of the page is there."""
 BANDIT = {"name": "mechanism", "kind": "bandit", "bandit": {"steps": 1500, "rate": 0.05}}
