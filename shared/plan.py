@@ -22,6 +22,7 @@ from shared.cell_plan import CellPlan, always, plan_beside
 from shared.controls import Started
 from shared.controls.base import Steps
 from shared.critic_plan import critic_params, critics_of
+from shared.engines import served_by
 from shared.gold import EVERY_PAIR
 from shared.gold_plan import plan_gold
 from shared.kinds import KINDS
@@ -312,7 +313,7 @@ class PlanBuilder:
     def likelihoods(self, arm: TrainedArm, checkpoint: str | None, completions: str, kind: str) -> str:
         policy = self.spec.policies[arm.policy]
         params = {
-            "engine": policy.engine,
+            **served_by(policy.engine, policy.engine_args),
             "dtype": policy.precision,
             "chat_template": policy.chat_template,
             "max_length": policy.max_length,
@@ -444,7 +445,7 @@ class PlanBuilder:
     ) -> str:
         policy = self.spec.policies[name]
         full = {
-            "engine": policy.engine,
+            **served_by(policy.engine, policy.engine_args),
             "dtype": policy.precision,
             "chat_template": policy.chat_template,
             "top_p": policy.top_p,

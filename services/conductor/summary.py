@@ -64,7 +64,8 @@ def _state(
         done = {"progress": {"done": rows, "total": rows}, "reused": manifest.finished < str(head["created"])}
         cost = {"cost_usd": paid_by(str(head["id"]), manifest), "standalone_usd": manifest.cost.usd}
         answers = answers_of([manifest.metrics])
-        return {**blank, "state": "committed", **done, **cost, "answers": answers, "finished": manifest.finished}
+        said = {"answers": answers, "reason": left_out(manifest.metrics), "finished": manifest.finished}
+        return {**blank, "state": "committed", **done, **cost, **said}
     if key in failures:
         return {**blank, "state": "failed", "error": failures[key]}
     if cancelled:
@@ -74,6 +75,15 @@ def _state(
     need = needed[key]
     live = {**_live(need, board), "progress": _progress(need, board)}
     return {**blank, **live, "cost_usd": need.done_usd, "answers": need.answers}
+
+
+def left_out(metrics: Mapping[str, Any]) -> str | None:
+    """What a committed stage could not do, in words; None where it did everything."""
+    count = int(metrics.get("too_long", 0))
+    if not count:
+        return None
+    what = "1 prompt is" if count == 1 else f"{count:,} prompts are"
+    return f"{what} too long for the model's context, and left out"
 
 
 def _live(need: Need, board: Board) -> dict[str, Any]:
