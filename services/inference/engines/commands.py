@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.inference.engines.guard import PORTS
+from services.inference.guard import PORTS
 from shared.engines import ARGUMENTS
 from shared.errors import BadInput, PermanentError
 

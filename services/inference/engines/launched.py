@@ -25,9 +25,9 @@ from services.inference.adapters import Adapter, read_adapter
 from services.inference.engines.base import Check, Client, Engine, Note, Serving, quiet
 from services.inference.engines.commands import Launch, operator_words, spec_words, tgi_command, vllm_command
 from services.inference.engines.embedded import HEALTH_TIMEOUT, child_environment, how_it_ended
-from services.inference.engines.guard import Job
-from services.inference.engines.processes import kill_session
 from services.inference.engines.tgi_folder import TEMPLATE, tgi_folder
+from services.inference.guard import Job
+from services.inference.processes import kill_session
 from shared.chat_templates import chat_template
 from shared.errors import Outage, PermanentError, StageError
 from shared.settings import Settings
@@ -58,13 +58,13 @@ class LaunchedEngine:
         self._serves = serves
         self.url = ""
         self.pid: int | None = None
-        self._waits_for = f"{name} starts"
+        self._waits_for = ""
         self._grace = job.grace
         self._scratch = scratch
         self._said: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._tail: deque[str] = deque(maxlen=TAIL)
         self._guard = subprocess.Popen(
-            [sys.executable, "-m", "services.inference.engines.guard", job.model_dump_json()],
+            [sys.executable, "-m", "services.inference.guard", job.to_json()],
             env=child_environment(1),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -110,8 +110,9 @@ class LaunchedEngine:
         while True:
             check()
             self._take()
-            # Again and again: what is said too soon after something else is not passed on.
-            note(self._waits_for)
+            if self._waits_for:
+                # Again and again: what is said too soon after something else is not passed on.
+                note(self._waits_for)
             if self._guard.poll() is not None:
                 self._take()
                 raise self._failure(f"{self.name}'s guard ended ({how_it_ended(self._guard.returncode)})")
@@ -212,7 +213,7 @@ class LaunchedEngines:
         job = Job(
             command=command,
             environment=engine_environment(),
-            lock=self._settings.engine_lock.resolve(),
+            lock=str(self._settings.engine_lock.resolve()),
             grace=self._settings.engine_grace_seconds,
         )
         model, serves = self._kind.names(launch)

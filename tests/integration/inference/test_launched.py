@@ -29,7 +29,9 @@ from tests.stack import ROOT
 from tests.standins.install import Standins, install
 from tests.waiting import wait_until
 
-BOTH = pytest.mark.parametrize("engine", ["tgi", "vllm"])
+SLOWLY = pytest.mark.slow
+TGI_FIRST = pytest.mark.parametrize("engine", ["tgi", pytest.param("vllm", marks=SLOWLY)])
+VLLM_FIRST = pytest.mark.parametrize("engine", ["vllm", pytest.param("tgi", marks=SLOWLY)])
 PARAMS: dict[str, Any] = {**SAMPLING, "dtype": "bfloat16"}
 
 
@@ -63,7 +65,7 @@ def running(keeper: Keeper) -> LaunchedEngine | None:
     return engine if isinstance(engine, LaunchedEngine) else None
 
 
-@BOTH
+@TGI_FIRST
 def test_an_engine_serves_a_checkpoint_until_another_is_wanted(
     here: Place, standins: Standins, model_folder: Path, other_folder: Path, engine: str
 ) -> None:
@@ -90,7 +92,7 @@ def test_an_engine_serves_a_checkpoint_until_another_is_wanted(
     assert here.rows(again) == rows
 
 
-@BOTH
+@TGI_FIRST
 def test_temperature_zero_is_asked_for_and_depends_on_no_seed(
     here: Place, standins: Standins, model_folder: Path, engine: str
 ) -> None:
@@ -103,7 +105,8 @@ def test_temperature_zero_is_asked_for_and_depends_on_no_seed(
     assert {asked["temperature"] for asked in standins.requests} == {0.0}
 
 
-@BOTH
+@SLOWLY
+@TGI_FIRST
 def test_a_stop_sequence_is_no_part_of_a_completion(
     here: Place, standins: Standins, model_folder: Path, engine: str
 ) -> None:
@@ -116,7 +119,7 @@ def test_a_stop_sequence_is_no_part_of_a_completion(
         assert cut["finish_reason"] == ("stop" if "is" in row["completion"] else row["finish_reason"])
 
 
-@BOTH
+@VLLM_FIRST
 def test_a_crash_at_the_start_fails_the_stage_with_the_engines_own_last_words(
     here: Place, standins: Standins, model_folder: Path, engine: str
 ) -> None:
@@ -131,6 +134,7 @@ def test_a_crash_at_the_start_fails_the_stage_with_the_engines_own_last_words(
     assert not alive(standins)
 
 
+@SLOWLY
 def test_an_argument_that_the_engine_does_not_know_fails_the_stage_at_once(
     settings: Settings, here: Place, standins: Standins, model_folder: Path
 ) -> None:
@@ -146,6 +150,7 @@ def test_an_argument_that_the_engine_does_not_know_fails_the_stage_at_once(
     assert "unrecognized arguments: --gpu-memory-utilisation" in marker.message
 
 
+@SLOWLY
 def test_an_engine_that_never_answers_is_ended_at_its_deadline(
     settings: Settings, here: Place, standins: Standins, model_folder: Path
 ) -> None:
@@ -160,7 +165,7 @@ def test_an_engine_that_never_answers_is_ended_at_its_deadline(
     assert not alive(standins)
 
 
-@BOTH
+@TGI_FIRST
 def test_a_crash_in_the_middle_costs_nothing_but_a_start(
     here: Place, standins: Standins, model_folder: Path, engine: str
 ) -> None:
@@ -177,6 +182,7 @@ def test_a_crash_in_the_middle_costs_nothing_but_a_start(
     assert here.rows(undisturbed) == rows
 
 
+@SLOWLY
 def test_an_engine_that_will_not_die_is_killed_after_its_grace(
     here: Place, standins: Standins, model_folder: Path
 ) -> None:
@@ -188,6 +194,7 @@ def test_an_engine_that_will_not_die_is_killed_after_its_grace(
     assert not alive(standins)
 
 
+@SLOWLY
 def test_a_killed_guard_takes_its_engine_along(here: Place, standins: Standins, model_folder: Path) -> None:
     serving = Serving("tgi", folder=model_folder, dtype="bfloat16")
     with here.keeper.engine(serving, ignore) as engine:
@@ -214,8 +221,8 @@ with keeper.engine(serving, lambda: None) as engine:
 """
 
 
-@pytest.mark.parametrize("engine", ["tgi", pytest.param("vllm", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("engine", ["tgi", pytest.param("vllm", marks=SLOWLY)])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=SLOWLY)])
 def test_no_process_of_an_engine_outlives_its_worker(
     tmp_path: Path, standins: Standins, model_folder: Path, engine: str, number: signal.Signals
 ) -> None:
@@ -230,6 +237,7 @@ def test_no_process_of_an_engine_outlives_its_worker(
     wait_until(lambda: not alive(standins), 20, "the engine and its shards to end")
 
 
+@SLOWLY
 def test_an_engine_whose_turn_is_over_first_finishes_what_it_was_asked(
     settings: Settings, here: Place, standins: Standins, model_folder: Path
 ) -> None:
@@ -292,6 +300,7 @@ def test_a_worker_without_the_engine_lets_the_stage_wait_and_says_what_it_lacks(
     assert "infra/docker" in marker.message
 
 
+@SLOWLY
 def test_a_specs_and_the_operators_arguments_reach_the_engine(
     settings: Settings, here: Place, standins: Standins, model_folder: Path
 ) -> None:
@@ -311,7 +320,7 @@ def test_a_specs_and_the_operators_arguments_reach_the_engine(
     assert "--swap-space 8 --no-enable-prefix-caching --enforce-eager --max-model-len 2048" in words
 
 
-@BOTH
+@VLLM_FIRST
 def test_prompts_that_do_not_fit_the_context_are_counted_and_left_out(
     here: Place, standins: Standins, model_folder: Path, engine: str
 ) -> None:
@@ -328,7 +337,8 @@ def test_prompts_that_do_not_fit_the_context_are_counted_and_left_out(
     assert "2 of 3 prompts are too long for the model's context" in here.log(unit)
 
 
-@BOTH
+@SLOWLY
+@VLLM_FIRST
 def test_so_many_requests_run_at_once_as_the_setting_says(
     settings: Settings, here: Place, standins: Standins, model_folder: Path, engine: str
 ) -> None:
@@ -339,6 +349,7 @@ def test_so_many_requests_run_at_once_as_the_setting_says(
     assert standins.most_at_once == 6
 
 
+@SLOWLY
 def test_vllm_scores_what_training_would_see(here: Place, standins: Standins, model_folder: Path) -> None:
     pair = {"prompt_id": "a", "prompt": "Why?", "completion_a": "Because.", "completion_b": "No."}
     checkpoint: CommitRef = here.checkpoint(model_folder)
@@ -359,7 +370,7 @@ def adapter(tmp_path: Path, other_folder: Path) -> Path:
     return folder
 
 
-@BOTH
+@VLLM_FIRST
 def test_an_adapter_is_loaded_beside_its_base_and_asked_for_by_name(
     here: Place, standins: Standins, model_folder: Path, adapter: Path, engine: str
 ) -> None:

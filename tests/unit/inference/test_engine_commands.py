@@ -8,7 +8,7 @@ import pytest
 from services.inference.clients import TooLong, refusal, without_stop
 from services.inference.engines.base import EngineLost
 from services.inference.engines.commands import Launch, operator_words, spec_words, tgi_command, vllm_command
-from services.inference.engines.guard import PORTS, overlaid, with_ports
+from services.inference.guard import PORTS, overlaid, with_ports
 from shared.engines import ARGUMENTS
 from shared.errors import BadInput, PermanentError
 from tests.standins.flags import tgi_parser, vllm_parser

@@ -1,4 +1,4 @@
-"""`python -m services.inference.engines.guard JOB`: starts an engine that is not ours, and answers for its end.
+"""`python -m services.inference.guard JOB`: starts an engine that is not ours, and answers for its end.
 
 Such an engine (TGI, vLLM) knows nothing of its worker. So this process stands between the two: it takes the machine's
 lock, starts the engine in its own session, says what becomes of it on standard output, a line of JSON each, and when
@@ -18,12 +18,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pydantic import BaseModel
-
-from services.inference.engines.processes import kill_session
+from services.inference.processes import kill_session
 from shared.machine_lock import hold
 
 PORTS = ("{port}", "{port 2}", "{port 3}")
@@ -32,13 +31,17 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
 
-class Job(BaseModel):
-    """What to start. `environment` is laid over this process's; null takes a variable out. `grace` is in seconds."""
+@dataclass(frozen=True)
+class Job:
+    """What to start. `environment` is laid over this process's; None takes a variable out. `grace` is in seconds."""
 
     command: list[str]
     environment: dict[str, str | None]
-    lock: Path
+    lock: str
     grace: float
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
 
 
 class Guard:
@@ -53,7 +56,7 @@ class Guard:
     def run(self) -> int:
         """Returns once no process of the engine is left."""
         threading.Thread(target=_end_with_worker, name="lifeline", daemon=True).start()
-        lock = hold(self._job.lock, lambda: self._say(state="waiting"))
+        lock = hold(Path(self._job.lock), lambda: self._say(state="waiting"))
         self._say(state="held")
         signal.signal(signal.SIGTERM, lambda *_: self._ending.set())
         command, port = with_ports(self._job.command)
@@ -130,4 +133,4 @@ def _end_with_worker() -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(Guard(Job.model_validate_json(sys.argv[1])).run())
+    sys.exit(Guard(Job(**json.loads(sys.argv[1]))).run())
