@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     engine_grace_seconds: float = Field(10.0, description="how long TGI or vLLM may take to end by itself")
     tgi_args: str = Field("", description="what else text-generation-launcher is started with, as on a command line")
     vllm_args: str = Field("", description="what else `vllm serve` is started with, as on a command line")
+    trainer_gpus: int = Field(
+        1, ge=1, le=64, description="how many GPUs a trainer worker has, and so which trainings it takes"
+    )
     gpu_lock: Path | None = Field(
         None, description="a file that trainer and engines lock in turn; the same for all that share a GPU of one host"
     )

@@ -20,6 +20,7 @@ from shared.budget import Budget, PaidKind
 from shared.controls import CONTROLS
 from shared.declared import DeclaredModel
 from shared.engines import ENGINES, check_engine
+from shared.kinds import MOST_GPUS
 from shared.llm.providers import PROVIDERS
 from shared.protocols import PROTOCOLS
 from shared.specbase import (
@@ -91,6 +92,16 @@ class Lora(SpecModel):
     ] = "all-linear"
 
 
+class Hardware(SpecModel):
+    """What one training of a policy runs on. It is no part of what a stage is: the batch stays the same."""
+
+    gpus: int = Field(1, ge=1, le=MOST_GPUS, description="how many; the batch is divided among them")
+
+    def options(self) -> dict[str, Any]:
+        """What a stage that trains says of it; nothing of a single GPU."""
+        return {} if self.gpus == 1 else {"gpus": self.gpus}
+
+
 class Policy(SpecModel):
     """A base model to be trained: a hub's or uploaded model, or one pretrained on the spot."""
 
@@ -106,6 +117,7 @@ class Policy(SpecModel):
     )
     top_p: float = Field(1.0, gt=0, le=1)
     stop: list[Annotated[str, Field(min_length=1)]] = []
+    hardware: Hardware = Hardware()
     engine: Annotated[str, AfterValidator(check_engine)] = Field("embedded", description=ENGINES)
     engine_args: dict[str, Any] = Field(
         {}, description="of tgi or vllm where the inference service starts it: shared/engines.py has what may be set"

@@ -14,6 +14,7 @@ from shared.engines import engine_errors
 from shared.errors import BadInput, BadInputs, FieldError
 from shared.evaluated import all_names, best_errors, evaluation_names
 from shared.gold import gold_errors
+from shared.hardware import hardware_errors
 from shared.llm.providers import ModelSpec
 from shared.matrix import cells, matrix_errors
 from shared.spec import Arm, Preset, Rl, Spec
@@ -73,6 +74,7 @@ def parse_spec(data: Any) -> Spec:
         _in_cells(lambda cell: battle_errors(cell, players(cell))),
         _in_cells(method_errors),
         _in_cells(_training),
+        _in_cells(hardware_errors),
         _in_cells(control_errors),
         _in_cells(order_errors),
         _in_cells(_judgement),

@@ -12,6 +12,7 @@ from services.conductor.commits import Accepted
 from services.conductor.needs import Need, paid_by
 from shared.artifacts import Manifest
 from shared.experiments import Control
+from shared.kinds import queue_of
 from shared.plan import Plan, Stage
 from shared.units import Unit
 
@@ -93,6 +94,9 @@ def _live(need: Need, board: Board) -> dict[str, Any]:
         return {"state": "running", "workers": sorted({one.where for one in seen if one.leased and one.where})}
     if reasons := [one.reason for one in seen if one.reason]:
         return {"state": "waiting", "reason": reasons[0]}
+    queue = queue_of(need.stage.kind, need.stage.options)
+    if queue in board.absent:
+        return {"state": "waiting", "reason": f"no worker of class {queue} is connected"}
     return {"state": "ready"}
 
 

@@ -514,8 +514,14 @@ ENGINES: list[Row] = [
     (served("vllm", enforce_eager=1), f"{TOY}.engine_args.enforce_eager", "Write true or false"),
     (served("vllm", quantization="../x"), f"{TOY}.engine_args.quantization", "Write a text"),
     (served("tgi", quantize="--api-key"), f"{TOY}.engine_args.quantize", "Write a text"),
+    ({"policies__toy__hardware": {"gpus": 0}}, f"{TOY}.hardware.gpus", "1 or more"),
+    ({"policies__toy__hardware": {"gpus": 3}}, f"{TOY}.hardware.gpus", "a multiple of 3"),
+    (
+        {"policies__toy__hardware": {"gpus": 2}, "defaults": {"rl": {"per_device_train_batch_size": 5}}},
+        f"{TOY}.hardware.gpus", "of rlaif-weak",
+    ),
     (served("tgi", disable_custom_kernels=False), f"{TOY}.engine_args.disable_custom_kernels", "Leave it out"),
-]
+]  # fmt: skip
 
 BAD: list[Row] = [
     *METHODS, *CONTROLS, *ENGINES,

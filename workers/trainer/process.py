@@ -109,9 +109,13 @@ class TrainingProcess:
         stream.close()
 
 
-def command(folder: Path) -> list[str]:
-    """What starts a training. On several GPUs, `accelerate launch -m` would stand here in the place of `python -m`."""
-    return [sys.executable, "-m", "workers.trainer.child", str(folder)]
+LAUNCHER = ("-m", "torch.distributed.run", "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0")
+
+
+def command(folder: Path, gpus: int = 1) -> list[str]:
+    """What starts a training: one process, or torch's launcher with a rank for each GPU of this machine."""
+    launcher = [] if gpus == 1 else [*LAUNCHER, f"--nproc_per_node={gpus}"]
+    return [sys.executable, *launcher, "-m", "workers.trainer.child", str(folder)]
 
 
 def environment(folder: Path, threads: int, local_model: bool) -> dict[str, str]:

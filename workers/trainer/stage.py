@@ -62,14 +62,15 @@ class _Followed:
         self._folder = folder
         self._uploads = Uploads(checkpoints, ctx.advanced, self._log)
         self._spent = spent
+        self._gpus = int(ctx.unit.options.get("gpus", 1))
         self._started = time.monotonic()
         self._step = 0
         self._sent = 0.0
 
     @property
     def device_seconds(self) -> float:
-        """Seconds of training so far, those before a resumption included."""
-        return self._spent + time.monotonic() - self._started
+        """Seconds of training so far on every GPU, those before a resumption included."""
+        return self._spent + (time.monotonic() - self._started) * self._gpus
 
     def run(self, job: Job) -> Done:
         """Follow the training to its end."""
@@ -77,7 +78,7 @@ class _Followed:
         with (
             self._device() as keeps,
             self._uploads,
-            TrainingProcess(command(self._folder), started, keeps) as process,
+            TrainingProcess(command(self._folder, self._gpus), started, keeps) as process,
         ):
             while True:
                 self._ctx.check()

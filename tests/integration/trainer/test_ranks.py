@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import psutil
@@ -17,8 +16,6 @@ from workers.trainer.messages import Done, Message, Progress, Saved
 from workers.trainer.methods import METHODS
 from workers.trainer.process import TrainingProcess, command, environment
 
-LAUNCHER = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"]
-
 
 @pytest.mark.slow
 def test_two_ranks(tmp_path: Path) -> None:
@@ -27,9 +24,8 @@ def test_two_ranks(tmp_path: Path) -> None:
     model = ModelSource(folder=str(tiny.save_model(tmp_path / "model")))
     args = {"per_device_train_batch_size": 5, "num_train_epochs": 4}
     Job(method="dpo", beta=0.1, args=args, model=model, checkpoint_seconds=0.1).write(tmp_path)
-    words = [sys.executable, *LAUNCHER, *command(tmp_path)[1:]]
     said: list[Message] = []
-    with TrainingProcess(words, environment(tmp_path, 1, local_model=True)) as process:
+    with TrainingProcess(command(tmp_path, 2), environment(tmp_path, 1, local_model=True)) as process:
         while not (said and isinstance(said[-1], Done)):
             item = process.next(60)
             assert item is not None, "\n".join(process.tail)

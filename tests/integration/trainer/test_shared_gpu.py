@@ -46,7 +46,7 @@ def lock(place: Place, tmp_path: Path) -> Path:
 def unit(place: Place, lock: Path, monkeypatch: pytest.MonkeyPatch) -> Unit:
     """A training whose process looks at the lock, and trains nothing."""
 
-    def command(folder: Path) -> list[str]:
+    def command(folder: Path, gpus: int) -> list[str]:
         return [sys.executable, "-c", STUB, str(lock), str(folder / "out")]
 
     monkeypatch.setattr(stage, "command", command)
