@@ -45,8 +45,9 @@ def kill_in_the_middle(place: Place, victim: Callable[[EmbeddedEngine], int]) ->
     """Kill a process once the running stage has got some answers."""
 
     def watch() -> None:
-        engine = wait_until(lambda: running_engine(place.keeper), 60, "an engine")
+        # Before them the keeper may still have the engine of another stage.
         wait_until(lambda: answered(place), 60, "the first answers")
+        engine = running_engine(place.keeper)
         assert engine is not None
         os.kill(victim(engine), signal.SIGKILL)
 
