@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -9,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from transformers import AutoModelForCausalLM
 
+from shared.artifacts import CommitRef
 from tests.integration.trainer import tiny
+from tests.integration.trainer.place import Place
 from tests.waiting import wait_until
 from workers.trainer.job import OUT, ROWS, Job, ModelSource
 from workers.trainer.messages import Done, Message, Progress, Saved
@@ -42,3 +45,25 @@ def test_two_ranks(tmp_path: Path) -> None:
     assert steps == sorted(steps)
     assert any(isinstance(item, Saved) for item in said)
     AutoModelForCausalLM.from_pretrained(tmp_path / OUT)
+
+
+@pytest.mark.slow
+def test_a_stage_on_two_devices_takes_the_steps_of_one_and_costs_both(
+    place: Place, base: CommitRef, demonstrations: CommitRef
+) -> None:
+    params = {"method": "sft", "seed": 0, "args": {"max_steps": 6, "per_device_train_batch_size": 4}}
+    units = [
+        place.unit("sft", {**params, "max_length": length}, base=base, demonstrations=demonstrations)
+        for length in (32, 33)
+    ]
+    one, two = units[0], units[1].model_copy(update={"options": {"gpus": 2}})
+    for unit in (one, two):
+        marker = place.train(unit)
+        assert marker.outcome == "committed", marker.message
+    metrics = [place.artifact(unit).manifest.metrics for unit in (one, two)]
+    assert metrics[0]["steps"] == metrics[1]["steps"] == 6
+    assert metrics[0]["epochs"] == metrics[1]["epochs"]
+    manifest = place.artifact(two).manifest
+    began, ended = (datetime.fromisoformat(when) for when in (manifest.started, manifest.finished))
+    # Two devices' seconds, of which there are more than the whole attempt took.
+    assert manifest.cost.device_seconds > (ended - began).total_seconds()
