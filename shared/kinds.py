@@ -12,6 +12,17 @@ from shared.splits import rows_between
 Queue = Literal["teacher", "critic", "inference", "trainer", "analysis"]
 QUEUES: tuple[Queue, ...] = ("teacher", "critic", "inference", "trainer", "analysis")
 
+MOST_GPUS = 64
+"""Of one training."""
+
+
+def trainer_queue(gpus: int) -> str:
+    """The queue of trainings on so many GPUs: `trainer`, `trainer.2gpu` and so on. A worker serves one."""
+    return "trainer" if gpus == 1 else f"trainer.{gpus}gpu"
+
+
+TRAINER_QUEUES = tuple(trainer_queue(gpus) for gpus in range(1, MOST_GPUS + 1))
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -41,6 +52,12 @@ KINDS: dict[str, Kind] = {
         Kind("report", "analysis", version=3),
     )
 }
+
+
+def queue_of(kind: str, options: Mapping[str, Any]) -> str:
+    """The queue of a stage, by its kind and, of a training, by the hardware that its options ask for."""
+    queue = KINDS[kind].queue
+    return trainer_queue(int(options.get("gpus", 1))) if queue == "trainer" else queue
 
 
 def row_count(kind: str, params: Mapping[str, Any], inputs: Mapping[str, Manifest]) -> int | None:

@@ -22,6 +22,7 @@ from shared.cell_plan import CellPlan, always, plan_beside
 from shared.controls import Started
 from shared.controls.base import Steps
 from shared.critic_plan import critic_params, critics_of
+from shared.engines import served_by
 from shared.gold import EVERY_PAIR
 from shared.gold_plan import plan_gold
 from shared.kinds import KINDS
@@ -228,11 +229,20 @@ class PlanBuilder:
         other.arms = cell.arms
         return other
 
-    def add(self, kind: str, params: Mapping[str, Any], inputs: Mapping[str, str], model: str | None = None) -> str:
-        """Add a stage unless it is there; `model` names the entry of `models` whose options it needs."""
+    def add(
+        self,
+        kind: str,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        model: str | None = None,
+        trained: Policy | None = None,
+    ) -> str:
+        """Add a stage unless it is there; `model` names the entry of `models` whose options it needs, `trained` is the
+        policy on whose hardware it trains."""
         key = stage_key(kind, params, inputs)
         if key not in self.stages:
-            self.stages[key] = Stage(key, kind, dict(params), dict(inputs), self._options(model))
+            options = self._options(model) | ({} if trained is None else trained.hardware.options())
+            self.stages[key] = Stage(key, kind, dict(params), dict(inputs), options)
         return key
 
     def trained(self, arm: Arm, seed: int, steps: Steps) -> TrainedArm:
@@ -263,9 +273,10 @@ class PlanBuilder:
 
     def tuned(self, at: Started, source: Mapping[str, str], args: Mapping[str, Any]) -> Steps:
         """SFT that goes on from a start."""
-        params: dict[str, Any] = {"method": "sft", "seed": at.seed, **self._training(self.spec.policies[at.policy])}
+        policy = self.spec.policies[at.policy]
+        params: dict[str, Any] = {"method": "sft", "seed": at.seed, **self._training(policy)}
         params["args"] = {**self.spec.defaults.sft, **at.sft.args, **args}
-        return {"sft-2": self.add("sft", params, {"base": at.start, **source})}
+        return {"sft-2": self.add("sft", params, {"base": at.start, **source}, trained=policy)}
 
     def pairs(self, at: Started, changes: Mapping[str, Any]) -> str:
         """The labelled pairs of an RL step from its start, with some settings changed."""
@@ -321,7 +332,7 @@ class PlanBuilder:
     def likelihoods(self, arm: TrainedArm, checkpoint: str | None, completions: str, kind: str) -> str:
         policy = self.spec.policies[arm.policy]
         params = {
-            "engine": policy.engine,
+            **served_by(policy.engine, policy.engine_args),
             "dtype": policy.precision,
             "chat_template": policy.chat_template,
             "max_length": policy.max_length,
@@ -355,7 +366,7 @@ class PlanBuilder:
             inputs["base"] = base
         else:
             params["model"] = self.resolved.policies[name]
-        return self.add("sft", params, inputs)
+        return self.add("sft", params, inputs, trained=policy)
 
     def _pretrained(self, policy: Policy) -> str | None:
         """The stage that makes a base model on the spot; None where it is a hub's or uploaded."""
@@ -372,11 +383,12 @@ class PlanBuilder:
         params |= {"args": rl_arguments(rl, self.spec.defaults.rl)}
         if PREFERENCES[rl.method].guide == "pairs":
             inputs = {"start": start, "preferences": self._pairs(name, sft, rl, start, seed)}
-            return self.add("rl", {**params, **selection}, inputs)
+            return self.add("rl", {**params, **selection}, inputs, trained=policy)
         params |= {"split": "train", "start": sft.fraction, "stop": 1.0}
         params |= {"temperature": rl.temperature, "top_p": policy.top_p, "max_tokens": policy.max_tokens}
         guiding, inputs = self._guide(name, sft, rl, start, seed, selection)
-        return self.add("rl", {**params, **guiding}, {"start": start, "prompts": self.prompts, **inputs})
+        given = {"start": start, "prompts": self.prompts, **inputs}
+        return self.add("rl", {**params, **guiding}, given, trained=policy)
 
     def _guide(
         self, policy: str, sft: Sft, rl: Rl, start: str, seed: int, selection: Mapping[str, Any]
@@ -397,7 +409,7 @@ class PlanBuilder:
         params |= self._training(self.spec.policies[policy])
         params |= {"args": {**self.spec.defaults.reward, **rl.reward.args}, **selection}
         labelled = {"start": start, "preferences": self._pairs(policy, sft, rl, start, seed)}
-        return {}, {"reward": self.add("reward_model", params, labelled)}
+        return {}, {"reward": self.add("reward_model", params, labelled, trained=self.spec.policies[policy])}
 
     def _pairs(self, policy: str, sft: Sft, rl: Rl, start: str, seed: int) -> str:
         """The labelled pairs on P2, the train prompts from `sft.fraction` on."""
@@ -481,7 +493,7 @@ class PlanBuilder:
     ) -> str:
         policy = self.spec.policies[name]
         full = {
-            "engine": policy.engine,
+            **served_by(policy.engine, policy.engine_args),
             "dtype": policy.precision,
             "chat_template": policy.chat_template,
             "top_p": policy.top_p,

@@ -13,8 +13,9 @@ import redis
 from celery import Celery
 from kombu import Queue as KombuQueue
 
-from shared.kinds import KINDS, QUEUES
+from shared.kinds import QUEUES, TRAINER_QUEUES, queue_of
 from shared.logs import configure_logs
+from shared.presence import announce
 from shared.settings import Settings, get_settings
 
 
@@ -23,7 +24,7 @@ def celery_app(name: str, settings: Settings | None = None) -> Celery:
     settings = settings or get_settings()
     app = Celery(name, broker=settings.redis_url.get_secret_value(), set_as_current=False)
     app.conf.update(
-        task_queues=[KombuQueue(queue) for queue in QUEUES],
+        task_queues=[KombuQueue(queue) for queue in dict.fromkeys((*QUEUES, *TRAINER_QUEUES))],
         task_create_missing_queues=False,
         task_acks_late=False,
         task_ignore_result=True,
@@ -50,8 +51,8 @@ def redis_client(settings: Settings | None = None) -> redis.Redis:
 
 
 def send_unit(app: Celery, kind: str, payload: dict[str, Any]) -> None:
-    """Queue one unit on its kind's queue. Raises kombu's OperationalError when the broker is away."""
-    app.send_task(kind, args=[payload], queue=KINDS[kind].queue, retry=False)
+    """Queue one unit on its queue. Raises kombu's OperationalError when the broker is away."""
+    app.send_task(kind, args=[payload], queue=queue_of(kind, payload["options"]), retry=False)
 
 
 def worker_name(queue: str) -> str:
@@ -65,6 +66,7 @@ def run_worker(app: Celery, queue: str, concurrency: int) -> None:
     Threads, since a `solo` worker cannot answer Flower during a task, and prefork would leave children behind.
     """
     configure_logs()
+    announce(redis_client(), queue)
     app.worker_main(
         [
             "worker",

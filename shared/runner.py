@@ -36,7 +36,7 @@ from shared.canonical import sha256_file, sha256_hex
 from shared.context import StageContext
 from shared.errors import BadInput, Later, Outage, PermanentError, Stopped, TouchstoneError
 from shared.gather import gather
-from shared.kinds import KINDS
+from shared.kinds import queue_of
 from shared.leases import Lease, Leases
 from shared.queues import redis_client, worker_name
 from shared.settings import Settings, get_settings
@@ -91,7 +91,7 @@ class Runner:
         with closing(ctx):
             self._write_late_outcomes()
             attempt.start(self.store)
-            self._signal("started", unit, attempt=attempt.id, worker=worker_name(KINDS[unit.kind].queue))
+            self._signal("started", unit, attempt=attempt.id, worker=worker_name(queue_of(unit.kind, unit.options)))
             self._attempt(ctx, handler, attempt)
 
     def _attempt(self, ctx: StageContext, handler: Handler, attempt: Attempt) -> None:

@@ -54,12 +54,35 @@ class Settings(BaseSettings):
     request_concurrency: int = Field(64, description="requests in flight a process, where a spec sets no limit")
     checkpoint_seconds: float = Field(60.0, description="how often a training saves itself to the store")
     torch_threads: int = Field(1, description="threads of a trainer or embedded engine on CPU")
+    engine_start_seconds: float = Field(
+        900.0, description="how long TGI or vLLM may take from its start to its first answer"
+    )
+    engine_grace_seconds: float = Field(10.0, description="how long TGI or vLLM may take to end by itself")
+    tgi_args: str = Field("", description="what else text-generation-launcher is started with, as on a command line")
+    vllm_args: str = Field("", description="what else `vllm serve` is started with, as on a command line")
+    trainer_gpus: int = Field(
+        1, ge=1, le=64, description="how many GPUs a trainer worker has, and so which trainings it takes"
+    )
+    gpu_lock: Path | None = Field(
+        None, description="a file that trainer and engines lock in turn; the same for all that share a GPU of one host"
+    )
     log_level: str = Field("info", description="debug, info, warning or error")
+
+    @property
+    def engine_lock(self) -> Path:
+        """The file that whoever runs an engine on this machine holds."""
+        return self.gpu_lock or self.data_dir / "engine.lock"
 
     @field_validator("api_tokens", mode="before")
     @classmethod
     def _split_tokens(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("gpu_lock", mode="before")
+    @classmethod
+    def _no_lock(cls, value: object) -> object:
+        # As compose passes on a variable that nobody has set.
+        return value or None
 
     @field_validator("api_keys", mode="before")
     @classmethod

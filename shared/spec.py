@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -20,6 +19,8 @@ from pydantic import (
 from shared.budget import Budget, PaidKind
 from shared.controls import CONTROLS
 from shared.declared import DeclaredModel
+from shared.engines import ENGINES, check_engine
+from shared.kinds import MOST_GPUS
 from shared.llm.providers import PROVIDERS
 from shared.methods import PREFERENCES
 from shared.protocols import PROTOCOLS
@@ -48,15 +49,6 @@ else:
     Model = Annotated[reduce(or_, PROVIDERS.values()), Field(discriminator="provider")]
     Evaluation = Annotated[reduce(or_, PROTOCOLS.values()), Field(discriminator="protocol")]
     Control = Annotated[reduce(or_, CONTROLS.values()), Field(discriminator="kind")]
-
-
-ENGINES = "embedded, or a server that runs already: tgi:URL, openai:URL or a URL"
-
-
-def _check_engine(value: str) -> str:
-    if not re.fullmatch(r"embedded|((tgi|openai):)?https?://[^\s/?#@]+(/[^\s?#]*)?", value):
-        raise ValueError(f"is no engine; use one of: {ENGINES}")
-    return value
 
 
 class WorldSource(SpecModel):
@@ -101,6 +93,16 @@ class Lora(SpecModel):
     ] = "all-linear"
 
 
+class Hardware(SpecModel):
+    """What one training of a policy runs on. It is no part of what a stage is: the batch stays the same."""
+
+    gpus: int = Field(1, ge=1, le=MOST_GPUS, description="how many; the batch is divided among them")
+
+    def options(self) -> dict[str, Any]:
+        """What a stage that trains says of it; nothing of a single GPU."""
+        return {} if self.gpus == 1 else {"gpus": self.gpus}
+
+
 class Policy(SpecModel):
     """A base model to be trained: a hub's or uploaded model, or one pretrained on the spot."""
 
@@ -116,7 +118,11 @@ class Policy(SpecModel):
     )
     top_p: float = Field(1.0, gt=0, le=1)
     stop: list[Annotated[str, Field(min_length=1)]] = []
-    engine: Annotated[str, AfterValidator(_check_engine)] = Field("embedded", description=ENGINES)
+    hardware: Hardware = Hardware()
+    engine: Annotated[str, AfterValidator(check_engine)] = Field("embedded", description=ENGINES)
+    engine_args: dict[str, Any] = Field(
+        {}, description="of tgi or vllm where the inference service starts it: shared/engines.py has what may be set"
+    )
 
 
 class Sft(SpecModel):

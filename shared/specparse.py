@@ -10,9 +10,11 @@ from pydantic import ValidationError
 
 from shared.beside import judged_beside
 from shared.chat_templates import CHAT_TEMPLATES
+from shared.engines import engine_errors
 from shared.errors import BadInput, BadInputs, FieldError
 from shared.evaluated import all_names, best_errors, evaluation_names
 from shared.gold import gold_errors
+from shared.hardware import hardware_errors
 from shared.llm.providers import ModelSpec
 from shared.matrix import cells, matrix_errors
 from shared.spec import Arm, Preset, Rl, Spec
@@ -69,11 +71,13 @@ def parse_spec(data: Any) -> Spec:
         _whole,
         _critic_check,
         limit_errors,
+        lambda spec: engine_errors(spec.policies),
         _in_cells(_references),
         _in_cells(lambda cell: battle_errors(cell, players(cell))),
         _in_cells(method_errors),
         _in_cells(guide_errors),
         _in_cells(_training),
+        _in_cells(hardware_errors),
         _in_cells(control_errors),
         _in_cells(order_errors),
         _in_cells(_judgement),

@@ -12,7 +12,7 @@ import redis
 import structlog
 from celery import Celery
 
-from shared.kinds import QUEUES
+from shared.kinds import QUEUES, TRAINER_QUEUES
 
 log = structlog.get_logger()
 
@@ -44,14 +44,16 @@ class Activity:
         """Every queue. Raises redis errors."""
         if time.monotonic() - self._asked > EVERY_S and self._asking.acquire(blocking=False):
             threading.Thread(target=self._ask, name="activity", daemon=True).start()
+        known = self._workers
+        # Those of other hardware classes where there are workers of one.
+        names = [*QUEUES, *sorted({queue for queue in known or () if queue in TRAINER_QUEUES} - set(QUEUES))]
         with self.redis.pipeline(transaction=False) as pipe:
-            for queue in QUEUES:
+            for queue in names:
                 pipe.llen(queue)
             waiting = pipe.execute()
-        known = self._workers
         return [
             QueueState(queue, int(count), None if known is None else known[queue])
-            for queue, count in zip(QUEUES, waiting, strict=True)
+            for queue, count in zip(names, waiting, strict=True)
         ]
 
     def _ask(self) -> None:

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 
 import redis
 
+from shared.kinds import queue_of
 from shared.leases import lease_name
+from shared.presence import absent
 from shared.runner import queued_name
+from shared.units import Unit
 
 EPOCH = "epoch"
 
@@ -40,6 +43,8 @@ class Board:
     units: dict[str, Seen] = field(default_factory=dict)
     cold: bool = True
     """Just started: units may have been attempted before, which their markers in the store tell."""
+    absent: frozenset[str] = frozenset()
+    """Queues in which something has stood for a while, and which no worker serves."""
     hold_until: float = 0.0
     """At the start, and after Redis was wiped or away: until then, running work may not have announced itself yet."""
 
@@ -65,6 +70,12 @@ class Board:
             if seen.leased:
                 seen.queued_at, seen.attempted, seen.held_since = None, True, None
         return True
+
+    def look_for_workers(self, client: redis.Redis, units: Iterable[Unit], patience: float) -> None:
+        """Find out which queues have no worker, of those in which a message has stood for `patience` seconds."""
+        before = time.monotonic() - patience
+        standing = (unit for unit in units if (at := self[unit.commit_key].queued_at) is not None and at < before)
+        self.absent = absent(client, (queue_of(unit.kind, unit.options) for unit in standing))
 
     def broker_lost(self, lease_seconds: float) -> None:
         """Leases may be gone while their holders work: these get a lease's lifetime to say so.

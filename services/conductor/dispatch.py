@@ -14,7 +14,7 @@ from services.conductor.board import Board
 from services.conductor.turns import AHEAD, QUEUES
 from shared.attempts import read_markers, verdict
 from shared.context import stop_name
-from shared.kinds import KINDS, Queue
+from shared.kinds import queue_of
 from shared.queues import send_unit
 from shared.runner import queued_name
 from shared.settings import Settings
@@ -53,11 +53,11 @@ class Dispatcher:
             if seen.leased or now < seen.not_before:
                 continue
             if self._on_its_way(unit, now):
-                standing[unit.experiment, KINDS[unit.kind].queue] += 1
+                standing[unit.experiment, queue_of(unit.kind, unit.options)] += 1
             else:
                 ready.append(unit)
         for unit in ready:
-            place = (unit.experiment, KINDS[unit.kind].queue)
+            place = (unit.experiment, queue_of(unit.kind, unit.options))
             if place[1] in QUEUES and standing[place] >= AHEAD:
                 continue
             if error := self._given_up(unit):
@@ -67,7 +67,7 @@ class Dispatcher:
                 standing[place] += 1
         return failed
 
-    def depth(self, queue: Queue) -> int:
+    def depth(self, queue: str) -> int:
         """How many messages stand in a queue, asked once a round."""
         if queue not in self._depths:
             self._depths[queue] = int(self._redis.llen(queue))
@@ -85,7 +85,7 @@ class Dispatcher:
             seen.queued_at = now
         if not seen.queued and now - seen.queued_at < self._settings.queued_seconds:
             return False
-        if now - seen.queued_at < LOST_AFTER or self.depth(KINDS[unit.kind].queue):
+        if now - seen.queued_at < LOST_AFTER or self.depth(queue_of(unit.kind, unit.options)):
             return True
         self._redis.delete(queued_name(unit.commit_key))
         return False

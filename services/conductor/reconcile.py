@@ -129,6 +129,8 @@ class Conductor:
         for unit in self.turns.to_end(units.values(), self.board, self.dispatcher.depth):
             log.info("unit.makes_room", kind=unit.kind, key=unit.key[:12], experiment=unit.experiment)
             self.redis.set(stop_name(unit.commit_key), WORDS, px=10_000)
+        # Whoever has just been started gets a moment to come.
+        self.board.look_for_workers(self.redis, units.values(), self.settings.lease_seconds)
         self.board.cold = False
         self._publish()
 

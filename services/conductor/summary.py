@@ -12,6 +12,7 @@ from services.conductor.commits import Accepted
 from services.conductor.needs import Need, paid_by
 from shared.artifacts import Manifest
 from shared.experiments import Control
+from shared.kinds import queue_of
 from shared.plan import Plan, Stage
 from shared.units import Unit
 
@@ -64,7 +65,8 @@ def _state(
         done = {"progress": {"done": rows, "total": rows}, "reused": manifest.finished < str(head["created"])}
         cost = {"cost_usd": paid_by(str(head["id"]), manifest), "standalone_usd": manifest.cost.usd}
         answers = answers_of([manifest.metrics])
-        return {**blank, "state": "committed", **done, **cost, "answers": answers, "finished": manifest.finished}
+        said = {"answers": answers, "reason": left_out(manifest.metrics), "finished": manifest.finished}
+        return {**blank, "state": "committed", **done, **cost, **said}
     if key in failures:
         return {**blank, "state": "failed", "error": failures[key]}
     if cancelled:
@@ -76,6 +78,15 @@ def _state(
     return {**blank, **live, "cost_usd": need.done_usd, "answers": need.answers}
 
 
+def left_out(metrics: Mapping[str, Any]) -> str | None:
+    """What a committed stage could not do, in words; None where it did everything."""
+    count = int(metrics.get("too_long", 0))
+    if not count:
+        return None
+    what = "1 prompt is" if count == 1 else f"{count:,} prompts are"
+    return f"{what} too long for the model's context, and left out"
+
+
 def _live(need: Need, board: Board) -> dict[str, Any]:
     seen = [board[unit.commit_key] for unit in need.units]
     # Also a holder may wait: with its result for the store, or in line for an endpoint.
@@ -83,6 +94,9 @@ def _live(need: Need, board: Board) -> dict[str, Any]:
         return {"state": "running", "workers": sorted({one.where for one in seen if one.leased and one.where})}
     if reasons := [one.reason for one in seen if one.reason]:
         return {"state": "waiting", "reason": reasons[0]}
+    queue = queue_of(need.stage.kind, need.stage.options)
+    if queue in board.absent:
+        return {"state": "waiting", "reason": f"no worker of class {queue} is connected"}
     return {"state": "ready"}
 
 

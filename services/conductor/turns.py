@@ -61,7 +61,7 @@ class Turns:
 
     _made: dict[str, float] = field(default_factory=dict)
 
-    def to_end(self, units: Iterable[Unit], board: Board, depth: Callable[[Queue], int]) -> list[Unit]:
+    def to_end(self, units: Iterable[Unit], board: Board, depth: Callable[[str], int]) -> list[Unit]:
         """Units to end early now; `depth` counts a queue's messages."""
         now, ended = time.monotonic(), list[Unit]()
         by_queue: dict[Queue, list[tuple[Unit, Seen]]] = {}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -53,6 +55,16 @@ class Sample:
     output_tokens: int
 
 
+class TooLong(PermanentError):
+    """A prompt and what it asks for do not fit into the model's context."""
+
+
+TOO_LONG = re.compile(
+    r"model's context is|maximum context length|`inputs` tokens \+ `max_new_tokens` must be|`inputs` must have less"
+)
+"""By which the embedded engine, vLLM and TGI say it."""
+
+
 class Client(Protocol):
     """Asks an engine for samples. Used on one event loop alone."""
 
@@ -61,6 +73,7 @@ class Client(Protocol):
 
         Raises:
             PermanentError: the engine refuses the request, in its own words.
+            TooLong: it does for its length.
             EngineLost: it did not answer.
         """
 
@@ -91,8 +104,8 @@ class OpenAIClient:
         self._client = openai_client(engine, concurrency)
 
     async def sample(self, request: Request) -> list[Sample]:
-        # usage counts all of an answer's samples together; only our own engines tell their tokens apart.
-        if request.n == 1 or self._engine.managed:
+        # usage counts all of an answer's samples together; only our own engine tells their tokens apart.
+        if request.n == 1 or self._engine.together:
             return await self._ask(request, request.seed, request.n)
         return [(await self._ask(request, sample_seed(request.seed, index), 1))[0] for index in range(request.n)]
 
@@ -138,7 +151,7 @@ async def post(client: openai.AsyncOpenAI, path: str, body: dict[str, Any]) -> A
         return response.json()
     except openai.APIStatusError as error:
         said = error.body.get("message") if isinstance(error.body, dict) else None
-        raise _refusal(error.status_code, str(said or error.message)) from error
+        raise refusal(error.status_code, str(said or error.message)) from error
     except openai.APIConnectionError as error:
         raise EngineLost(str(error.__cause__ or error)) from error
 
@@ -148,8 +161,9 @@ class TGIClient:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        seconds = None if engine.managed else EXTERNAL_TIMEOUT
         # Without a key of ours the client would send the hub's login of whoever runs this process.
-        self._client = AsyncInferenceClient(base_url=f"{engine.url}/v1", api_key=NO_KEY, timeout=EXTERNAL_TIMEOUT)
+        self._client = AsyncInferenceClient(base_url=f"{engine.url}/v1", api_key=NO_KEY, timeout=seconds)
 
     async def sample(self, request: Request) -> list[Sample]:
         return [await self._ask(request, index) for index in range(request.n)]
@@ -158,8 +172,7 @@ class TGIClient:
         await self._client.close()
 
     async def _ask(self, request: Request, index: int) -> Sample:
-        # TGI takes no temperature of 0 and no top_p of 1: leaving them out means greedy, and the whole distribution.
-        sampled = {"temperature": request.temperature} if request.temperature > 0 else {}
+        # TGI takes no top_p of 1. A temperature of 0 must be said: one that is left out means 1.
         nucleus = {"top_p": request.top_p} if request.top_p < 1 else {}
         try:
             answer = await self._client.chat_completion(
@@ -168,24 +181,33 @@ class TGIClient:
                 max_tokens=request.max_tokens,
                 seed=sample_seed(request.seed, index),
                 stop=list(request.stop) or None,
-                **sampled,
+                temperature=request.temperature,
                 **nucleus,
             )
         except HfHubHTTPError as error:
-            raise _refusal(error.response.status_code, error.response.text[:1000]) from error
+            raise refusal(error.response.status_code, error.response.text[:1000]) from error
         except (InferenceTimeoutError, httpx2.TransportError) as error:
             raise EngineLost(str(error) or type(error).__name__) from error
         choice = answer.choices[0]
+        text = choice.message.content or ""
+        if choice.finish_reason == STOPPED:
+            text = without_stop(text, request.stop)
         return Sample(
-            choice.message.content or "",
+            text,
             FINISHES.get(choice.finish_reason, choice.finish_reason),
             answer.usage.prompt_tokens,
             answer.usage.completion_tokens,
         )
 
 
-FINISHES = {"eos_token": "stop", "stop_sequence": "stop"}
+STOPPED = "stop_sequence"
+FINISHES = {"eos_token": "stop", STOPPED: "stop"}
 """TGI's own words for why a completion ended."""
+
+
+def without_stop(text: str, stops: Sequence[str]) -> str:
+    """A text without the stop sequence that ended it: TGI leaves it there, OpenAI's protocol does not."""
+    return next((text.removesuffix(stop) for stop in stops if stop and text.endswith(stop)), text)
 
 
 def prompt_seed(seed: int, prompt_id: str) -> int:
@@ -202,7 +224,9 @@ def _hash(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
-def _refusal(status: int, message: str) -> PermanentError | EngineLost:
-    if status == 429 or status >= 500:
+def refusal(status: int, message: str) -> PermanentError | EngineLost:
+    """What an engine's answer that is none means. 424 is TGI's word for a model that died behind its router."""
+    if status in {424, 429} or status >= 500:
         return EngineLost(f"{status}: {message}")
-    return PermanentError(f"the engine refuses a request ({status}): {message}")
+    kind = TooLong if TOO_LONG.search(message) else PermanentError
+    return kind(f"the engine refuses a request ({status}): {message}")

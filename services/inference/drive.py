@@ -51,7 +51,7 @@ def ask_all(
     fruitless, seconds = 0, 0.0
     while len(results) < len(items):
         before = len(results)
-        with keeper.engine(serving, ctx.check) as engine:
+        with keeper.engine(serving, ctx.check, lambda why: ctx.progress(len(results), len(items), note=why)) as engine:
             clock = time.monotonic()
             try:
                 asyncio.run(_ask_some(ctx, engine, items, connect, ask, results))
@@ -59,6 +59,8 @@ def ask_all(
                 fruitless = fruitless + 1 if len(results) == before else 0
                 log.warning("engine.lost", reason=str(loss), answered=len(results), of=len(items))
                 ctx.log(f"the engine was lost after {len(results)} of {len(items)} answers: {loss}")
+                if words := engine.last_words():
+                    ctx.log(f"the end of what it wrote:\n{words}")
                 if not engine.managed:
                     raise Outage(f"the engine at {engine.url} does not answer: {loss}") from loss
                 if fruitless == FRUITLESS:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import structlog
 
 from services.inference.engines import STARTERS
-from services.inference.engines.base import Check, Engine, Serving, Starter
-from services.inference.lock import wanted
+from services.inference.engines.base import Check, Engine, Note, Serving, Starter, quiet
+from shared.machine_lock import wanted
 from shared.settings import Settings
 
 log = structlog.get_logger()
@@ -43,11 +43,11 @@ class Keeper:
         return self._engine
 
     @contextmanager
-    def engine(self, serving: Serving, check: Check) -> Iterator[Engine]:
+    def engine(self, serving: Serving, check: Check, note: Note = quiet) -> Iterator[Engine]:
         """The engine that serves this, started if need be. Raises what `Starter.start` raises."""
         with self._lock:
             try:
-                yield self._get(serving, check)
+                yield self._get(serving, check, note)
             finally:
                 self._used = time.monotonic()
 
@@ -60,12 +60,12 @@ class Keeper:
             for starter in self._starters.values():
                 starter.close()
 
-    def _get(self, serving: Serving, check: Check) -> Engine:
-        if self._engine is not None and (self._serving != serving or not self._engine.healthy()):
+    def _get(self, serving: Serving, check: Check, note: Note) -> Engine:
+        if self._engine is not None and (self._serving != serving or self._in_the_way() or not self._engine.healthy()):
             self._end()
         if self._engine is None:
             started = time.monotonic()
-            self._engine = self._starters[serving.engine].start(serving, check)
+            self._engine = self._starters[serving.engine].start(serving, check, note)
             self._serving = serving
             log.info("engine.started", engine=serving.engine, seconds=round(time.monotonic() - started, 2))
         return self._engine
@@ -74,6 +74,11 @@ class Keeper:
         if self._engine is not None:
             engine, self._engine, self._serving = self._engine, None, None
             engine.end()
+
+    def _in_the_way(self) -> bool:
+        """Whether a trainer or another worker waits for the device, whose turn it is once nothing is asked here."""
+        assert self._engine is not None
+        return self._engine.managed and wanted(self._settings.engine_lock)
 
     def _watch(self) -> None:
         while not self._closed.wait(LOOK_EVERY):
@@ -84,7 +89,7 @@ class Keeper:
                     self._end()
                     for starter in self._starters.values():
                         starter.close()
-                elif wanted(self._settings.data_dir / "engine.lock"):
+                elif self._in_the_way():
                     self._end()
             finally:
                 self._lock.release()

@@ -44,7 +44,7 @@ def reward(ctx: StageContext, raters: Raters) -> StageResult:
         "folder": str(model_folder(ctx)),
         "rows": str(rows),
         "out": str(out),
-        "lock": str(ctx.settings.data_dir / "engine.lock"),
+        "lock": str(ctx.settings.engine_lock),
         "dtype": params["dtype"],
         "max_length": params.get("max_length"),
         "batch_size": ctx.unit.options.get("batch_size", 16),

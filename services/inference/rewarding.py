@@ -24,8 +24,8 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from services.inference.embedded.checkpoint import DTYPES, context_limit
 from services.inference.lifeline import end_with_worker
-from services.inference.lock import hold
 from shared.errors import PermanentError
+from shared.machine_lock import hold
 
 
 class Job(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from services.inference.clients import Request, Sample, make_client, prompt_seed
+from services.inference.clients import Client, Request, Sample, TooLong, make_client, prompt_seed
 from services.inference.drive import ask_all
 from services.inference.keeper import Keeper
 from services.inference.stage import own_rows, serving_of
@@ -24,6 +24,9 @@ def sample(ctx: StageContext, keeper: Keeper) -> StageResult:
     completions.parquet, by rank and sample. A prompt's random numbers depend on (seed, prompt_id) alone, so a shard or
     another run gives the same texts.
 
+    A prompt that with `max_tokens` does not fit into the model's context has no row; the metric `too_long` and the
+    stage's log say how many there are.
+
     With param turn: 2 and the input `first` (COMPLETIONS, one a prompt) it samples the prompts' second turns, each with
     its first turn and the first completion before it.
     """
@@ -37,15 +40,18 @@ def sample(ctx: StageContext, keeper: Keeper) -> StageResult:
         serving_of(ctx),
         requests,
         lambda engine: make_client(engine, ctx.settings.request_concurrency),
-        lambda client, request: client.sample(request),
+        _ask,
     )
-    rows = [
-        _row(prompt, index, answer)
-        for prompt, samples in zip(prompts, answers, strict=True)
-        for index, answer in enumerate(samples)
-    ]
+    sampled = [(prompt, found) for prompt, found in zip(prompts, answers, strict=True) if isinstance(found, list)]
+    too_long = [found for found in answers if isinstance(found, TooLong)]
+    if too_long:
+        ctx.log(f"{len(too_long)} of {len(prompts)} prompts are too long for the model's context: {too_long[0]}")
+        if not sampled:
+            raise too_long[0]
+    rows = [_row(prompt, index, answer) for prompt, samples in sampled for index, answer in enumerate(samples)]
     metrics = {
-        "prompts": len(prompts),
+        "prompts": len(sampled),
+        "too_long": len(too_long),
         "completions": len(rows),
         "input_tokens": sum(row["input_tokens"] for row in rows),
         "output_tokens": sum(row["output_tokens"] for row in rows),
@@ -55,6 +61,14 @@ def sample(ctx: StageContext, keeper: Keeper) -> StageResult:
     }
     table = records.from_rows(rows, records.COMPLETIONS)
     return StageResult({"completions.parquet": table}, metrics, Cost(device_seconds=seconds))
+
+
+async def _ask(client: Client, request: Request) -> list[Sample] | TooLong:
+    """A request's samples, or why this one prompt has none."""
+    try:
+        return await client.sample(request)
+    except TooLong as refused:
+        return refused
 
 
 def _prompts(ctx: StageContext) -> list[dict[str, Any]]:

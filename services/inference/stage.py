@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from services.inference.engines import MANAGED, parse_engine
+from services.inference.adapters import Adapter, read_adapter
+from services.inference.engines import parse_engine
 from services.inference.engines.base import Serving
 from shared.chat_templates import chat_template
 from shared.context import StageContext, cache_folder
@@ -18,19 +19,29 @@ HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.gguf"]
 
 
 def serving_of(ctx: StageContext) -> Serving:
-    """What must be served: params `engine`, `dtype`, `chat_template`, and the model.
+    """What must be served: params `engine`, `engine_args`, `dtype`, `chat_template`, and the model.
 
     An external engine serves what its operator chose; a managed one gets the input `checkpoint`, or the untrained model
-    of params["model"] ({uploaded: sha256} or {hub: name, revision: commit}).
+    of params["model"] ({uploaded: sha256} or {hub: name, revision: commit}). Where that is an adapter, its base comes
+    from the hub, and the engine applies the one to the other.
     """
     params = ctx.unit.params
     serving = parse_engine(params.get("engine", "embedded"))
-    if serving.engine not in MANAGED:
+    if serving.url is not None:
         return serving
     template = params.get("chat_template")
     if template is not None:
         chat_template(template)
-    return replace(serving, folder=model_folder(ctx), dtype=params.get("dtype", "float32"), chat_template=template)
+    folder = model_folder(ctx)
+    adapter = read_adapter(folder)
+    return replace(
+        serving,
+        folder=folder if adapter is None else _base(ctx, adapter),
+        dtype=params.get("dtype", "float32"),
+        chat_template=template,
+        adapter=None if adapter is None else folder,
+        arguments=tuple(sorted((params.get("engine_args") or {}).items())),
+    )
 
 
 def own_rows(ctx: StageContext, rows: list[Row]) -> list[Row]:
@@ -49,6 +60,13 @@ def model_folder(ctx: StageContext) -> Path:
     if "hub" in model:
         return _download(ctx, model["hub"], model.get("revision"))
     raise BadInput("model", "neither an input checkpoint nor a model is given", "Name {uploaded: …} or {hub: …}.")
+
+
+def _base(ctx: StageContext, adapter: Adapter) -> Path:
+    folder = _download(ctx, adapter.base, adapter.revision)
+    # The hub's folder is called after the commit, which the adapter itself need not name.
+    ctx.log(f"the adapter's base is {adapter.base} at {folder.name}")
+    return folder
 
 
 def _download(ctx: StageContext, name: str, revision: str | None) -> Path:

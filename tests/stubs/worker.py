@@ -55,7 +55,7 @@ def main(queue: str, concurrency: int) -> None:
     """Serve one queue with stub stages."""
     app = celery_app(f"stub-{queue}")
     for kind in KINDS.values():
-        if kind.queue == queue:
+        if kind.queue == queue.partition(".")[0]:
             register(app, kind.name, work)
 
     def partial_report(payload: dict[str, object]) -> None:

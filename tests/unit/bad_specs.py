@@ -537,8 +537,38 @@ BESIDE: list[Row] = [
     ({"primary__evaluation": "win-rate@best_on_dev"}, "primary.evaluation", "is not under evaluations"),
 ]  # fmt: skip
 
+
+def served(engine: str, **arguments: Any) -> dict[str, Any]:
+    """A policy on an engine, in a precision that it has."""
+    toy = {"policies__toy__engine": engine, "policies__toy__precision": "bfloat16"}
+    return {**toy, "policies__toy__engine_args": arguments} if arguments else toy
+
+
+TOY = "policies.toy"
+ENGINES: list[Row] = [
+    ({"policies__toy__engine": "vllm:8000"}, f"{TOY}.engine", "embedded, tgi, vllm"),
+    ({"policies__toy__engine": "tgi"}, f"{TOY}.precision", "Write `precision: bfloat16`"),
+    ({"policies__toy__engine_args": {"max_model_len": 8}}, f"{TOY}.engine_args", "engine: vllm"),
+    (served("tgi:http://gpu:80", quantize="fp8"), f"{TOY}.engine_args", "engine: tgi"),
+    (served("vllm", max_model_length=8), f"{TOY}.engine_args.max_model_length", "TOUCHSTONE_VLLM_ARGS"),
+    (served("vllm", served_model_name="x"), f"{TOY}.engine_args.served_model_name", "Use one of: block_size"),
+    (served("tgi", max_model_len=8), f"{TOY}.engine_args.max_model_len", "Use one of: cuda_graphs"),
+    (served("vllm", max_model_len="8k"), f"{TOY}.engine_args.max_model_len", "Write a whole number"),
+    (served("vllm", max_model_len=True), f"{TOY}.engine_args.max_model_len", "Write a whole number"),
+    (served("vllm", enforce_eager=1), f"{TOY}.engine_args.enforce_eager", "Write true or false"),
+    (served("vllm", quantization="../x"), f"{TOY}.engine_args.quantization", "Write a text"),
+    (served("tgi", quantize="--api-key"), f"{TOY}.engine_args.quantize", "Write a text"),
+    ({"policies__toy__hardware": {"gpus": 0}}, f"{TOY}.hardware.gpus", "1 or more"),
+    ({"policies__toy__hardware": {"gpus": 3}}, f"{TOY}.hardware.gpus", "a multiple of 3"),
+    (
+        {"policies__toy__hardware": {"gpus": 2}, "defaults": {"rl": {"per_device_train_batch_size": 5}}},
+        f"{TOY}.hardware.gpus", "of rlaif-weak",
+    ),
+    (served("tgi", disable_custom_kernels=False), f"{TOY}.engine_args.disable_custom_kernels", "Leave it out"),
+]  # fmt: skip
+
 BAD: list[Row] = [
-    *METHODS, *CONTROLS, *GUIDED,
+    *METHODS, *CONTROLS, *GUIDED, *ENGINES,
     *GOLDEN, *DECLARED, *TEMPLATES, *WEIGHTS, *MONEY, *AT_MOST, *ORDERS, *CRITICS, *CELLS, *BATTLES, *BESIDE, *LENGTHS,
     *SINGLE,
 ]  # fmt: skip

@@ -12,6 +12,18 @@ from shared.plan import Plan, Stage, plan, stage_key
 from tests.unit.specs import resolved, spec_with
 
 
+def sampling(**changes: Any) -> list[Stage]:
+    return of_kind(plan(resolved(spec_with(**changes))), "sample")
+
+
+def test_an_engines_arguments_are_part_of_what_it_samples_and_absent_where_none_are_given() -> None:
+    plain = sampling(policies__toy__engine="vllm")
+    assert all("engine_args" not in stage.params for stage in plain)
+    told = sampling(policies__toy__engine="vllm", policies__toy__engine_args={"quantization": "fp8"})
+    assert all(stage.params["engine_args"] == {"quantization": "fp8"} for stage in told)
+    assert not {stage.key for stage in plain} & {stage.key for stage in told}
+
+
 def kinds(made: Plan) -> Counter[str]:
     return Counter(stage.kind for stage in made.stages.values())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.kinds import trainer_queue
 from shared.queues import celery_app, run_worker
 from shared.runner import register
 from shared.settings import get_settings
@@ -14,4 +15,4 @@ for kind in ("pretrain", "sft", "rl", "reward_model"):
 
 if __name__ == "__main__":
     sweep(get_settings().data_dir / "attempts")
-    run_worker(app, "trainer", concurrency=1)
+    run_worker(app, trainer_queue(get_settings().trainer_gpus), concurrency=1)

@@ -14,6 +14,7 @@ from shared.chat_templates import chat_template
 from shared.context import StageContext
 from shared.datasets import read_dataset
 from shared.errors import PermanentError
+from shared.hardware import divided
 from shared.models import fetch_model
 from shared.splits import normalise, rows_of_split
 from workers.trainer.job import EXCLUDED, ROWS, Grader, Job, ModelSource, Sampling
@@ -60,7 +61,7 @@ def _training(ctx: StageContext, folder: Path) -> Job:
     return Job(
         method=method.name,
         seed=params["seed"],
-        args=params.get("args", {}),
+        args=_args(params.get("args", {}), int(ctx.unit.options.get("gpus", 1))),
         beta=params.get("beta"),
         model=_model(ctx, method, params),
         chat_template=None if template is None else chat_template(template),
@@ -75,6 +76,15 @@ def _training(ctx: StageContext, folder: Path) -> Job:
         threads=ctx.settings.torch_threads,
         trust_remote_code=ctx.settings.trust_remote_code,
     )
+
+
+def _args(args: dict[str, Any], gpus: int) -> dict[str, Any]:
+    """A rank's arguments."""
+    if gpus == 1:
+        return args
+    if (own := divided(args, gpus)) is None:
+        raise PermanentError(f"the batch cannot be divided among {gpus} GPUs: see policies.<name>.hardware")
+    return own
 
 
 def _tables(ctx: StageContext, method: Method) -> list[pa.Table]:

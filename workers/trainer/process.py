@@ -24,10 +24,11 @@ ROOT = Path(__file__).resolve().parents[2]
 class TrainingProcess:
     """A training in its own session. It cannot outlive this object's `end`, nor this process (`lifeline`).
 
+    `keeps` are open files, such as a lock, that it holds too.
     `tail` keeps the last lines that it wrote to standard error.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], keeps: Sequence[int] = ()) -> None:
         self.tail: deque[str] = deque(maxlen=TAIL)
         self._ended = False
         self._items: queue.Queue[Message | str] = queue.Queue()
@@ -41,6 +42,7 @@ class TrainingProcess:
             encoding="utf-8",
             errors="replace",
             start_new_session=True,
+            pass_fds=tuple(keeps),
         )
         assert self._process.stdout is not None and self._process.stderr is not None
         readers = ((self._process.stdout, True), (self._process.stderr, False))
@@ -107,9 +109,13 @@ class TrainingProcess:
         stream.close()
 
 
-def command(folder: Path) -> list[str]:
-    """What starts a training. On several GPUs, `accelerate launch -m` would stand here in the place of `python -m`."""
-    return [sys.executable, "-m", "workers.trainer.child", str(folder)]
+LAUNCHER = ("-m", "torch.distributed.run", "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0")
+
+
+def command(folder: Path, gpus: int = 1) -> list[str]:
+    """What starts a training: one process, or torch's launcher with a rank for each GPU of this machine."""
+    launcher = [] if gpus == 1 else [*LAUNCHER, f"--nproc_per_node={gpus}"]
+    return [sys.executable, *launcher, "-m", "workers.trainer.child", str(folder)]
 
 
 def environment(folder: Path, threads: int, local_model: bool) -> dict[str, str]:

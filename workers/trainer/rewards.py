@@ -68,13 +68,15 @@ class ByModel:
         assert grader.model is not None
         self.__name__ = "reward_model"
         model, self._tokenizer = load_classifier(grader.model, job, DTYPES[grader.precision])
-        self._model = model.requires_grad_(False).to("cuda" if torch.cuda.is_available() else "cpu")
+        self._model = model.requires_grad_(False)
         self._longest = grader.max_length
         self.size = sum(parameter.numel() for parameter in model.parameters())
 
     def __call__(self, prompts: list[Turns], completions: list[Turns], **columns: Any) -> list[float]:
         texts = [(prompt[-1]["content"], made[0]["content"]) for prompt, made in zip(prompts, completions, strict=True)]
-        return scores(self._model, self._tokenizer, texts, self._longest)
+        # Not before: which device is this rank's is settled after the model was loaded.
+        model = self._model.to("cuda" if torch.cuda.is_available() else "cpu")
+        return scores(model, self._tokenizer, texts, self._longest)
 
 
 def scores(model: Any, tokenizer: Any, texts: Sequence[tuple[str, str]], longest: int | None) -> list[float]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import structlog
 
-from shared import records
+from shared import machine_lock, records
 from shared.artifacts import Cost, StageResult
 from shared.context import StageContext
 from shared.errors import Outage, PermanentError, StageError
@@ -26,6 +28,7 @@ log = structlog.get_logger()
 POLL = 0.1
 METRICS_EVERY = 0.25
 CURVE = "loss.parquet"
+OTHERS_TURN = "waits for the GPU, which another worker of this host has (TOUCHSTONE_GPU_LOCK)"
 
 
 def train(ctx: StageContext) -> StageResult:
@@ -59,19 +62,24 @@ class _Followed:
         self._folder = folder
         self._uploads = Uploads(checkpoints, ctx.advanced, self._log)
         self._spent = spent
+        self._gpus = int(ctx.unit.options.get("gpus", 1))
         self._started = time.monotonic()
         self._step = 0
         self._sent = 0.0
 
     @property
     def device_seconds(self) -> float:
-        """Seconds of training so far, those before a resumption included."""
-        return self._spent + time.monotonic() - self._started
+        """Seconds of training so far on every GPU, those before a resumption included."""
+        return self._spent + (time.monotonic() - self._started) * self._gpus
 
     def run(self, job: Job) -> Done:
         """Follow the training to its end."""
         started = environment(self._folder, job.threads, local_model=job.model.hub is None)
-        with self._uploads, TrainingProcess(command(self._folder), started) as process:
+        with (
+            self._device() as keeps,
+            self._uploads,
+            TrainingProcess(command(self._folder, self._gpus), started, keeps) as process,
+        ):
             while True:
                 self._ctx.check()
                 self._uploads.step()
@@ -86,6 +94,20 @@ class _Followed:
                 elif (status := process.exited()) is not None:
                     self._log_rest(process)
                     raise StageError(_death(status, process, self._step))
+
+    @contextmanager
+    def _device(self) -> Iterator[Sequence[int]]:
+        """The GPU, where an engine of this host may have it: waited for, and held until the training's last process."""
+        if self._ctx.settings.gpu_lock is None:
+            yield ()
+            return
+        with machine_lock.held(self._ctx.settings.gpu_lock, self._wait) as lock:
+            self._started = time.monotonic()
+            yield (lock,)
+
+    def _wait(self) -> None:
+        self._ctx.check()
+        self._ctx.progress(0, 1, note=OTHERS_TURN)
 
     def _take(self, item: Progress | Saved | str) -> None:
         if isinstance(item, Progress):

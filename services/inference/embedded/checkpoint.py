@@ -61,9 +61,14 @@ class Checkpoint:
 
 
 def load(
-    folder: Path, name: str, dtype: str, template: str | None = None, trust_remote_code: bool = False
+    folder: Path,
+    name: str,
+    dtype: str,
+    template: str | None = None,
+    trust_remote_code: bool = False,
+    adapter: Path | None = None,
 ) -> Checkpoint:
-    """Load a folder that `save_pretrained` wrote, or one with a single GGUF file.
+    """Load a folder that `save_pretrained` wrote, or one with a single GGUF file; a LoRA `adapter` is merged into it.
 
     Raises:
         BadInput: the folder, the dtype or the template's name is wrong.
@@ -73,11 +78,21 @@ def load(
     source = _source(folder)
     disable_progress_bar()
     options = {"local_files_only": True, "trust_remote_code": trust_remote_code, **source}
-    tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    # A training saves its tokenizer, which has the chat template, beside what it trained.
+    own = adapter is not None and (adapter / "tokenizer_config.json").exists()
+    tokenizer = AutoTokenizer.from_pretrained(adapter if own else folder, **options)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=DTYPES[dtype], attn_implementation="sdpa", **options)
+    if adapter is not None:
+        model = _merged(model, adapter)
     if template is not None:
         tokenizer.chat_template = chat_template(template)
     return Checkpoint(name, model.eval(), tokenizer, end_tokens(model, tokenizer), context_limit(model.config))
+
+
+def _merged(model: Any, adapter: Path) -> Any:
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, adapter).merge_and_unload()
 
 
 def _source(folder: Path) -> dict[str, str]:

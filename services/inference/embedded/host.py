@@ -19,9 +19,9 @@ import structlog
 
 from services.inference.embedded.messages import Ended, Failed, Ready, Start, Started, send
 from services.inference.lifeline import end_with_worker
-from services.inference.lock import hold
 from shared.errors import BadInput, PermanentError
 from shared.logs import configure_logs
+from shared.machine_lock import hold
 
 log = structlog.get_logger()
 

@@ -25,6 +25,7 @@ class Start(_Message):
     lock: str
     dtype: str = "float32"
     chat_template: str | None = None
+    adapter: str | None = None
     threads: int = 1
     batch_invariant: bool = True
     trust_remote_code: bool = False
@@ -32,8 +33,9 @@ class Start(_Message):
     def options(self) -> Options:
         from services.inference.embedded.server import Options
 
-        given = self.model_dump(exclude={"id", "lock", "folder"})
-        return Options(folder=Path(self.folder), **given)
+        given = self.model_dump(exclude={"id", "lock", "folder", "adapter"})
+        adapter = None if self.adapter is None else Path(self.adapter)
+        return Options(folder=Path(self.folder), adapter=adapter, **given)
 
 
 class Started(_Message):

@@ -34,6 +34,7 @@ class Options:
     name: str
     dtype: str = "float32"
     chat_template: str | None = None
+    adapter: Path | None = None
     threads: int = 1
     max_rows: int = 256
     cache_bytes: int = 2 * 1024**3
@@ -97,7 +98,14 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def _scheduler(options: Options) -> Scheduler:
-    checkpoint = load(options.folder, options.name, options.dtype, options.chat_template, options.trust_remote_code)
+    checkpoint = load(
+        options.folder,
+        options.name,
+        options.dtype,
+        options.chat_template,
+        options.trust_remote_code,
+        adapter=options.adapter,
+    )
     decoder = Decoder(checkpoint, INVARIANT_ROWS if options.batch_invariant else 1)
     decoder.check()
     return Scheduler(decoder, Limits(rows=options.max_rows, cache_bytes=options.cache_bytes))

@@ -16,7 +16,7 @@ import structlog
 from pydantic import ValidationError
 
 from services.inference.embedded.messages import Ended, Failed, Message, Ready, Start, Started, parse
-from services.inference.engines.base import Check, Client, Engine, Serving
+from services.inference.engines.base import Check, Client, Engine, Note, Serving, quiet
 from shared.errors import PermanentError, StageError
 from shared.settings import Settings
 
@@ -35,6 +35,7 @@ class EmbeddedEngine:
     model = MODEL
     client: Client = "openai"
     managed = True
+    together = True
 
     def __init__(self, host: Host, pid: int, url: str) -> None:
         self._host = host
@@ -53,6 +54,9 @@ class EmbeddedEngine:
         except httpx2.HTTPError:
             return False
 
+    def last_words(self) -> str:
+        return ""
+
     def end(self) -> None:
         self._host.end(self.pid)
 
@@ -62,10 +66,10 @@ class EmbeddedEngines:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.lock = settings.data_dir / "engine.lock"
+        self.lock = settings.engine_lock
         self._host: Host | None = None
 
-    def start(self, serving: Serving, check: Check) -> Engine:
+    def start(self, serving: Serving, check: Check, note: Note = quiet) -> Engine:
         assert serving.folder is not None
         if self._host is None or not self._host.alive:
             self.close()
@@ -76,6 +80,7 @@ class EmbeddedEngines:
             lock=str(self.lock.resolve()),
             dtype=serving.dtype,
             chat_template=serving.chat_template,
+            adapter=None if serving.adapter is None else str(serving.adapter.resolve()),
             threads=self.settings.torch_threads,
             trust_remote_code=self.settings.trust_remote_code,
         )
@@ -174,9 +179,9 @@ class Host:
             return True
         status = self._ended.get(self._pids.get(number, -1))
         if status is not None:
-            raise StageError(f"the engine ended while it started ({_how(status)})")
+            raise StageError(f"the engine ended while it started ({how_it_ended(status)})")
         if not self.alive:
-            raise StageError(f"the engine's host ended ({_how(self._process.returncode)})")
+            raise StageError(f"the engine's host ended ({how_it_ended(self._process.returncode)})")
         return False
 
     def _await_end(self, pid: int, seconds: float) -> None:
@@ -208,7 +213,7 @@ class Host:
             self._ended[message.pid] = message.status
 
 
-def _how(status: int | None) -> str:
+def how_it_ended(status: int | None) -> str:
     if status is not None and status < 0:
         return f"{signal.Signals(-status).name}: out of memory?" if status == -signal.SIGKILL else f"signal {-status}"
     return f"exit status {status}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx2
 
-from services.inference.engines.base import Check, Client, Engine, Serving
+from services.inference.engines.base import Check, Client, Engine, Note, Serving, quiet
 from shared.errors import Outage
 
 TIMEOUT = 10.0
@@ -14,6 +14,7 @@ class ExternalEngine:
     """It serves what its operator started it with; Touchstone neither starts nor ends it."""
 
     managed = False
+    together = False
 
     def __init__(self, url: str, model: str, client: Client) -> None:
         self.url = url
@@ -26,6 +27,9 @@ class ExternalEngine:
         except httpx2.HTTPError:
             return False
 
+    def last_words(self) -> str:
+        return ""
+
     def end(self) -> None:
         return None
 
@@ -36,7 +40,7 @@ class ExternalEngines:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def start(self, serving: Serving, check: Check) -> Engine:
+    def start(self, serving: Serving, check: Check, note: Note = quiet) -> Engine:
         assert serving.url is not None
         url = serving.url.rstrip("/").removesuffix("/v1")
         check()

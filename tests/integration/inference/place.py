@@ -49,6 +49,14 @@ class Place(place.Place):
         rows += [{"prompt_id": f"o{rank}", "prompt": "?", "split": "dev", "rank": rank} for rank in range(3)]
         return self.commit(f"prompts {count} {split}", {"prompts.parquet": from_rows(rows, PROMPTS)})
 
+    def commit_prompts(self, texts: list[tuple[str, str]]) -> CommitRef:
+        """Prompts of the eval split, each with its id, in their rank's order."""
+        rows = [
+            {"prompt_id": name, "prompt": text, "split": "eval", "rank": rank}
+            for rank, (name, text) in enumerate(texts)
+        ]
+        return self.commit(f"prompts {texts}", {"prompts.parquet": from_rows(rows, PROMPTS)})
+
     def demonstrations(self, rows: list[dict[str, Any]]) -> CommitRef:
         return self.commit(f"demonstrations {rows}", {"completions.parquet": from_rows(rows, COMPLETIONS)})
 

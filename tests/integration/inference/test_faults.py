@@ -21,7 +21,7 @@ import pytest
 from services.inference.engines.base import Engine, Serving
 from services.inference.engines.embedded import EmbeddedEngine
 from services.inference.keeper import Keeper
-from services.inference.lock import hold, wanted
+from shared.machine_lock import hold, wanted
 from shared.settings import Settings
 from tests.integration.inference.engine_process import announced, start_engine
 from tests.integration.inference.place import SAMPLING, Place
@@ -45,8 +45,9 @@ def kill_in_the_middle(place: Place, victim: Callable[[EmbeddedEngine], int]) ->
     """Kill a process once the running stage has got some answers."""
 
     def watch() -> None:
-        engine = wait_until(lambda: running_engine(place.keeper), 60, "an engine")
+        # Before them the keeper may still have the engine of another stage.
         wait_until(lambda: answered(place), 60, "the first answers")
+        engine = running_engine(place.keeper)
         assert engine is not None
         os.kill(victim(engine), signal.SIGKILL)
 
@@ -118,7 +119,7 @@ def test_two_workers_on_one_machine_take_turns(settings: Settings, model_folder:
         waiting: list[EmbeddedEngine] = []
         thread = threading.Thread(target=lambda: waiting.append(started(two, model_folder)))
         thread.start()
-        wait_until(lambda: wanted(settings.data_dir / "engine.lock"), 60, "the second to wait")
+        wait_until(lambda: wanted(settings.engine_lock), 60, "the second to wait")
         assert first.healthy()
         assert not waiting
     thread.join(60)
@@ -131,7 +132,7 @@ def test_two_workers_on_one_machine_take_turns(settings: Settings, model_folder:
 @pytest.mark.slow
 def test_waiting_for_the_lock_stops_when_the_stage_must_stop(settings: Settings, model_folder: Path) -> None:
     held = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(settings.data_dir / "engine.lock")],
+        [sys.executable, "-c", HOLD, str(settings.engine_lock)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=ROOT,
@@ -142,12 +143,12 @@ def test_waiting_for_the_lock_stops_when_the_stage_must_stop(settings: Settings,
     deadline = time.monotonic() + 60
 
     def check() -> None:
-        if wanted(settings.data_dir / "engine.lock") or time.monotonic() > deadline:
+        if wanted(settings.engine_lock) or time.monotonic() > deadline:
             raise InterruptedError("stop")
 
     with pytest.raises(InterruptedError), keeper.engine(Serving("embedded", folder=model_folder), check):
         pass
-    wait_until(lambda: not wanted(settings.data_dir / "engine.lock"), 20, "the engine that waited to end")
+    wait_until(lambda: not wanted(settings.engine_lock), 20, "the engine that waited to end")
     held.kill()
     held.wait()
     keeper.close()
@@ -155,7 +156,7 @@ def test_waiting_for_the_lock_stops_when_the_stage_must_stop(settings: Settings,
 
 HOLD = """
 import sys, pathlib
-from services.inference.lock import hold
+from shared.machine_lock import hold
 hold(pathlib.Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

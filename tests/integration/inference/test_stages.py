@@ -94,6 +94,13 @@ def test_a_prompt_longer_than_the_context_fails_the_stage_at_once(place: Place, 
     assert "context is 128 tokens" in marker.message
 
 
+def test_a_prompt_that_alone_is_too_long_is_left_out_and_counted(place: Place, checkpoint: CommitRef) -> None:
+    prompts = place.commit_prompts([("short", "Why?"), ("long", "x" * 130)])
+    artifact = place.done(place.unit("sample", SAMPLING, checkpoint=checkpoint, prompts=prompts))
+    assert [row["prompt_id"] for row in artifact.rows().to_pylist()] == ["short"]
+    assert artifact.manifest.metrics["too_long"] == 1
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [

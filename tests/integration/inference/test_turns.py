@@ -53,8 +53,7 @@ def test_a_running_server_is_sent_the_conversation(
     place: Place, engine_url: str, model_folder: Path, client: str
 ) -> None:
     prompts = prompts_of(place, TURNS)
-    # This server, unlike TGI, is not greedy where no temperature is sent.
-    given = {**GREEDY, "temperature": 0.7}
+    given = GREEDY
     there = both(place, {**given, "engine": {client: engine_url}}, prompts)
     here = both(place, given, prompts, checkpoint=place.checkpoint(model_folder))
     assert there == here

@@ -15,6 +15,8 @@ from shared.errors import BadInput
     ("value", "serving"),
     [
         ("embedded", Serving("embedded")),
+        ("tgi", Serving("tgi")),
+        ("vllm", Serving("vllm")),
         ("http://gpu-1:8000", Serving("openai", url="http://gpu-1:8000")),
         ({"openai": "http://gpu-1:8000/v1"}, Serving("openai", url="http://gpu-1:8000/v1")),
         ("tgi:http://gpu-1:8080", Serving("tgi", url="http://gpu-1:8080")),
@@ -30,7 +32,8 @@ def test_an_engine_is_named_or_reached_by_its_url(value: Any, serving: Serving) 
     "value",
     [
         "abacus",
-        "tgi",
+        "openai",
+        "vllm:http://gpu-1:8000",
         "tgi:gpu-1",
         "embedded:http://x",
         "ftp://x",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.inference.drive import FRUITLESS, ask_all
-from services.inference.engines.base import Check, Client, Engine, EngineLost, Serving
+from services.inference.engines.base import Check, Client, Engine, EngineLost, Note, Serving, quiet
 from services.inference.keeper import Keeper
 from shared.errors import Outage, StageError, Stopped
 from shared.settings import Settings
@@ -22,6 +22,7 @@ class StubEngine:
 
     client: Client = "openai"
     model = "stub"
+    together = True
 
     def __init__(self, serving: Serving, managed: bool) -> None:
         self.serving = serving
@@ -33,6 +34,9 @@ class StubEngine:
     def healthy(self) -> bool:
         return self.well and not self.ended
 
+    def last_words(self) -> str:
+        return "Killed"
+
     def end(self) -> None:
         self.ended = True
 
@@ -43,7 +47,7 @@ class StubStarter:
         self.engines: list[StubEngine] = []
         self.closed = 0
 
-    def start(self, serving: Serving, check: Check) -> Engine:
+    def start(self, serving: Serving, check: Check, note: Note = quiet) -> Engine:
         assert all(engine.ended for engine in self.engines), "two engines at once"
         self.engines.append(StubEngine(serving, self.managed))
         return self.engines[-1]
@@ -66,7 +70,7 @@ class StubContext:
         if self.checks > self.stop_after:
             raise Stopped("cancelled")
 
-    def progress(self, done: int, total: int) -> None:
+    def progress(self, done: int, total: int, note: str | None = None) -> None:
         assert done <= total
 
     def log(self, line: str) -> None:
@@ -147,7 +151,8 @@ def run(ctx: Any, keeper: Keeper, losses: list[int]) -> list[int]:
 def test_a_lost_engine_is_asked_again_for_what_is_left(settings: Settings, keeper: Keeper) -> None:
     ctx = StubContext(settings)
     assert run(ctx, keeper, [10, 0, 0, 20, 0, 0]) == [item * item for item in range(50)]
-    assert len(ctx.lines) == 6
+    assert sum("lost after" in line for line in ctx.lines) == 6
+    assert sum("Killed" in line for line in ctx.lines) == 6
 
 
 def test_an_engine_that_is_always_lost_fails_the_stage(settings: Settings, keeper: Keeper) -> None:

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+GPU: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "infra" / "docker" / "gpu.yml").read_text())["services"]
 OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
 ONCE = {"folders", "bucket"}
 DOCKERFILES = sorted((ROOT / "infra" / "docker").glob("*.Dockerfile"))
@@ -81,25 +82,44 @@ def test_ports_are_published_on_loopback_alone(name: str) -> None:
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
 def test_an_image_installs_its_own_extra_from_the_lock_for_a_user_without_rights(path: Path) -> None:
-    role, text = path.name.removesuffix(".Dockerfile"), path.read_text()
+    name, text = path.name.removesuffix(".Dockerfile"), path.read_text()
+    role, _, engine = name.partition("-")
     assert role in EXTRAS
     # Whatever model a spec names, the images that ask it can.
     extra = f"{role},anthropic" if role in {"teacher", "critic"} else role
     assert f'--constraint requirements.lock ".[{extra}]"' in text
     assert re.findall(r"^USER (.*)$", text, re.M) == ["10001"]
-    assert SERVICES[role]["build"]["dockerfile"] == f"infra/docker/{path.name}"
+    build = (GPU if engine else SERVICES)[role]["build"]["dockerfile"]
+    assert build.replace("${TOUCHSTONE_GPU_ENGINE:-tgi}", engine) == f"infra/docker/{path.name}"
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
 def test_an_image_holds_no_other_roles_code(path: Path) -> None:
     copied = set(re.findall(r"\b(?:services|workers)/(\w+)(?= )", path.read_text())) - {"__init__"}
-    assert copied <= {path.name.removesuffix(".Dockerfile")}
+    assert copied <= {path.name.removesuffix(".Dockerfile").partition("-")[0]}
+
+
+@pytest.mark.parametrize("engine", ["tgi", "vllm"])
+def test_a_gpu_image_of_inference_builds_on_its_engines_own(engine: str) -> None:
+    text = (ROOT / "infra" / "docker" / f"inference-{engine}.Dockerfile").read_text()
+    (base,) = re.findall(r"^FROM (\S+):[\w.]+$", text, re.M)
+    assert base == {"tgi": "ghcr.io/huggingface/text-generation-inference", "vllm": "vllm/vllm-openai"}[engine]
+    # The engine's entry point would start it on a model of its own choice; the service does that.
+    assert re.search(r"^ENTRYPOINT \[\]$", text, re.M)
+    assert re.search(r'^CMD \["/opt/touchstone/bin/python", "-m", "services.inference"\]$', text, re.M)
+
+
+def test_whoever_shares_a_gpu_can_lock_the_same_file() -> None:
+    for service in (GPU["trainer"], GPU["inference"]):
+        assert service["environment"]["TOUCHSTONE_GPU_LOCK"] == "${TOUCHSTONE_GPU_LOCK:-}"
+        assert service["volumes"] == ["gpu:/var/lib/touchstone-gpu"]
+    for name in ("trainer", "inference-tgi", "inference-vllm"):
+        assert "/var/lib/touchstone-gpu" in (ROOT / "infra" / "docker" / f"{name}.Dockerfile").read_text()
 
 
 def test_gpus_are_asked_for_by_tgi_and_by_the_override_alone() -> None:
-    override = yaml.safe_load((ROOT / "infra" / "docker" / "gpu.yml").read_text())["services"]
-    assert SERVICES["tgi"]["profiles"] == ["gpu"]
-    for service in (SERVICES["tgi"], override["trainer"]):
+    assert SERVICES["tgi"]["profiles"] == ["tgi"]
+    for service in (SERVICES["tgi"], GPU["trainer"], GPU["inference"]):
         (device,) = service["deploy"]["resources"]["reservations"]["devices"]
         assert device["capabilities"] == ["gpu"]
     assert not any("deploy" in service for name, service in SERVICES.items() if name != "tgi")

@@ -1,0 +1,28 @@
+# Sampling and scoring on a GPU: vLLM's own image with the inference service in it, which starts `vllm serve` on each
+# checkpoint (`engine: vllm`). Built from the checkout's root: TOUCHSTONE_GPU_ENGINE=vllm docker compose -f
+# docker-compose.yml -f infra/docker/gpu.yml build inference
+FROM vllm/vllm-openai:v0.30.0
+
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+RUN useradd --create-home --uid 10001 touchstone \
+    && install --directory --owner touchstone --group touchstone /var/lib/touchstone /var/lib/touchstone-gpu
+
+# The service has a Python and libraries of its own: vLLM's are pinned to it, and stay as they are.
+COPY --from=ghcr.io/astral-sh/uv:0.9.7 /uv /usr/local/bin/uv
+ENV UV_PYTHON_INSTALL_DIR=/opt/python
+WORKDIR /usr/src/touchstone
+COPY pyproject.toml requirements.lock README.md ./
+COPY client client
+COPY infra/*.py infra/
+COPY shared shared
+COPY services/__init__.py services/
+COPY services/inference services/inference
+RUN uv venv --no-cache --managed-python --python 3.11 /opt/touchstone \
+    && uv pip install --no-cache --python /opt/touchstone/bin/python --constraint requirements.lock ".[inference]"
+
+USER 10001
+# Away from the sources: what runs is what was installed.
+WORKDIR /var/lib/touchstone
+ENV PYTHONUNBUFFERED=1 TOUCHSTONE_DATA_DIR=/var/lib/touchstone HOME=/home/touchstone
+ENTRYPOINT []
+CMD ["/opt/touchstone/bin/python", "-m", "services.inference"]

@@ -1,0 +1,42 @@
+"""Trainings on several GPUs: the batch is divided among them, so that what is trained stays what the spec says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import FieldError
+from shared.specnames import policy_of
+from shared.specrecipes import rl_arguments
+
+if TYPE_CHECKING:
+    from shared.spec import Spec
+
+BATCH, ACCUMULATION = "per_device_train_batch_size", "gradient_accumulation_steps"
+USUAL = {BATCH: 8, ACCUMULATION: 1}
+"""TRL's own."""
+
+
+def divided(args: Mapping[str, Any], gpus: int) -> dict[str, Any] | None:
+    """One rank's arguments: the same examples a step, over all ranks. None where they cannot be divided evenly."""
+    batch, accumulation = (int(args.get(name, usual)) for name, usual in USUAL.items())
+    if accumulation % gpus == 0:
+        return {**args, BATCH: batch, ACCUMULATION: accumulation // gpus}
+    if batch % gpus == 0:
+        return {**args, BATCH: batch // gpus, ACCUMULATION: accumulation}
+    return None
+
+
+def hardware_errors(spec: Spec) -> Iterator[FieldError]:
+    """Policies whose arms have batches that their GPUs cannot divide."""
+    for name, arm in spec.arms.items():
+        policy = policy_of(spec, arm)
+        if policy not in spec.policies or (gpus := spec.policies[policy].hardware.gpus) == 1:
+            continue
+        given = [{**spec.defaults.sft, **arm.sft.args}]
+        if arm.rl is not None:
+            given.append(rl_arguments(arm.rl, spec.defaults.rl))
+        if any(divided(args, gpus) is None for args in given):
+            problem = f"is {gpus}, which divides neither {BATCH} nor {ACCUMULATION} of {name}"
+            fix = f"Make one of the two a multiple of {gpus}, in the arm's args or under defaults."
+            yield FieldError(f"policies.{policy}.hardware.gpus", problem, fix)

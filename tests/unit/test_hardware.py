@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shared.hardware import ACCUMULATION, BATCH, divided
+from shared.kinds import queue_of
+from shared.plan import Plan, plan
+from tests.unit.specs import resolved, spec_with
+
+
+@pytest.mark.parametrize(
+    ("args", "gpus", "rank"),
+    [
+        ({}, 4, (2, 1)),
+        ({BATCH: 4, ACCUMULATION: 8}, 4, (4, 2)),
+        ({BATCH: 12, ACCUMULATION: 3}, 4, (3, 3)),
+        ({BATCH: 6, ACCUMULATION: 2}, 4, None),
+        ({}, 16, None),
+    ],
+)
+def test_the_batch_is_divided_among_the_ranks_and_stays_what_it_was(
+    args: dict[str, int], gpus: int, rank: tuple[int, int] | None
+) -> None:
+    found = divided({"learning_rate": 1.0, **args}, gpus)
+    if rank is None:
+        assert found is None
+        return
+    assert found is not None
+    assert (found[BATCH], found[ACCUMULATION], found["learning_rate"]) == (*rank, 1.0)
+    assert found[BATCH] * found[ACCUMULATION] * gpus == args.get(BATCH, 8) * args.get(ACCUMULATION, 1)
+
+
+def queues(made: Plan) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for stage in made.stages.values():
+        found.setdefault(stage.kind, set()).add(queue_of(stage.kind, stage.options))
+    return found
+
+
+def test_trainings_go_where_their_hardware_is_and_are_the_same_stages() -> None:
+    one, four = (plan(resolved(spec_with(policies__toy__hardware={"gpus": gpus}))) for gpus in (1, 4))
+    assert queues(one)["sft"] == queues(one)["rl"] == {"trainer"}
+    assert queues(four)["sft"] == queues(four)["rl"] == {"trainer.4gpu"}
+    # A toy base is made on one.
+    assert queues(four)["pretrain"] == {"trainer"}
+    assert queues(four)["sample"] == {"inference"}
+    # The report shows the spec as it was written.
+    assert set(one.stages) - {one.report} == set(four.stages) - {four.report}
+
+
+def test_a_stage_of_one_gpu_has_no_option_for_it() -> None:
+    options: list[dict[str, Any]] = [stage.options for stage in plan(resolved()).stages.values()]
+    assert not any("gpus" in one for one in options)
