@@ -325,6 +325,8 @@ GUIDED: list[Row] = [
      "no room"),
     ({**guided(method="grpo", critic="check"), "arms__c": {"control": {"kind": "random_labels", "of": "g"}}},
      "arms.c.control.of", "no labelled pairs"),
+    ({**guided(method="grpo", critic="critic", reward={"args": {"per_device_train_batch_size": 5}}),
+      "policies__toy__hardware": {"gpus": 2}}, "policies.toy.hardware.gpus", "divides neither"),
     ({"defaults": {"reward": {"learning_rat": 1}}}, "defaults.reward.learning_rat", "learning_rate"),
 ]  # fmt: skip
 
