@@ -41,6 +41,9 @@ from shared.specbase import DeclaredDataset
 from shared.specnames import policy_of
 from shared.specparse import needed_models, start_arms
 from shared.specrecipes import rl_arguments
+from shared.spectraining import bound_params, training_options, training_params
+
+TRAININGS = ("sft", "rl")
 
 
 @dataclass
@@ -225,7 +228,8 @@ class PlanBuilder:
         """Add a stage unless it is there; `model` names the entry of `models` whose options it needs."""
         key = stage_key(kind, params, inputs)
         if key not in self.stages:
-            self.stages[key] = Stage(key, kind, dict(params), dict(inputs), self._options(model))
+            told = training_options(self.spec) if kind in TRAININGS else {}
+            self.stages[key] = Stage(key, kind, dict(params), dict(inputs), {**self._options(model), **told})
         return key
 
     def trained(self, arm: Arm, seed: int, steps: Steps) -> TrainedArm:
@@ -254,8 +258,8 @@ class PlanBuilder:
 
     def tuned(self, at: Started, source: Mapping[str, str], args: Mapping[str, Any]) -> Steps:
         """SFT that goes on from a start."""
-        params: dict[str, Any] = {"method": "sft", "seed": at.seed, **self._training(self.spec.policies[at.policy])}
-        params["args"] = {**self.spec.defaults.sft, **at.sft.args, **args}
+        params: dict[str, Any] = {"method": "sft", "seed": at.seed, **training_params(self.spec.policies[at.policy])}
+        params |= {"args": {**self.spec.defaults.sft, **at.sft.args, **args}, **bound_params(at.sft)}
         return {"sft-2": self.add("sft", params, {"base": at.start, **source})}
 
     def pairs(self, at: Started, changes: Mapping[str, Any]) -> str:
@@ -338,8 +342,8 @@ class PlanBuilder:
         return self.add("judge", full, given, judge)
 
     def _sft(self, policy: Policy, name: str, sft: Sft, seed: int) -> str:
-        params: dict[str, Any] = {"method": "sft", "seed": seed, **self._training(policy)}
-        params["args"] = {**self.spec.defaults.sft, **sft.args}
+        params: dict[str, Any] = {"method": "sft", "seed": seed, **training_params(policy)}
+        params |= {"args": {**self.spec.defaults.sft, **sft.args}, **bound_params(sft)}
         inputs = {"demonstrations": self._teach(sft.teacher, "train", 0.0, sft.fraction)}
         base = self._pretrained(policy)
         if base is not None:
@@ -359,8 +363,8 @@ class PlanBuilder:
         self, policy: Policy, name: str, sft: Sft, rl: Rl, start: str, seed: int, selection: Mapping[str, Any]
     ) -> str:
         beta = PREFERENCES[rl.method].beta if rl.beta is None else rl.beta
-        params: dict[str, Any] = {"method": rl.method, "seed": seed, "beta": beta, **self._training(policy)}
-        params |= {"args": rl_arguments(rl, self.spec.defaults.rl), **selection}
+        params: dict[str, Any] = {"method": rl.method, "seed": seed, "beta": beta, **training_params(policy)}
+        params |= {"args": rl_arguments(rl, self.spec.defaults.rl), **selection, **bound_params(rl)}
         return self.add("rl", params, {"start": start, "preferences": self._pairs(name, sft, rl, start, seed)})
 
     def _pairs(self, policy: str, sft: Sft, rl: Rl, start: str, seed: int) -> str:
@@ -463,14 +467,6 @@ class PlanBuilder:
         if checkpoint is not None:
             return self.add(kind, params, {"checkpoint": checkpoint, **inputs})
         return self.add(kind, {**params, "model": self.resolved.policies[policy]}, inputs)
-
-    def _training(self, policy: Policy) -> dict[str, Any]:
-        return {
-            "chat_template": policy.chat_template,
-            "precision": policy.precision,
-            "max_length": policy.max_length,
-            "lora": None if policy.lora is None else policy.lora.model_dump(mode="json"),
-        }
 
     def _identity(self, model: str) -> dict[str, Any]:
         entry: ModelSpec = self.spec.models[model]

@@ -30,6 +30,7 @@ from shared.specrecipes import (
     own_errors,
     preset_controls,
 )
+from shared.spectraining import training_errors
 from shared.specworth import worth_errors
 from shared.splits import rows_between
 
@@ -66,6 +67,7 @@ def parse_spec(data: Any) -> Spec:
     checks: tuple[Check, ...] = (
         _whole,
         _critic_check,
+        training_errors,
         limit_errors,
         _in_cells(_references),
         _in_cells(lambda cell: battle_errors(cell, players(cell))),
