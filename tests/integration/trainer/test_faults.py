@@ -123,6 +123,7 @@ def test_a_cancelled_training_ends_at_once(
     assert not place.committed(unit)
 
 
+@pytest.mark.slow
 def test_a_wiped_redis_does_not_end_a_training(
     place: Place, base: CommitRef, demonstrations: CommitRef, redis_server: redis.Redis
 ) -> None:
@@ -189,6 +190,7 @@ def steps_done(client: redis.Redis) -> int:
     return max((int(data["done"]) for kind, data in sent if kind == "progress"), default=0)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_told_to_end_saves_its_training_and_takes_it_along(remote: tuple[Stack, Place, Unit]) -> None:
     stack, place, unit = remote
     unit = unit.model_copy(update={"params": {**unit.params, "args": {**ARGS, "max_steps": 100_000}}})
