@@ -66,10 +66,10 @@ def running(place: Place, unit: Unit) -> Iterator[psutil.Process]:
     thread = threading.Thread(target=place.train, args=(unit,))
     thread.start()
     try:
-        wait_until(lambda: place.checkpoints(unit), 60, "a checkpoint", every=0.05)
+        wait_until(lambda: place.checkpoints(unit), 300, "a checkpoint", every=0.05)
         yield trainings()[0]
     finally:
-        thread.join(60)
+        thread.join(300)
 
 
 def test_a_killed_training_goes_on_as_if_undisturbed(place: Place, base: CommitRef, demonstrations: CommitRef) -> None:
@@ -153,7 +153,7 @@ def send(stack: Stack, unit: Unit) -> None:
 
 
 def checkpointed(place: Place, unit: Unit, worker: int) -> psutil.Process:
-    wait_until(lambda: place.checkpoints(unit), 60, "a checkpoint", every=0.05)
+    wait_until(lambda: place.checkpoints(unit), 300, "a checkpoint", every=0.05)
     return trainings(worker)[0]
 
 
@@ -198,7 +198,7 @@ def test_a_worker_that_is_told_to_end_saves_its_training_and_takes_it_along(remo
     stack.start("trainer", TOUCHSTONE_CHECKPOINT_SECONDS="3600")
     stack.wait_ready("trainer")
     send(stack, unit)
-    wait_until(lambda: steps_done(stack.redis) >= 5, 60, "the first steps")
+    wait_until(lambda: steps_done(stack.redis) >= 5, 300, "the first steps")
     (training,) = trainings(stack.processes["trainer"].pid)
     assert not place.checkpoints(unit)
     stack.kill("trainer", signal.SIGTERM)
@@ -216,9 +216,11 @@ def test_a_training_that_was_saved_at_its_worker_s_end_goes_on_as_if_undisturbed
     unit = place.unit("sft", PARAMS, base=base, demonstrations=demonstrations)
     thread = threading.Thread(target=place.train, args=(unit,))
     thread.start()
-    wait_until(lambda: steps_done(place.runner.redis) >= 5, 60, "the first steps")
-    place.runner.shutdown.set()
-    thread.join(60)
+    try:
+        wait_until(lambda: steps_done(place.runner.redis) >= 5, 300, "the first steps")
+    finally:
+        place.runner.shutdown.set()
+        thread.join(120)
     (step,) = place.checkpoints(unit)
     place.runner.shutdown.clear()
     assert place.train(unit).outcome == "committed", place.log(unit)
@@ -229,24 +231,6 @@ def test_a_training_that_was_saved_at_its_worker_s_end_goes_on_as_if_undisturbed
     assert {name: ref.sha256 for name, ref in disturbed.items()} == {
         name: ref.sha256 for name, ref in undisturbed.items()
     }
-
-
-def test_a_training_that_has_no_time_left_to_save_itself_is_ended(
-    place: Place, base: CommitRef, demonstrations: CommitRef
-) -> None:
-    place.settings = place.runner.settings = place.settings.model_copy(
-        update={"checkpoint_seconds": 3600.0, "grace_seconds": 0.0}
-    )
-    unit = place.unit("sft", PARAMS, base=base, demonstrations=demonstrations)
-    thread = threading.Thread(target=place.train, args=(unit,))
-    thread.start()
-    wait_until(lambda: steps_done(place.runner.redis) >= 1, 60, "the first step")
-    (training,) = trainings()
-    place.runner.shutdown.set()
-    thread.join(60)
-    assert not alive(training)
-    assert place.markers(unit)[-1].outcome == "stopped" and not place.checkpoints(unit)
-    assert "did not save itself within 0.0 s" in place.log(unit)
 
 
 @pytest.mark.slow
