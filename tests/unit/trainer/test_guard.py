@@ -17,7 +17,7 @@ def watch(losses: list[float], bound: float | None = None, before: tuple[float, 
     for loss in losses:
         state.global_step += 1
         guard.on_log(args, state, control, logs={"loss": loss, **more})
-    return state.global_step
+    return int(state.global_step)
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf"), float("-inf")])
