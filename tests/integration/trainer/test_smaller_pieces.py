@@ -62,7 +62,7 @@ def test_it_is_tried_once_more_and_recorded(
     assert json.loads(done.path("args.json").read_text()) == smaller
     assert "out of memory after step 3; once more, with per_device_train_batch_size 4" in place.log(unit)
     sent = [signals.decode(fields) for _, fields in place.runner.redis.xrange(signals.STREAM)]
-    notes = [data.get("note") for kind, data in sent if kind == "progress" and data.get("note")]
+    notes = [str(data["note"]) for kind, data in sent if kind == "progress" and data.get("note")]
     assert notes and notes[-1].startswith("out of memory after step 3; once more")
 
 
