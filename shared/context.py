@@ -83,6 +83,11 @@ class StageContext:
         """Whether the lease is surely ours now: wait for it before a paid request."""
         return self._lease.held
 
+    @property
+    def ending(self) -> bool:
+        """Whether this worker has been told to end: what is worth keeping may be saved first, in the grace time."""
+        return self._shutdown.is_set()
+
     def check(self) -> None:
         """Raise `Stopped` if the work must end: lease lost, cancelled, or the worker is shutting down. Cheap."""
         if self._lease.lost.is_set():

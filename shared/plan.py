@@ -42,6 +42,9 @@ from shared.specbase import DeclaredDataset
 from shared.specnames import policy_of
 from shared.specparse import needed_models, start_arms
 from shared.specrecipes import rl_arguments
+from shared.spectraining import bound_params, training_options, training_params
+
+TRAININGS = ("sft", "rl", "reward_model")
 
 
 @dataclass
@@ -241,7 +244,9 @@ class PlanBuilder:
         policy on whose hardware it trains."""
         key = stage_key(kind, params, inputs)
         if key not in self.stages:
-            options = self._options(model) | ({} if trained is None else trained.hardware.options())
+            told = training_options(self.spec) if kind in TRAININGS else {}
+            hardware = {} if trained is None else trained.hardware.options()
+            options = {**self._options(model), **told, **hardware}
             self.stages[key] = Stage(key, kind, dict(params), dict(inputs), options)
         return key
 
@@ -274,8 +279,8 @@ class PlanBuilder:
     def tuned(self, at: Started, source: Mapping[str, str], args: Mapping[str, Any]) -> Steps:
         """SFT that goes on from a start."""
         policy = self.spec.policies[at.policy]
-        params: dict[str, Any] = {"method": "sft", "seed": at.seed, **self._training(policy)}
-        params["args"] = {**self.spec.defaults.sft, **at.sft.args, **args}
+        params: dict[str, Any] = {"method": "sft", "seed": at.seed, **training_params(policy)}
+        params |= {"args": {**self.spec.defaults.sft, **at.sft.args, **args}, **bound_params(at.sft)}
         return {"sft-2": self.add("sft", params, {"base": at.start, **source}, trained=policy)}
 
     def pairs(self, at: Started, changes: Mapping[str, Any]) -> str:
@@ -358,8 +363,8 @@ class PlanBuilder:
         return self.add("judge", full, given, judge)
 
     def _sft(self, policy: Policy, name: str, sft: Sft, seed: int) -> str:
-        params: dict[str, Any] = {"method": "sft", "seed": seed, **self._training(policy)}
-        params["args"] = {**self.spec.defaults.sft, **sft.args}
+        params: dict[str, Any] = {"method": "sft", "seed": seed, **training_params(policy)}
+        params |= {"args": {**self.spec.defaults.sft, **sft.args}, **bound_params(sft)}
         inputs = {"demonstrations": self._teach(sft.teacher, "train", 0.0, sft.fraction)}
         base = self._pretrained(policy)
         if base is not None:
@@ -379,8 +384,8 @@ class PlanBuilder:
         self, policy: Policy, name: str, sft: Sft, rl: Rl, start: str, seed: int, selection: Mapping[str, Any]
     ) -> str:
         beta = PREFERENCES[rl.method].beta if rl.beta is None else rl.beta
-        params: dict[str, Any] = {"method": rl.method, "seed": seed, "beta": beta, **self._training(policy)}
-        params |= {"args": rl_arguments(rl, self.spec.defaults.rl)}
+        params: dict[str, Any] = {"method": rl.method, "seed": seed, "beta": beta, **training_params(policy)}
+        params |= {"args": rl_arguments(rl, self.spec.defaults.rl), **bound_params(rl)}
         if PREFERENCES[rl.method].guide == "pairs":
             inputs = {"start": start, "preferences": self._pairs(name, sft, rl, start, seed)}
             return self.add("rl", {**params, **selection}, inputs, trained=policy)
@@ -406,7 +411,7 @@ class PlanBuilder:
         if rl.reward is None:
             return {"reward": self._identity(rl.critic)}, {}
         params = {"method": "reward", "seed": seed, "holdout": rl.reward.holdout}
-        params |= self._training(self.spec.policies[policy])
+        params |= training_params(self.spec.policies[policy])
         params |= {"args": {**self.spec.defaults.reward, **rl.reward.args}, **selection}
         labelled = {"start": start, "preferences": self._pairs(policy, sft, rl, start, seed)}
         return {}, {"reward": self.add("reward_model", params, labelled, trained=self.spec.policies[policy])}
@@ -512,14 +517,6 @@ class PlanBuilder:
         if checkpoint is not None:
             return self.add(kind, params, {"checkpoint": checkpoint, **inputs})
         return self.add(kind, {**params, "model": self.resolved.policies[policy]}, inputs)
-
-    def _training(self, policy: Policy) -> dict[str, Any]:
-        return {
-            "chat_template": policy.chat_template,
-            "precision": policy.precision,
-            "max_length": policy.max_length,
-            "lora": None if policy.lora is None else policy.lora.model_dump(mode="json"),
-        }
 
     def _identity(self, model: str) -> dict[str, Any]:
         entry: ModelSpec = self.spec.models[model]

@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     shard_rows: int = Field(500, description="rows of a stage that one worker does at a time")
     request_concurrency: int = Field(64, description="requests in flight a process, where a spec sets no limit")
     checkpoint_seconds: float = Field(60.0, description="how often a training saves itself to the store")
+    grace_seconds: float = Field(
+        20.0, description="how long a trainer that is told to end may take to save its training"
+    )
     torch_threads: int = Field(1, description="threads of a trainer or embedded engine on CPU")
     engine_start_seconds: float = Field(
         900.0, description="how long TGI or vLLM may take from its start to its first answer"

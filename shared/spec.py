@@ -51,6 +51,9 @@ else:
     Control = Annotated[reduce(or_, CONTROLS.values()), Field(discriminator="kind")]
 
 
+MAX_LOSS = "a mean loss beyond which the training is given up as diverged; None: 50 times the first, and 50 at least"
+
+
 class WorldSource(SpecModel):
     """Prompts of the simulated world: a pool of `count` distinct prompts made from `seed`."""
 
@@ -91,6 +94,9 @@ class Lora(SpecModel):
     target_modules: Annotated[
         Annotated[list[str], Tag(LIST)] | Annotated[Literal["all-linear"], Tag(PLAIN)], BY_SHAPE
     ] = "all-linear"
+    quantize: Literal["nf4", "fp4"] | None = Field(
+        None, description="QLoRA: the weights under the adapters in 4 bits while training; needs a GPU and bitsandbytes"
+    )
 
 
 class Hardware(SpecModel):
@@ -112,6 +118,9 @@ class Policy(SpecModel):
     chat_template: str | None = Field(None, description="a named template; None: the model's own")
     precision: Literal["float32", "bfloat16"] = "float32"
     lora: Lora | None = None
+    attention: Literal["eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"] | None = Field(
+        None, description="how training computes attention, by transformers' name; None: the model's own"
+    )
     max_tokens: int = Field(512, ge=1, description="most tokens of a sampled completion")
     max_length: int | None = Field(
         None, ge=8, description="most tokens of prompt and completion in training and scoring"
@@ -130,6 +139,7 @@ class Sft(SpecModel):
 
     teacher: str
     fraction: float = Field(1.0, gt=0, le=1)
+    max_loss: float | None = Field(None, gt=0, description=MAX_LOSS)
     args: dict[str, Any] = {}
 
 
@@ -183,6 +193,7 @@ class Rl(SpecModel):
     rounds: int = Field(
         1, ge=1, le=10, description="how often to sample, label and train, each time from the policy before"
     )
+    max_loss: float | None = Field(None, gt=0, description=MAX_LOSS)
     args: dict[str, Any] = {}
 
     @property
@@ -315,6 +326,9 @@ class Spec(SpecModel):
         {}, description="settings tried for each arm, on dev; unequal ones are invalid"
     )
     critic_check: CriticCheck | None = None
+    report_to: list[Literal["mlflow", "wandb", "tensorboard"]] = Field(
+        [], description="who else is told of every training, through TRL; the trainers' environment has what they need"
+    )
     also_judge: list[Literal["base", "teachers"]] = Field(
         ["base", "teachers"], description="who is judged beside the arms: untrained policies, and what teachers write"
     )

@@ -33,6 +33,7 @@ from shared.specrecipes import (
     own_errors,
     preset_controls,
 )
+from shared.spectraining import training_errors
 from shared.specworth import worth_errors
 from shared.splits import rows_between
 
@@ -70,6 +71,7 @@ def parse_spec(data: Any) -> Spec:
     checks: tuple[Check, ...] = (
         _whole,
         _critic_check,
+        training_errors,
         limit_errors,
         lambda spec: engine_errors(spec.policies),
         _in_cells(_references),

@@ -13,10 +13,12 @@ from infra.local.roles import LIFELINE, SERVERS, Process
 
 USER = "touchstone"
 ASKING = ("teacher", "critic")
+TRAINING = "trainer-"
 # A worker is given this long to leave its unit and let go of its lease; one that asks endpoints also to take in what is
-# paid for and still in flight (DRAIN_SECONDS in shared/llm/sending.py).
+# paid for and still in flight (DRAIN_SECONDS in shared/llm/sending.py); a trainer to save its training (grace_seconds).
 STOP_SECONDS = 10
 DRAIN_SECONDS = 100
+SAVE_SECONDS = 30
 
 SUPERVISORD = """\
 [supervisord]
@@ -65,6 +67,8 @@ def configuration(processes: Sequence[Process], port: int, password: str) -> str
 def _program(process: Process) -> str:
     # The interpreter by its name alone: PATH begins with its folder.
     stop = DRAIN_SECONDS if process.name in ASKING else STOP_SECONDS
+    if process.name.startswith(TRAINING):
+        stop = SAVE_SECONDS
     command = shlex.join((Path(sys.executable).name, "-m", *process.words)).replace("%", "%%")
     return PROGRAM.format(name=process.name, command=command, priority=_priority(process.name), stop=stop)
 

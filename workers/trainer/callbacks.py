@@ -44,11 +44,15 @@ class Reporter(TrainerCallback):
 
 
 class Checkpointer(TrainerCallback):
-    """Saves every `seconds`, at a step that logs: what is averaged between two logs would be lost by a resumption."""
+    """Saves every `seconds`, at a step that logs: what is averaged between two logs would be lost by a resumption.
 
-    def __init__(self, seconds: float, send: Callable[[Message], None]) -> None:
+    While there is a file `asked`, it saves at the next step, whichever that is: who asks is about to end the training.
+    """
+
+    def __init__(self, seconds: float, send: Callable[[Message], None], asked: Path) -> None:
         self._seconds = seconds
         self._send = send
+        self._asked = asked
         self._saved = time.monotonic()
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -56,7 +60,8 @@ class Checkpointer(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         at_log = state.global_step % int(state.logging_steps) == 0
-        due = at_log and time.monotonic() - self._saved >= self._seconds and state.global_step < state.max_steps
+        timed = at_log and time.monotonic() - self._saved >= self._seconds
+        due = (timed or self._asked.exists()) and state.global_step < state.max_steps
         if args.world_size > 1:
             agreed = [due]
             broadcast_object_list(agreed)
@@ -65,6 +70,8 @@ class Checkpointer(TrainerCallback):
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         folder = Path(CHECKPOINTS) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+        if state.is_world_process_zero:
+            self._asked.unlink(missing_ok=True)
         self._send(Saved(step=state.global_step, folder=str(folder)))
         self._saved = time.monotonic()
 

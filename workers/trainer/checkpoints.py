@@ -23,6 +23,8 @@ from shared.store import NotFound, ObjectStore
 log = structlog.get_logger()
 
 MARKER = "checkpoint.json"
+KEPT = 2
+"""Whole checkpoints that stay while a training goes on: a damaged one gives way to the one before."""
 # Saved by transformers beside what a resumption reads: its arguments as a pickle, and a model card.
 UNNEEDED = frozenset({"training_args.bin", "README.md"})
 
@@ -44,7 +46,7 @@ class Checkpoints:
         self._prefix = f"{scratch}checkpoints/"
 
     def upload(self, step: int, folder: Path, device_seconds: float, check: Callable[[], None]) -> None:
-        """Upload a folder and then prune older checkpoints. `check` is called between files and may raise.
+        """Upload a folder and then prune all but the last two. `check` is called between files and may raise.
 
         Raises:
             Outage: the store is away; what was uploaded does not count.
@@ -88,6 +90,9 @@ class Checkpoints:
         return marker
 
     def _prune(self, newest: int) -> None:
-        """Delete what belongs to earlier steps."""
-        names = [info.name for info in self._store.list(self._prefix)]
-        self._store.delete([name for name in names if int(name.removeprefix(self._prefix)[:8]) < newest])
+        """Delete what belongs to steps before `newest`, but for the last whole ones."""
+        names = [info.name.removeprefix(self._prefix) for info in self._store.list(self._prefix)]
+        whole = sorted(name.removesuffix(MARKER) for name in names if name.endswith(f"/{MARKER}"))
+        kept = [upload for upload in whole if int(upload[:8]) <= newest][-KEPT:]
+        stale = [name for name in names if int(name[:8]) < newest and not name.startswith(tuple(kept))]
+        self._store.delete([self._prefix + name for name in stale])

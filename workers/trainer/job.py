@@ -12,6 +12,8 @@ ROWS = "rows.parquet"
 EXCLUDED = "excluded.json"
 OUT = "out"
 CHECKPOINTS = "checkpoints"
+SAVE = "save-now"
+"""A file of this name asks the training to save itself at its next step; it removes the file when it has."""
 
 
 class ModelSource(BaseModel):
@@ -33,6 +35,8 @@ class Lora(BaseModel):
     alpha: int = 32
     dropout: float = 0.0
     target_modules: list[str] | str = "all-linear"
+    quantize: Literal["nf4", "fp4"] | None = None
+    """QLoRA (Dettmers et al. 2023, arXiv 2305.14314): the weights beneath in 4 bits while training."""
 
 
 class Sampling(BaseModel):
@@ -76,6 +80,15 @@ class Job(BaseModel):
     teacher: ModelSource | None = None
     holdout: float = 0.0
     """The share of the prompts that a reward model is measured on and not trained on."""
+    attention: str | None = None
+    """transformers' attn_implementation; None: the model's own."""
+    max_loss: float | None = None
+    """The loss beyond which the training has diverged; None: `guard.FACTOR` times the first."""
+    report_to: list[str] = []
+    run: str = ""
+    """What the training is called wherever else it is told of."""
+    logs: str | None = None
+    """Where TensorBoard's files go."""
     settings: dict[str, Any] = {}
     """pretrain's settings."""
     resume: str | None = None

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, set_seed
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    set_seed,
+)
 
 from shared.errors import BadInput, Outage, PermanentError
 from workers.trainer.job import Job, ModelSource
@@ -34,7 +41,7 @@ def load(job: Job, classifies: bool = False) -> tuple[PreTrainedModel, PreTraine
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
         if classifies:
             set_seed(job.seed)
-        model = _model(source, options, classifies)
+        model = _model(source, options, classifies, **_attention(job), **quantized(job))
     except (OSError, ValueError, SafetensorError) as error:
         raise _unloadable(job.model, source, error) from error
     _set_template(tokenizer, job)
@@ -77,6 +84,43 @@ def load_classifier(
     return model, tokenizer
 
 
+def load_whole(job: Job) -> PreTrainedModel:
+    """The model alone, in float32, whatever the job trains it in. Raises as `load` does."""
+    source, options = _source(job.model, job)
+    try:
+        return _model(source, options, classifies=job.method == "reward")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _unloadable(job.model, source, error) from error
+
+
+def quantized(job: Job) -> dict[str, Any]:
+    """What QLoRA's model is loaded with; nothing of another's.
+
+    Raises:
+        PermanentError: this trainer has no GPU, or no bitsandbytes.
+    """
+    if job.lora is None or job.lora.quantize is None:
+        return {}
+    field = "lora.quantize"
+    if not torch.cuda.is_available():
+        raise PermanentError(f"{field}: 4 bits need a GPU, and this trainer has none; remove it, or add a GPU worker")
+    if find_spec("bitsandbytes") is None:
+        raise PermanentError(
+            f"{field}: bitsandbytes is not installed on this trainer; there, `pip install bitsandbytes`, or remove it"
+        )
+    settings = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type=job.lora.quantize,
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16 if job.precision == "bfloat16" else torch.float32,
+    )
+    return {"quantization_config": settings, "device_map": {"": torch.cuda.current_device()}}
+
+
+def _attention(job: Job) -> dict[str, Any]:
+    return {} if job.attention is None else {"attn_implementation": job.attention}
+
+
 def _source(given: ModelSource, job: Job) -> tuple[str, dict[str, Any]]:
     """What `from_pretrained` takes."""
     options: dict[str, Any] = {"trust_remote_code": job.trust_remote_code}
@@ -91,12 +135,22 @@ def _source(given: ModelSource, job: Job) -> tuple[str, dict[str, Any]]:
     return str(folder), options
 
 
-def _model(source: str, options: dict[str, Any], classifies: bool = False) -> PreTrainedModel:
+def _model(source: str, options: dict[str, Any], classifies: bool = False, **more: Any) -> PreTrainedModel:
     gguf = "gguf_file" in options
-    given = options if gguf else {**options, "use_safetensors": True}
-    kind = AutoModelForSequenceClassification if classifies else AutoModelForCausalLM
-    given = {**given, "num_labels": 1} if classifies else given
-    model, info = kind.from_pretrained(source, dtype=torch.float32, output_loading_info=True, **given)
+    given = {"dtype": torch.float32, "output_loading_info": True, **options, **more}
+    if not gguf:
+        given["use_safetensors"] = True
+    kind = AutoModelForCausalLM
+    if classifies:
+        kind, given["num_labels"] = AutoModelForSequenceClassification, 1
+    try:
+        model, info = kind.from_pretrained(source, **given)
+    except ImportError as error:
+        if "attn_implementation" not in more:
+            raise
+        said = str(error).strip().splitlines()[0]
+        fix = "install it there, or write `attention: sdpa`"
+        raise PermanentError(f"attention: this trainer has no {more['attn_implementation']}: {said}; {fix}") from error
     if missing := set(info["missing_keys"]) - (HEAD if classifies else set()):
         names = ", ".join(sorted(missing)[:3])
         raise PermanentError(f"the model {source} lacks weights ({names} …)")

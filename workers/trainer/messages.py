@@ -39,11 +39,14 @@ class Done(_Message):
 
 
 class Failed(_Message):
-    """The training ended; `kind` says whether it would fail again, and whether it was its own fault."""
+    """The training ended; `kind` says whether it would fail again, and whether it was its own fault; `cause` what it
+    was, where that is known, and `step` after how many steps."""
 
     type: Literal["failed"] = "failed"
     kind: Literal["stage", "permanent", "outage"]
     message: str
+    cause: Literal["memory", "device", "loss"] | None = None
+    step: int | None = None
 
 
 Message = Progress | Saved | Done | Failed

@@ -13,23 +13,27 @@ import torch
 
 from shared import records
 from shared.errors import PermanentError
+from workers.trainer.job import Job
+from workers.trainer.loading import load_whole
 
 LIBRARIES = ("accelerate", "datasets", "numpy", "peft", "safetensors", "tokenizers", "torch", "transformers", "trl")
 # Of one run or one machine, and so no part of what was trained.
-LOCAL = frozenset({"output_dir", "run_name", "hub_token", "local_rank", "logging_dir"})
+LOCAL = frozenset({"output_dir", "run_name", "hub_token", "local_rank", "logging_dir", "report_to"})
 # Of one run too: the same training has the same curve.
 TIMES = frozenset({"step_time"})
 LAST_ROWS = 10
 
 
-def save(trainer: Any, out: Path) -> None:
-    """Write the model folder and the training's files.
+def save(trainer: Any, job: Job, out: Path) -> None:
+    """Write the model folder and the training's files; adapters are merged.
 
     Raises:
         PermanentError: a weight is not finite.
     """
     model = trainer.accelerator.unwrap_model(trainer.model)
-    if hasattr(model, "merge_and_unload"):
+    if job.lora is not None and job.lora.quantize is not None:
+        model = merged_whole(model, job, out.with_name("adapter"))
+    elif hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
     if not all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters()):
         raise PermanentError("the trained weights are not finite: lower learning_rate, or set max_grad_norm")
@@ -42,6 +46,17 @@ def save(trainer: Any, out: Path) -> None:
     settings = {name: value for name, value in trainer.args.to_dict().items() if name not in LOCAL}
     _write_json(out / "trl_config.json", {"trainer": type(trainer).__name__, "config": settings})
     _write_json(out / "versions.json", versions())
+
+
+def merged_whole(model: Any, job: Job, folder: Path) -> Any:
+    """The adapters of `model` merged into the weights as they were before they were rounded to 4 bits, in float32.
+
+    `folder` gets the adapters on the way.
+    """
+    from peft import PeftModel
+
+    model.save_pretrained(folder)
+    return PeftModel.from_pretrained(load_whole(job), folder).merge_and_unload()
 
 
 def curve(history: list[dict[str, Any]]) -> pa.Table:

@@ -14,16 +14,25 @@ import transformers
 from transformers import PrinterCallback
 
 from shared.errors import PermanentError
-from workers.trainer import outputs
+from workers.trainer import outputs, reporting, speed
 from workers.trainer.callbacks import Checkpointer, Reporter, TokenCount
-from workers.trainer.job import CHECKPOINTS, OUT, ROWS, Job
+from workers.trainer.failures import AfterStep
+from workers.trainer.guard import Guard
+from workers.trainer.job import CHECKPOINTS, OUT, ROWS, SAVE, Job
 from workers.trainer.loading import load
 from workers.trainer.messages import Message
 from workers.trainer.methods import METHODS
 from workers.trainer.methods.base import Method
+from workers.trainer.speed import Stopwatch
 
 # Over TRL's own defaults, under the spec's arguments. Every step is logged, so that a training can be saved at any.
-DEFAULTS: dict[str, Any] = {"logging_steps": 1, "activation_checkpointing": False, "dataloader_pin_memory": False}
+# A loss that is no number is logged as what it is, for the guard to see.
+DEFAULTS: dict[str, Any] = {
+    "logging_steps": 1,
+    "logging_nan_inf_filter": False,
+    "activation_checkpointing": False,
+    "dataloader_pin_memory": False,
+}
 # Old names that transformers 5 still takes, with a warning.
 RENAMED = {
     "gradient_checkpointing": "activation_checkpointing",
@@ -35,21 +44,31 @@ def run(job: Job, folder: Path, send: Callable[[Message], None]) -> dict[str, An
     """Train, write the results under `out`, and return the stage's metrics.
 
     Raises:
-        PermanentError: the arguments, rows or model cannot be trained with, or the weights are no longer finite.
+        PermanentError: the arguments, rows or model cannot be trained with, the weights are no longer finite, or who is
+            to be told of it cannot be.
+        AfterStep: whatever ended TRL's loop, as its cause.
     """
     torch.set_num_threads(job.threads)
+    reporting.prepare(job.report_to, None if job.logs is None else Path(job.logs), folder)
     method = METHODS[job.method]
     trainer, rows = build(job, folder)
     evidence = method.evidence(trainer, job, rows)
-    for callback in (Reporter(send), Checkpointer(job.checkpoint_seconds, send), TokenCount(trainer)):
+    checkpointer = Checkpointer(job.checkpoint_seconds, send, folder / SAVE)
+    watch = Stopwatch()
+    # The guard first: what has diverged is neither sent nor saved.
+    for callback in (Guard(job.max_loss), Reporter(send), checkpointer, TokenCount(trainer), watch):
         trainer.add_callback(callback)
-    trainer.train(resume_from_checkpoint=str(folder / job.resume) if job.resume else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(folder / job.resume) if job.resume else None)
+    except Exception as error:
+        raise AfterStep(trainer.state.global_step) from error
     if not trainer.is_world_process_zero():
         return {}
-    outputs.save(trainer, folder / OUT)
+    outputs.save(trainer, job, folder / OUT)
     counted = method.trained_tokens(trainer)
-    found = {**evidence, **method.outcome(trainer, job, rows)}
-    return {**outputs.summary(trainer), **({} if counted is None else {"tokens": counted}), **found}
+    found = {**outputs.summary(trainer), **({} if counted is None else {"tokens": counted})}
+    found |= {**evidence, **method.outcome(trainer, job, rows)}
+    return found | {"speed": speed.measured(trainer, watch, job, found["tokens"], found.get("examples", len(rows)))}
 
 
 def build(job: Job, folder: Path) -> tuple[Any, datasets.Dataset]:
@@ -98,7 +117,8 @@ def arguments(job: Job, method: Method, folder: Path) -> dict[str, Any]:
         "logging_strategy": "steps",
         "save_strategy": "no",
         "eval_strategy": "no",
-        "report_to": "none",
+        "report_to": job.report_to or "none",
+        "run_name": job.run or None,
         "disable_tqdm": True,
         "trust_remote_code": job.trust_remote_code,
     }

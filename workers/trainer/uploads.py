@@ -53,6 +53,11 @@ class Uploads:
             shutil.rmtree(self._waiting.folder, ignore_errors=True)
         self._waiting = Offer(step, folder, device_seconds)
 
+    @property
+    def idle(self) -> bool:
+        """Whether all that was offered is uploaded or overtaken."""
+        return self._current is None and self._waiting is None
+
     def step(self) -> None:
         """Take note of an upload that has ended, and start the next. Called often, never blocks long."""
         if self._future is not None and self._future.done():

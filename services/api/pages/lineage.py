@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from services.api.lineage import Step
 from services.api.pages.stages import NAMED
+from services.api.pages.trained import facts
 from services.api.pages.wording import KINDS, duration, money
 
 
@@ -38,6 +39,8 @@ class StepView:
     commit: str
     files: tuple[FileView, ...]
     versions: tuple[tuple[str, str], ...]
+    facts: tuple[tuple[str, str], ...]
+    """of a training: how fast it was, and what became of it"""
     inputs: tuple[tuple[str, str, str], ...]
     """of what it read: the name under which it did, the stage's key, the commit's hash"""
 
@@ -57,7 +60,7 @@ def view(step: Step) -> StepView:
         usd = money(row.get("standalone_usd")) if row["state"] == "committed" else ""
         told = {"finished": row.get("finished") or "", "usd": usd}
         blank = dict.fromkeys(("host", "took", "device", "attempt", "commit"), "")
-        return StepView(**known, **told, **blank, files=(), versions=(), inputs=())
+        return StepView(**known, **told, **blank, files=(), versions=(), facts=(), inputs=())
     ref, manifest = commit
     return StepView(
         **known,
@@ -70,6 +73,7 @@ def view(step: Step) -> StepView:
         commit=ref.sha256,
         files=tuple(FileView(name, one.sha256, size(one.size), one.rows) for name, one in manifest.files.items()),
         versions=tuple(sorted(manifest.versions.items())),
+        facts=facts(manifest.metrics),
         inputs=tuple((name, one.key, one.sha256) for name, one in manifest.inputs.items()),
     )
 

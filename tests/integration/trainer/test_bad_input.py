@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from shared.artifacts import CommitRef
 from shared.errors import BadInput, PermanentError
 from tests.integration.trainer import tiny
 from tests.integration.trainer.place import Place
-from workers.trainer.job import ROWS, Job, ModelSource
+from workers.trainer.failures import AfterStep, describe
+from workers.trainer.job import OUT, ROWS, Job, ModelSource
 from workers.trainer.methods import METHODS
-from workers.trainer.training import build
+from workers.trainer.training import build, run
 
 PARAMS: dict[str, Any] = {"method": "sft", "seed": 0, "args": {"max_steps": 2}}
 
@@ -29,11 +31,14 @@ def fails(place: Place, params: dict[str, Any], **inputs: CommitRef) -> str:
     return marker.message
 
 
-def set_up(folder: Path, model: Path, **settings: Any) -> None:
-    """What the child does before its first step."""
+def set_up(folder: Path, model: Path, steps: bool = False, **settings: Any) -> None:
+    """What the child does before its first step; with `steps` all of it."""
     method = METHODS["sft"]
     pq.write_table(method.rows([tiny.demonstrations()]), folder / ROWS)
     job = Job(method="sft", model=ModelSource(folder=str(model)), **settings)
+    if steps:
+        run(job, folder, lambda _: None)
+        return
     trainer, rows = build(job, folder)
     method.evidence(trainer, job, rows)
 
@@ -93,6 +98,27 @@ def test_the_whole_trace_is_in_the_log(place: Place, base: CommitRef, demonstrat
     assert "Traceback (most recent call last)" in log and "training_args.py" in log
 
 
-def test_weights_that_blew_up_are_not_committed(place: Place, base: CommitRef, demonstrations: CommitRef) -> None:
+def test_a_loss_that_is_no_number_ends_a_training_with_the_step_and_what_to_do(
+    place: Place, base: CommitRef, demonstrations: CommitRef
+) -> None:
     args = {"learning_rate": 1e9, "max_steps": 40, "max_grad_norm": 0, "lr_scheduler_type": "constant", "optim": "sgd"}
-    assert "not finite" in fails(place, {**PARAMS, "args": args}, base=base, demonstrations=demonstrations)
+    message = fails(place, {**PARAMS, "args": args}, base=base, demonstrations=demonstrations)
+    assert re.fullmatch(r"the (loss|norm of the gradient) is (nan|inf) at step \d+: lower learning_rate, .*", message)
+
+
+def test_a_loss_over_its_bound_ends_a_training(tmp_path: Path) -> None:
+    args = {"learning_rate": 3.0, "max_steps": 200, "lr_scheduler_type": "constant"}
+    with pytest.raises(AfterStep) as caught:
+        set_up(tmp_path, tiny.save_model(tmp_path / "model"), steps=True, args=args, max_loss=6.0)
+    failed = describe(caught.value)
+    assert (failed.kind, failed.cause) == ("permanent", "loss")
+    assert "diverged" in failed.message and f"at step {failed.step}, over 6" in failed.message
+    assert not (tmp_path / OUT).exists()
+
+
+def test_weights_that_blew_up_unseen_are_not_committed(tmp_path: Path) -> None:
+    """Where the spec hides what is no number from the log, the weights themselves are looked at."""
+    args = {"learning_rate": 1e9, "max_steps": 20, "max_grad_norm": 0, "lr_scheduler_type": "constant", "optim": "sgd"}
+    hidden = {"logging_nan_inf_filter": True, "logging_steps": 50}
+    with pytest.raises(PermanentError, match="not finite"):
+        set_up(tmp_path, tiny.save_model(tmp_path / "model"), steps=True, args={**args, **hidden})

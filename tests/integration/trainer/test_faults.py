@@ -7,11 +7,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 import redis
 
+from shared import signals
 from shared.artifacts import CommitRef
 from shared.context import stop_name
 from shared.queues import send_unit
@@ -46,6 +48,11 @@ def trainings(parent: int | None = None) -> list[psutil.Process]:
     return found
 
 
+def without_speed(metrics: dict[str, Any]) -> dict[str, Any]:
+    """A training's metrics without those that are of one run alone."""
+    return {name: value for name, value in metrics.items() if name != "speed"}
+
+
 def alive(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
@@ -59,10 +66,10 @@ def running(place: Place, unit: Unit) -> Iterator[psutil.Process]:
     thread = threading.Thread(target=place.train, args=(unit,))
     thread.start()
     try:
-        wait_until(lambda: place.checkpoints(unit), 60, "a checkpoint", every=0.05)
+        wait_until(lambda: place.checkpoints(unit), 300, "a checkpoint", every=0.05)
         yield trainings()[0]
     finally:
-        thread.join(60)
+        thread.join(300)
 
 
 def test_a_killed_training_goes_on_as_if_undisturbed(place: Place, base: CommitRef, demonstrations: CommitRef) -> None:
@@ -84,7 +91,7 @@ def test_a_killed_training_goes_on_as_if_undisturbed(place: Place, base: CommitR
     assert {name: ref.sha256 for name, ref in disturbed.files.items()} == {
         name: ref.sha256 for name, ref in undisturbed.files.items()
     }
-    assert disturbed.metrics == undisturbed.metrics
+    assert without_speed(disturbed.metrics) == without_speed(undisturbed.metrics)
 
 
 @pytest.mark.slow
@@ -99,7 +106,9 @@ def test_dpo_goes_on_with_the_same_reference(place: Place, base: CommitRef, pref
     assert place.train(other).outcome == "committed", place.log(other)
     for name in ("model.safetensors", "loss.parquet"):
         assert place.artifact(unit).manifest.files[name].sha256 == place.artifact(other).manifest.files[name].sha256
-    assert place.artifact(unit).manifest.metrics == place.artifact(other).manifest.metrics
+    assert place.artifact(unit).table("loss.parquet").num_rows == 250
+    disturbed, undisturbed = place.artifact(unit).manifest.metrics, place.artifact(other).manifest.metrics
+    assert without_speed(disturbed) == without_speed(undisturbed)
 
 
 def test_a_cancelled_training_ends_at_once(
@@ -144,7 +153,7 @@ def send(stack: Stack, unit: Unit) -> None:
 
 
 def checkpointed(place: Place, unit: Unit, worker: int) -> psutil.Process:
-    wait_until(lambda: place.checkpoints(unit), 60, "a checkpoint", every=0.05)
+    wait_until(lambda: place.checkpoints(unit), 300, "a checkpoint", every=0.05)
     return trainings(worker)[0]
 
 
@@ -175,14 +184,53 @@ def test_a_killed_worker_leaves_no_training_behind(remote: tuple[Stack, Place, U
     assert "going on from the checkpoint of step" in place.log(unit)
 
 
+def steps_done(client: redis.Redis) -> int:
+    """How many steps a training has said that it did."""
+    sent = [signals.decode(fields) for _, fields in client.xrange(signals.STREAM)]
+    return max((int(data["done"]) for kind, data in sent if kind == "progress"), default=0)
+
+
 @pytest.mark.slow
-def test_a_worker_that_is_told_to_end_takes_its_training_along(remote: tuple[Stack, Place, Unit]) -> None:
+def test_a_worker_that_is_told_to_end_saves_its_training_and_takes_it_along(remote: tuple[Stack, Place, Unit]) -> None:
     stack, place, unit = remote
+    unit = unit.model_copy(update={"params": {**unit.params, "args": {**ARGS, "max_steps": 100_000}}})
+    stack.kill("trainer", signal.SIGTERM)
+    stack.start("trainer", TOUCHSTONE_CHECKPOINT_SECONDS="3600")
+    stack.wait_ready("trainer")
     send(stack, unit)
-    training = checkpointed(place, unit, stack.processes["trainer"].pid)
+    wait_until(lambda: steps_done(stack.redis) >= 5, 300, "the first steps")
+    (training,) = trainings(stack.processes["trainer"].pid)
+    assert not place.checkpoints(unit)
     stack.kill("trainer", signal.SIGTERM)
     assert not alive(training)
     assert place.markers(unit)[-1].outcome == "stopped"
+    (step,) = place.checkpoints(unit)
+    assert step >= 5
+
+
+@pytest.mark.slow
+def test_a_training_that_was_saved_at_its_worker_s_end_goes_on_as_if_undisturbed(
+    place: Place, base: CommitRef, demonstrations: CommitRef
+) -> None:
+    place.settings = place.runner.settings = place.settings.model_copy(update={"checkpoint_seconds": 3600.0})
+    unit = place.unit("sft", PARAMS, base=base, demonstrations=demonstrations)
+    thread = threading.Thread(target=place.train, args=(unit,))
+    thread.start()
+    try:
+        wait_until(lambda: steps_done(place.runner.redis) >= 5, 300, "the first steps")
+    finally:
+        place.runner.shutdown.set()
+        thread.join(120)
+    (step,) = place.checkpoints(unit)
+    place.runner.shutdown.clear()
+    assert place.train(unit).outcome == "committed", place.log(unit)
+    assert f"going on from the checkpoint of step {step}" in place.log(unit)
+    other = place.unit("sft", {**PARAMS, "undisturbed": True}, base=base, demonstrations=demonstrations)
+    assert place.train(other).outcome == "committed", place.log(other)
+    disturbed, undisturbed = place.artifact(unit).manifest.files, place.artifact(other).manifest.files
+    assert {name: ref.sha256 for name, ref in disturbed.items()} == {
+        name: ref.sha256 for name, ref in undisturbed.items()
+    }
 
 
 @pytest.mark.slow

@@ -47,12 +47,22 @@ def test_none_at_first(tmp_path: Path) -> None:
     assert Checkpoints(MemoryStore(), SCRATCH).download_newest(tmp_path / "back") is None
 
 
-def test_an_upload_prunes_what_is_older(tmp_path: Path) -> None:
+def test_an_upload_prunes_all_but_the_last_two(tmp_path: Path) -> None:
     store = MemoryStore()
     checkpoints = Checkpoints(store, SCRATCH)
-    for step in (1, 2):
+    for step in range(1, 5):
         checkpoints.upload(step, folder(tmp_path, step), 0.0, nothing)
-    assert {info.name.split("/")[3][:8] for info in store.list(SCRATCH)} == {"00000002"}
+        assert uploaded(store) == set(range(max(1, step - 1), step + 1))
+    assert {int(info.name.split("/")[3][:8]) for info in store.list(SCRATCH)} == {3, 4}
+
+
+def test_what_was_cut_short_is_pruned_and_stands_for_none_of_the_two(tmp_path: Path) -> None:
+    store = MemoryStore()
+    checkpoints = Checkpoints(store, SCRATCH)
+    checkpoints.upload(1, folder(tmp_path, 1), 0.0, nothing)
+    store.put(f"{SCRATCH}checkpoints/00000002.killed/model.safetensors", b"half")
+    checkpoints.upload(3, folder(tmp_path, 3), 0.0, nothing)
+    assert {int(info.name.split("/")[3][:8]) for info in store.list(SCRATCH)} == {1, 3}
 
 
 def test_an_upload_that_was_cut_short_does_not_count(tmp_path: Path) -> None:
@@ -126,7 +136,9 @@ def test_only_the_newest_offer_waits(tmp_path: Path) -> None:
             uploads.step()
         assert not (tmp_path / "checkpoint-2").exists()
         store.open.set()
-        steps_until(uploads, lambda: uploaded(store) == {3}, "the newest to be uploaded")
+        assert not uploads.idle
+        steps_until(uploads, lambda: uploads.idle, "the newest to be uploaded")
+    assert uploaded(store) == {1, 3}
     assert len(saved) == 2
 
 

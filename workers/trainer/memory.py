@@ -1,0 +1,48 @@
+"""What a training can do that has run out of memory: the same steps in smaller pieces. No torch here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared.methods.dpo import SORTED
+from shared.methods.kto import WITHOUT_KL
+from workers.trainer.job import Job
+
+BATCH = 8
+"""TRL's own per_device_train_batch_size."""
+EVENTS = Path("/sys/fs/cgroup/memory.events")
+
+
+def halved(job: Job) -> Job | None:
+    """The job with half the examples in memory at once, and as many in each step; None where there is no such job.
+
+    Of an odd number in memory, the largest part that divides it. The gradient is the same but for rounding (and, of
+    pairs, for an epoch's last batch, where that is not full: its pieces count alike), except where a loss compares the
+    examples of a batch with each other: such a job is not changed.
+    """
+    batch = int(job.args.get("per_device_train_batch_size", BATCH))
+    if job.method == "pretrain" or batch < 2 or _compares_a_batch(job):
+        return None
+    part = next(size for size in range(batch // 2, 0, -1) if batch % size == 0)
+    times = int(job.args.get("gradient_accumulation_steps", 1)) * (batch // part)
+    changed = {"per_device_train_batch_size": part, "gradient_accumulation_steps": times}
+    if (reference := job.args.get("precompute_ref_batch_size")) is not None:
+        changed["precompute_ref_batch_size"] = min(int(reference), part)
+    return job.model_copy(update={"args": {**job.args, **changed}})
+
+
+def _compares_a_batch(job: Job) -> bool:
+    losses = job.args.get("loss_type")
+    if job.method == "kto":
+        return losses not in WITHOUT_KL
+    return job.method == "dpo" and not SORTED.isdisjoint(losses or ())
+
+
+def kernel_kills(events: Path = EVENTS) -> int:
+    """How many processes of this container the kernel has killed for want of memory; 0 where it does not say."""
+    try:
+        lines = events.read_text().splitlines()
+    except OSError:
+        return 0
+    counts = dict(line.split(maxsplit=1) for line in lines if " " in line)
+    return int(counts.get("oom_kill", 0))
