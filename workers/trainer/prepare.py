@@ -14,11 +14,11 @@ from shared.chat_templates import chat_template
 from shared.context import StageContext
 from shared.errors import PermanentError
 from shared.models import fetch_model
+from shared.selection import chosen, selected
 from shared.splits import normalise
 from workers.trainer.job import EXCLUDED, ROWS, Job, ModelSource
 from workers.trainer.methods import METHODS
 from workers.trainer.methods.base import Method
-from workers.trainer.selection import chosen, selected
 
 RESUME = "resume"
 PREFERENCES = "preferences"
