@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from celery import Celery
 
 from infra.local.ports import free_port
 from shared.errors import Outage
+from shared.kinds import QUEUES
 from shared.queues import celery_app, redis_client
 from shared.settings import Settings
 from shared.store import S3Store
@@ -180,8 +182,8 @@ class Stack:
 
     def _pings(self, pid: int) -> bool:
         """Whether the worker of this process answers; its name has its process id."""
-        answers = self.app.control.ping(timeout=0.5) if self._redis_answers() else []
-        return any(f"-{pid}@" in node for answer in answers for node in answer)
+        names = [f"{queue}-{pid}@{socket.gethostname()}" for queue in QUEUES]
+        return bool(self._redis_answers() and self.app.control.ping(names, timeout=0.5, limit=1))
 
     def _answers(self, url: str) -> bool:
         try:

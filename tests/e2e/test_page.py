@@ -23,7 +23,8 @@ from tests.unit.specs import spec_with
 
 SHOTS = ROOT / "reports" / "page"
 SIZES = {"phone": (380, 800), "wide": (1600, 1000)}
-SCHEMES = ("light", "dark")
+SCHEMES = ("light", pytest.param("dark", marks=pytest.mark.slow))
+WIDTHS = ("phone", pytest.param("wide", marks=pytest.mark.slow))
 EVERYBODY = {
     "also_judge": ["base", "teachers"],
     "null_completions": True,
@@ -288,7 +289,7 @@ def test_a_bandit_runs_and_shows_its_mechanism(finished: tuple[Stack, str], page
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", WIDTHS)
 def test_every_page_fits_and_can_be_read(finished: tuple[Stack, str], browser: Browser, size: str, scheme: str) -> None:
     stack, _ = finished
     width, height = SIZES[size]
@@ -341,7 +342,7 @@ def test_it_can_be_used_by_keyboard(finished: tuple[Stack, str], page: Page) -> 
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", WIDTHS)
 def test_axe_has_no_serious_findings(finished: tuple[Stack, str], browser: Browser, size: str, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     stack, _ = finished

@@ -10,7 +10,7 @@ from tests.e2e.looking import CHROMIUM
 from tests.stack import Stack
 from tests.unit.specs import spec_with
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on PATH")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on PATH")]
 
 
 def test_without_experiments_it_says_how_to_start_one(stack: Stack, browser: Browser) -> None:

@@ -64,13 +64,14 @@ def commits(local: Local) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.rglob("*.json")}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("number", "status"),
     [
         (signal.SIGINT, 130),
-        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
-        pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow),
+        (signal.SIGTERM, 143),
+        (signal.SIGKILL, -9),
     ],
 )
 def test_a_demo_that_is_ended_takes_its_stack_with_it(

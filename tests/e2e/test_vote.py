@@ -9,12 +9,12 @@ from playwright.sync_api import Browser, Page, expect
 from touchstone_client import Client
 
 from tests.e2e.looking import CHROMIUM, CONTRAST, EVERYTHING, NAMELESS, Told
-from tests.e2e.test_page import SCHEMES, SIZES, shoot
+from tests.e2e.test_page import SCHEMES, SIZES, WIDTHS, shoot
 from tests.integration.api.test_human import ARMS, finished
 from tests.stack import Stack
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on PATH")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on PATH")]
 
 __all__ = ["finished"]
 
@@ -102,7 +102,7 @@ def test_when_the_server_does_not_take_a_vote_it_says_so_and_stays(finished: tup
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", WIDTHS)
 def test_it_fits_and_can_be_read(finished: tuple[Stack, str], browser: Browser, size: str, scheme: str) -> None:
     stack, id = finished
     width, height = SIZES[size]

@@ -316,6 +316,7 @@ def test_a_check_on_recorded_pairs_is_priced() -> None:
     assert max(row["tokens"]["input"] for row in given) > 80 * 2 * 256
 
 
+@pytest.mark.slow
 def test_a_hundred_cells_are_planned_and_priced_in_seconds() -> None:
     prompts = {"source": {"world": {"seed": 0, "count": 5000}}, "train": 2000, "dev": 0, "eval": 200}
     experiment = resolved(spec_with(prompts=prompts, matrix={"fractions": [n / 200 for n in range(1, 101)]}))

@@ -211,6 +211,7 @@ def test_a_killed_worker_counts_what_was_in_flight_and_gives_the_rest_back(stack
     assert not open_purses(stack)
 
 
+@pytest.mark.slow
 def test_a_cap_on_a_kind_of_stage_holds_although_the_budget_would_not_stop_it(stack: Stack) -> None:
     whole = whole_cost(300)
     start(stack)

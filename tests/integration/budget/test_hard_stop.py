@@ -74,6 +74,7 @@ def test_a_budget_that_no_request_fits_in_sends_none(stack: Stack) -> None:
     assert provider.stats()["requests"] == 0
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_ignores_max_tokens_passes_the_budget_by_one_answer_of_a_process_at_most(
     stack: Stack,
 ) -> None:
@@ -92,6 +93,7 @@ def test_an_endpoint_that_ignores_max_tokens_passes_the_budget_by_one_answer_of_
     assert 28 <= billed(provider) <= 31 and spent(stack, id) == pytest.approx(billed(provider), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_every_member_of_an_ensemble_pays_from_the_budget(stack: Stack) -> None:
     provider = start_provider(stack, json.dumps(FAULTS))
     for name in ("conductor", "critic"):
@@ -115,6 +117,7 @@ def test_every_member_of_an_ensemble_pays_from_the_budget(stack: Stack) -> None:
     assert manifest.metrics["usd_by_experiment"] == {id: pytest.approx(billed(provider), abs=1e-6)}
 
 
+@pytest.mark.slow
 def test_of_two_experiments_the_one_that_asked_pays_and_both_say_what_it_cost(stack: Stack) -> None:
     provider = start_provider(stack, json.dumps(FAULTS))
     stack.start("conductor")

@@ -32,12 +32,6 @@ MT_BENCH = b'{"name": "pair", "type": "pairwise", "system_prompt": "Judge.", "ou
 
 
 @pytest.fixture
-def critic(stack: Stack) -> Stack:
-    stack.start("critic")
-    return stack
-
-
-@pytest.fixture
 def provider() -> Iterator[StandIn]:
     with standin.running() as made_up:
         yield made_up

@@ -88,12 +88,6 @@ class Fought:
         return found
 
 
-@pytest.fixture
-def critic(stack: Stack) -> Stack:
-    stack.start("critic")
-    return stack
-
-
 def test_a_duel_and_an_arena_find_what_the_world_knows(critic: Stack, tmp_path: Path) -> None:
     log = start_simulator(critic, latency_ms=0)
     resolved = resolve(parse_spec(battle_spec()), critic.store, Settings())
@@ -120,8 +114,10 @@ def test_a_duel_and_an_arena_find_what_the_world_knows(critic: Stack, tmp_path: 
     assert fresh == sum(row["in_ledger"] for row in judged) == len(traffic(log)) > 100
 
 
-def test_pairs_drawn_for_each_prompt_cost_what_the_plan_says_and_are_rated(critic: Stack, tmp_path: Path) -> None:
-    log = start_simulator(critic, latency_ms=0)
+def test_pairs_drawn_for_each_prompt_cost_what_the_plan_says_and_are_rated(stack: Stack, tmp_path: Path) -> None:
+    # Servers of its own: of a ledger with another test's answers it would pay for less than the plan says.
+    critic, log = stack, start_simulator(stack, latency_ms=0)
+    critic.start("critic")
     resolved = resolve(parse_spec(battle_spec(pairs_per_prompt=2)), critic.store, Settings())
     before = estimate(resolved, critic.store, Settings(data_dir=tmp_path / "before"))
     fought = Fought(critic, resolved)

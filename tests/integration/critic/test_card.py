@@ -40,13 +40,6 @@ def truth(row: dict[str, Any]) -> float:
 GOLD = records.from_rows([{**row, "preference": truth(row)} for row in ROWS], records.PREFERENCES)
 
 
-@pytest.fixture
-def critic(stack: Stack) -> Stack:
-    stack.start("critic")
-    start_simulator(stack, latency_ms=0)
-    return stack
-
-
 def cards_of(stack: Stack, **faults: SimulatedModel) -> dict[str, CriticCard]:
     """What a report would show of these critics, after each was asked about all pairs."""
     gold = made(stack, "preferences", GOLD)
@@ -73,6 +66,7 @@ def holds(estimate: Estimate, true: float) -> bool:
 
 
 def test_known_faults_are_within_the_cards_intervals(critic: Stack) -> None:
+    start_simulator(critic, latency_ms=0)
     found = cards_of(
         critic,
         wrong=SimulatedModel(provider="simulated", error_rate=0.2),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
-import pytest
 
 from shared import records
 from shared.datasets import add_dataset
@@ -16,12 +15,6 @@ from tests.integration.critic.rows import CRITIC, PROMPTS, completions, words
 from tests.integration.llm.traffic import start_simulator, traffic
 from tests.integration.llm.units import artifact, made, run, shards, unit
 from tests.stack import Stack
-
-
-@pytest.fixture
-def critic(stack: Stack) -> Stack:
-    stack.start("critic")
-    return stack
 
 
 def test_on_policy_pairs_are_labelled_in_both_orders(critic: Stack) -> None:

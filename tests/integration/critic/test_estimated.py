@@ -47,11 +47,11 @@ def commit(stack: Stack, stage: Stage, rows: list[dict[str, Any]]) -> CommitRef:
 
 
 @pytest.mark.parametrize("ask", ASKS, ids=lambda ask: "-".join(str(value) for value in ask.values())[:30])
-def test_what_a_worker_asked_is_found_by_the_next_plan(stack: Stack, tmp_path: Path, ask: dict[str, Any]) -> None:
-    log = start_simulator(stack, latency_ms=0)
-    stack.start("critic")
-    critic = {"provider": "simulated", "error_rate": 0.1, "ask": ask}
-    resolved = resolve(parse_spec(spec_with(models__critic=critic)), stack.store, Settings())
+def test_what_a_worker_asked_is_found_by_the_next_plan(critic: Stack, tmp_path: Path, ask: dict[str, Any]) -> None:
+    stack, log = critic, start_simulator(critic, latency_ms=0)
+    # A model of its own for each, so that the ledger has nothing of an earlier one's.
+    model = {"provider": "simulated", "error_rate": 0.1 + ASKS.index(ask) / 1000, "ask": ask}
+    resolved = resolve(parse_spec(spec_with(models__critic=model)), stack.store, Settings())
     made = plan(resolved)
     label = next(one for one in made.stages.values() if one.kind == "label" and "rlaif-weak" in one.arms)
     prompts = [one for one in prompt_splits(resolved.parsed, {}, stack.store).prompts if one.split == "train"][-90:]

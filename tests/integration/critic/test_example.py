@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from services.analyst.critics.card import CriticCard, cards
 from services.analyst.critics.reading import read_labellers
 from shared.artifacts import Artifact
@@ -17,13 +15,6 @@ from tests.stack import Stack
 from tests.unit.test_examples import EXAMPLES, resolved_as_if_the_data_were_there
 
 EXAMPLE = EXAMPLES[0].parent / "critics.yaml"
-
-
-@pytest.fixture
-def critic(stack: Stack) -> Stack:
-    stack.start("critic")
-    start_simulator(stack, latency_ms=0)
-    return stack
 
 
 def cards_of(stack: Stack, example: Path) -> dict[str, CriticCard]:
@@ -47,6 +38,7 @@ def cards_of(stack: Stack, example: Path) -> dict[str, CriticCard]:
 
 
 def test_every_critic_of_the_example_is_read_and_held_against_its_check(critic: Stack) -> None:
+    start_simulator(critic, latency_ms=0)
     found = cards_of(critic, EXAMPLE)
     panel = ("critic", "soft-critic", "long-critic")
     assert set(found) == {"check", "judge", "score-judge", "rubric-judge", "panel", *panel}

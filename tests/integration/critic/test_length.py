@@ -66,6 +66,7 @@ def workers(stack: Stack) -> Stack:
     return stack
 
 
+@pytest.mark.slow
 def test_one_set_of_samples_is_judged_four_ways_and_length_control_asks_nothing(workers: Stack) -> None:
     log = start_simulator(workers, latency_ms=0)
     whole = planned()

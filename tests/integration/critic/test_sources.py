@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from shared import records
 from shared.llm.providers.ensemble import EnsembleModel
 from shared.llm.providers.reward_model import RewardModel
@@ -16,12 +14,6 @@ from tests.integration.llm.units import made
 from tests.stack import Stack
 
 WORLD = VerifiableModel(provider="verifiable", check="world").identity()
-
-
-@pytest.fixture
-def critic(stack: Stack) -> Stack:
-    stack.start("critic")
-    return stack
 
 
 def test_the_best_of_four_samples_against_the_worst(critic: Stack) -> None:

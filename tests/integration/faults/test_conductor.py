@@ -50,6 +50,7 @@ def at_work(stack: Stack, name: str) -> bool:
     return any(line[3] == pid and line[2] not in done for line in stub_log(stack))
 
 
+@pytest.mark.slow
 def test_an_undisturbed_run_does_each_stage_once(stack: Stack) -> None:
     start_all(stack)
     found = finished(stack, submit(stack))
@@ -116,7 +117,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 
 @pytest.mark.parametrize(
     "name",
-    ["conductor", slow("valkey"), slow("s3"), "trainer", *map(slow, ("teacher", "critic", "inference", "analysis"))],
+    ["trainer", *map(slow, ("conductor", "valkey", "s3", "teacher", "critic", "inference", "analysis"))],
 )
 def test_a_killed_process_costs_nothing_once_it_is_back(
     stack: Stack, undisturbed: dict[str, set[str]], name: str
@@ -137,6 +138,7 @@ def test_a_killed_process_costs_nothing_once_it_is_back(
     assert len(repeated) <= (0 if name in {"conductor", "valkey"} else 2)
 
 
+@pytest.mark.slow
 def test_two_workers_given_the_same_message_do_it_once(stack: Stack) -> None:
     start_workers(stack, 0.5)
     start_rival(stack, "teacher")
@@ -189,6 +191,7 @@ def test_a_stage_that_kills_its_worker_each_time_ends_as_failed(stack: Stack) ->
     assert others == {"prompts", "teach"}
 
 
+@pytest.mark.slow
 def test_a_thousand_ready_stages_leave_at_most_a_thousand_messages(stack: Stack) -> None:
     """Reconciling is level-triggered: twenty rounds over a full queue must not add to it."""
     from services.conductor.reconcile import Conductor

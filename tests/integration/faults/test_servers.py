@@ -32,6 +32,7 @@ from tests.waiting import wait_until
 @pytest.mark.parametrize(
     "seconds", [0.5, pytest.param(3.0, marks=pytest.mark.slow), pytest.param(20.0, marks=pytest.mark.slow)]
 )
+@pytest.mark.slow
 def test_a_broker_that_was_away_brings_nothing_to_an_end(stack: Stack, seconds: float) -> None:
     start_all(stack, 0.5)
     id = submit(stack)

@@ -214,6 +214,7 @@ def test_a_folder_that_holds_no_model_says_so_in_one_line(tmp_path: Path) -> Non
     assert "safetensors" in last
 
 
+@pytest.mark.slow
 async def test_sigterm_ends_running_requests_with_503_and_the_process_with_0(model_folder: Path) -> None:
     process = start_engine(model_folder, "--name", "m", "--chat-template", "chatml")
     url = announced(process)
@@ -236,6 +237,7 @@ async def test_sigterm_ends_running_requests_with_503_and_the_process_with_0(mod
     await client.close()
 
 
+@pytest.mark.slow
 async def test_a_client_that_leaves_takes_its_rows_along(model_folder: Path) -> None:
     """An abandoned request of 128 long rows must not slow the next one down: its rows leave the batch."""
     process = start_engine(model_folder, "--name", "m")

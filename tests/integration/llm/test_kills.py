@@ -38,6 +38,7 @@ def kill_half_way(stack: Stack, name: str, log: Path, answers: int = ASKED // 3)
     return killed
 
 
+@pytest.mark.slow
 def test_a_killed_process_that_starts_again_asks_no_answered_request_twice(stack: Stack) -> None:
     log = start_simulator(stack)
     start_asking(stack, "asking")

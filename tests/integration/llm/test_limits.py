@@ -200,8 +200,8 @@ def in_two_seconds() -> str:
     ("status", "headers"),
     [
         (429, lambda: {"retry-after": "2"}),
-        (503, lambda: {"retry-after-ms": "2000"}),
-        (429, lambda: {"retry-after": in_two_seconds()}),
+        pytest.param(503, lambda: {"retry-after-ms": "2000"}, marks=pytest.mark.slow),
+        pytest.param(429, lambda: {"retry-after": in_two_seconds()}, marks=pytest.mark.slow),
         (200, lambda: {f"x-ratelimit-{name}-requests": value for name, value in EMPTY.items()}),
         (200, lambda: {f"anthropic-ratelimit-tokens-{name}": value for name, value in EMPTY.items()}),
     ],

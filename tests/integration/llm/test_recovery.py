@@ -90,6 +90,7 @@ def test_a_kill_after_any_step_of_the_ledgers_work_costs_no_answer(stack: Stack)
     assert not [path for path in (stack.settings.data_dir / "wal").rglob("*") if path.is_file()]
 
 
+@pytest.mark.slow
 def test_another_host_waits_for_a_killed_ones_answers_until_it_is_back(stack: Stack) -> None:
     log = start_simulator(stack)
     start_asking(stack, "asking-1", "--die-after", "append", host="first")

@@ -47,6 +47,7 @@ def test_whatever_goes_wrong_on_the_way_every_request_is_answered_and_no_error_k
     assert {entry.answer.finish_reason for entry in found} == {"stop"} and all(entry.answer.text for entry in found)
 
 
+@pytest.mark.slow
 def test_a_body_that_trickles_is_given_up_and_asked_for_again(stack: Stack) -> None:
     faults = {"attempts": 1, "rate_slow_body": 1, "slow_body_s": 4, "match": "Reverse"}
     provider = start_provider(stack, json.dumps(faults))

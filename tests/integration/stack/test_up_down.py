@@ -39,6 +39,7 @@ def store_of(local: Local) -> S3Store:
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.slow
 def test_up_restarts_what_dies_scales_keeps_its_data_and_leaves_nothing(local: Local) -> None:
     code, said = local.run("up", timeout=START)
     assert code == 0, said

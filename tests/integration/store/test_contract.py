@@ -75,6 +75,7 @@ def test_a_deleted_object_is_gone_and_a_missing_one_is_no_error(any_store: Store
     any_store.delete([])
 
 
+@pytest.mark.slow
 def test_a_listing_has_every_one_of_many_keys_in_order(any_store: Store) -> None:
     names = {f"commits/{number % 7:02x}/{number:05d}.json" for number in range(1105)}
     with ThreadPoolExecutor(8) as pool:

@@ -69,7 +69,12 @@ def test_batches_that_fail_in_part_expire_and_find_a_full_queue_are_answered_onc
     assert result(stack, given).rows().num_rows == ROWS
     seen = provider.stats()
     assert (seen["distinct"], seen["max_repeats"], seen["bill"]["batches"]["answers"]) == (ROWS, 1, ROWS)
-    assert seen["batches"]["files"] == 0 and list(stack.store.list(PREFIX)) == []
+    if list(stack.store.list(PREFIX)):
+        # Its answers were taken before the restart, so no stage looks at it again; the conductor has it cleared away.
+        stack.start("conductor")
+    wait_until(
+        lambda: not provider.stats()["batches"]["files"] and not list(stack.store.list(PREFIX)), 60, "files to go"
+    )
 
 
 def send_again(stack: Stack, given: Unit) -> bool:

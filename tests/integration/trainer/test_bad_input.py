@@ -85,6 +85,7 @@ def test_a_broken_model_folder(tmp_path: Path, harm: str) -> None:
         set_up(tmp_path, folder)
 
 
+@pytest.mark.slow
 def test_the_whole_trace_is_in_the_log(place: Place, base: CommitRef, demonstrations: CommitRef) -> None:
     unit = place.unit("sft", {**PARAMS, "args": {"optim": "none_such"}}, base=base, demonstrations=demonstrations)
     assert place.train(unit).outcome == "error"

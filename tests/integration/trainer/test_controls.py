@@ -12,12 +12,12 @@ from tests.integration.trainer.place import Place
 from tests.unit.specs import resolved, spec_with
 
 ARGS = {"max_steps": 3, "per_device_train_batch_size": 4, "learning_rate": 1e-2}
-CONTROLS: list[tuple[dict[str, Any], str, int]] = [
-    ({"kind": "sft_on_chosen"}, "sft", 20),
-    ({"kind": "best_of_n", "n": 3}, "sft", 20),
+CONTROLS = [
+    pytest.param({"kind": "sft_on_chosen"}, "sft", 20, marks=pytest.mark.slow),
+    pytest.param({"kind": "best_of_n", "n": 3}, "sft", 20, marks=pytest.mark.slow),
     ({"kind": "swap", "teacher": "strong"}, "sft", 24),
     ({"kind": "random_labels"}, "rl", 20),
-    ({"kind": "length_matched", "within": 0.3}, "rl", 14),
+    pytest.param({"kind": "length_matched", "within": 0.3}, "rl", 14, marks=pytest.mark.slow),
 ]
 """With the rows that each trains on, of the tiny pairs and demonstrations."""
 

@@ -114,6 +114,7 @@ def test_a_cancelled_training_ends_at_once(
     assert not place.committed(unit)
 
 
+@pytest.mark.slow
 def test_a_wiped_redis_does_not_end_a_training(
     place: Place, base: CommitRef, demonstrations: CommitRef, redis_server: redis.Redis
 ) -> None:
@@ -174,6 +175,7 @@ def test_a_killed_worker_leaves_no_training_behind(remote: tuple[Stack, Place, U
     assert "going on from the checkpoint of step" in place.log(unit)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_told_to_end_takes_its_training_along(remote: tuple[Stack, Place, Unit]) -> None:
     stack, place, unit = remote
     send(stack, unit)

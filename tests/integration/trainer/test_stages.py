@@ -127,6 +127,7 @@ def test_pretraining(place: Place) -> None:
     assert AutoTokenizer.from_pretrained(artifact.folder()).chat_template
 
 
+@pytest.mark.slow
 def test_truncated_and_dropped_rows_are_counted(place: Place, base: CommitRef) -> None:
     rows = tiny.demonstrations(6).to_pylist()
     rows[0]["completion"] = "a b c d e f"

@@ -166,6 +166,7 @@ def test_the_page_is_well_formed_and_has_a_section_a_cell(report: MatrixReport) 
     assert "97.5% interval" in text and "Deciding interval" in text
 
 
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_bytes(made: Experiment) -> None:
     assert make(made.params, made.artifacts(), partial=False) == make(made.params, made.artifacts(), partial=False)
 

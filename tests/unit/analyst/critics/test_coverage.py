@@ -17,7 +17,7 @@ from tests.unit.analyst.critics.simulated import Faults, simulate, table
 from tests.unit.analyst.critics.test_card import labeller, only
 
 TABLES = 200
-SIZES = ((120, 1), (40, 4))
+SIZES = ((120, 1), pytest.param((40, 4), marks=pytest.mark.slow))
 """Prompts, and pairs of each."""
 
 Measure = Callable[[Faults, int, tuple[int, int]], Estimate]
