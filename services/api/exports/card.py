@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -124,7 +125,7 @@ def _sources(sources: Sequence[Source]) -> str:
 
 def _identity(identity: Data) -> str:
     shown = {key: value for key, value in identity.items() if key not in PRIVATE and value is not None}
-    return ", ".join(f"{key}: {value}" for key, value in shown.items())
+    return ", ".join(f"{key}: {value if isinstance(value, str) else json.dumps(value)}" for key, value in shown.items())
 
 
 def _measured(facts: Facts) -> Iterator[str]:

@@ -19,6 +19,7 @@ from services.api.exports.markdown import table, text
 from services.api.exports.rows import rows_of
 from services.api.exports.trained import training_of
 from services.api.lineage import Lineages
+from services.api.pages.results import arm_row
 from services.api.planned import Planned, Plans
 from services.api.problems import Problem
 from services.api.reportfiles import Reports
@@ -192,6 +193,13 @@ def test_a_start_is_exported_by_itself(made: Made) -> None:
     assert [path for path in kept.files if path.endswith("1.parquet")] == [
         "dataset/data/sft/train-00000-of-00001.parquet"
     ]
+
+
+def test_the_page_names_an_arm_as_a_shell_takes_it() -> None:
+    arm = {"cost": {"usd": 0.0, "device_hours": 0.0}, "evaluations": {}}
+    row = arm_row("rlaif-weak", arm, (), {}, "key", "rlaif-weak [fraction=0.1]")
+    assert row.export == "'rlaif-weak [fraction=0.1]'"
+    assert arm_row("base", arm, (), {}, "", "base").export == "", "nothing was trained"
 
 
 def test_what_users_wrote_breaks_no_table() -> None:
