@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/api/validate-yaml":
             self._json({"errors": [], "warnings": []})
         elif match := re.fullmatch(r"/api/(model|dataset)s/([^/]+/[^/]+)(?:/(revision|preupload|commit)/(.+))?", path):
-            self._api(*match.groups(), body=body)
+            self._api(match[1], match[2], match[3], match[4], body)
         elif match := re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             self._file("dataset" if match[1] else "model", match[2], match[3], match[4])
         else:
