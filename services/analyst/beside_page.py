@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.analyst.judges import JudgeView
 from services.analyst.model import ArmReport, Report
 from services.analyst.wording import LEVELS
 from shared.nulls import NULLS, WORDS
+from shared.scales import Scale
 
 RECIPES = ""
 BESIDE = "Beside the recipes: no arm of the comparison"
@@ -24,14 +26,15 @@ class NullRow:
 
 @dataclass(frozen=True)
 class JudgeRow:
-    """One judge's answer to the primary contrast."""
+    """One judge's answer to the primary contrast. `numbers` are empty where the table of how far the judge can be
+    trusted has them."""
 
     judge: str
     family: str
     evaluation: str
     level: str
-    estimate: str
-    interval: str
+    word: str
+    numbers: str
     decides: bool
 
 
@@ -65,16 +68,20 @@ def judge_rows(report: Report) -> list[JudgeRow]:
     """What each judge says alone, where there are several."""
     if len(report.judges) < 2:
         return []
-    number = report.primary_scale.number
     return [
         JudgeRow(
             one.judge,
             one.family,
             one.evaluation,
+            one.level,
             LEVELS[one.level],
-            number(one.estimate),
-            " to ".join(number(end) for end in one.decision_interval),
+            "" if report.trust is not None else _numbers(one, report.primary_scale),
             one.decides,
         )
         for one in report.judges
     ]
+
+
+def _numbers(one: JudgeView, scale: Scale) -> str:
+    low, high = one.decision_interval
+    return f"{scale.number(one.estimate)} ({scale.number(low)} to {scale.number(high)}) {scale.many}"

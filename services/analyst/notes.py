@@ -46,10 +46,11 @@ def notes_for(
 
 
 def _judges(params: ReportParams) -> Iterator[Note]:
-    """One note an entry of `evaluations`, whatever temperatures it has."""
+    """One note an entry of `evaluations`, whatever temperatures it has; one for all that a simulated judge decides."""
     entries: dict[str, tuple[str, EvaluationParams]] = {}
     for name, evaluation in params.evaluations.items():
         entries.setdefault(_entry(name, evaluation), (name, evaluation))
+    simulated: dict[str, list[str]] = {}
     for entry, (_, evaluation) in entries.items():
         if evaluation.judge is None and evaluation.imitation:
             yield Note(
@@ -61,13 +62,15 @@ def _judges(params: ReportParams) -> Iterator[Note]:
         elif evaluation.imitation or evaluation.offline_judge:
             yield _stand_in(entry, evaluation)
         elif evaluation.judge_provider == SIMULATED:
-            yield Note(
-                "stand-in",
-                f"{entry} is judged in a simulated world ({evaluation.judge}), whose true answers are known: it shows "
-                "that the instrument works, and says nothing about language models. For a real answer let this line "
-                "name a real provider.",
-                ("models", evaluation.judge or "", "provider"),
-            )
+            simulated.setdefault(evaluation.judge or "", []).append(entry)
+    for judge, names in simulated.items():
+        said = f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} judged"
+        yield Note(
+            "stand-in",
+            f"{said} in a simulated world ({judge}), whose true answers are known: it shows that the instrument works, "
+            "and says nothing about language models. For a real answer let this line name a real provider.",
+            ("models", judge, "provider"),
+        )
 
 
 def _stand_in(entry: str, evaluation: EvaluationParams) -> Note:

@@ -107,6 +107,8 @@ def decide(
         if level == "inconclusive":
             reasons.append(wording.what_would_decide(primary, delta, needs))
         sentence = wording.answer(primary, delta, level, reasons)
+        if needs is not None and (needs.prompts or needs.both):
+            reasons.append(wording.ANOTHER_LOOK)
     scope = scope_of(primary.seeds)
     return Verdict(
         level=level,

@@ -153,6 +153,12 @@ def what_would_decide(primary: ContrastResult, delta: float, needs: Needed | Non
     return f"{goal} takes {', or '.join(ways)}{alone}." if ways else f"{goal}: neither prompts nor seeds in reach can."
 
 
+ANOTHER_LOOK = (
+    "More prompts after this result are another look at the same question. They decide only where the spec declared so "
+    "many looks before the first (looks: 2), each by a wider interval; an extension nobody declared is exploratory."
+)
+
+
 def _beyond(primary: ContrastResult, delta: float) -> str:
     a = primary.contrast.arms[0]
     amount = scale_of(primary.unit).amount

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from services.api.pages.figures import Figure
+from services.api.pictures import Pictures
 from services.api.planned import Planned
 from services.api.reportfiles import HTML, JSON, Reports
 from shared.artifacts import Manifest, commit_prefix, oldest
@@ -19,6 +20,8 @@ from shared.store import NotFound, ObjectStore
 
 Entry = tuple[str, Callable[[], bytes | None]]
 """A file's name in the archive, and its bytes; None where it is gone meanwhile."""
+PACKED = (".parquet", ".png")
+"""What is compressed already."""
 UNSAFE = re.compile(r"[^A-Za-z0-9._@+-]+")
 
 
@@ -47,8 +50,7 @@ def zipped(entries: Iterable[Entry]) -> Iterator[bytes]:
         for name, read in entries:
             if (data := read()) is None:
                 continue
-            # Parquet is compressed already.
-            packed = zipfile.ZIP_STORED if name.endswith(".parquet") else zipfile.ZIP_DEFLATED
+            packed = zipfile.ZIP_STORED if name.endswith(PACKED) else zipfile.ZIP_DEFLATED
             archive.writestr(name, data, packed)
             yield sent.taken()
     yield sent.taken()
@@ -60,6 +62,7 @@ def contents(
     summary: Mapping[str, Any],
     planned: Planned | None,
     figures: Mapping[str, Figure],
+    pictures: Pictures,
 ) -> Iterator[Entry]:
     """What an experiment's archive holds: spec, state, report, figures, people's votes, and every committed table with
     its commit.
@@ -87,6 +90,9 @@ def contents(
         yield f"votes/{safe(info.name.rpartition('/')[2])}", read(info.name)
     for figure in figures.values():
         yield f"figures/{safe(figure.name)}.svg", lambda figure=figure: figure.svg  # type: ignore[misc]
+        # Drawing them takes tenths of a second each, and a phone's twin of another says nothing more.
+        if not figure.narrow:
+            yield f"figures/{safe(figure.name)}.png", lambda figure=figure: pictures.of(figure)  # type: ignore[misc]
     for row in summary["stages"]:
         if row["state"] == "committed" and (first := oldest(store.list(commit_prefix(row["key"])))) is not None:
             yield from _stage(store, row, first.name, planned, read)

@@ -18,6 +18,7 @@ from services.api.judged_rows import JudgedRows
 from services.api.lineage import Lineages
 from services.api.listing import Listing
 from services.api.metrics import Metrics
+from services.api.pictures import Pictures
 from services.api.planned import Plans
 from services.api.problems import Problem, TooLarge, not_found
 from services.api.reportfiles import Figures, Reports
@@ -48,6 +49,7 @@ class State:
     plans: Plans
     reports: Reports
     figures: Figures
+    pictures: Pictures
     judged: JudgedRows
     voted: Voted
     sheets: Sheets
@@ -72,6 +74,7 @@ class State:
             plans,
             reports,
             Figures(reports),
+            Pictures(),
             judged,
             voted,
             Sheets(plans, judged),
@@ -114,6 +117,10 @@ def _figures(state: StateDep) -> Figures:
     return state.figures
 
 
+def _pictures(state: StateDep) -> Pictures:
+    return state.pictures
+
+
 def _judged(state: StateDep) -> JudgedRows:
     return state.judged
 
@@ -149,6 +156,7 @@ ListingDep = Annotated[Listing, Depends(_listing)]
 PlansDep = Annotated[Plans, Depends(_plans)]
 ReportsDep = Annotated[Reports, Depends(_reports)]
 FiguresDep = Annotated[Figures, Depends(_figures)]
+PicturesDep = Annotated[Pictures, Depends(_pictures)]
 JudgedRowsDep = Annotated[JudgedRows, Depends(_judged)]
 VotedDep = Annotated[Voted, Depends(_voted)]
 SheetsDep = Annotated[Sheets, Depends(_sheets)]

@@ -336,7 +336,7 @@ class SampleList(BaseModel):
 
 
 class FigureInfo(BaseModel):
-    """A figure of the report; GET …/figures/{name}.svg has it."""
+    """A figure of the report; GET …/figures/{name}.svg or .png has it."""
 
     name: str = Field(examples=["forest-wide"])
     title: str

@@ -29,8 +29,10 @@ EVERYBODY = {
     "also_judge": ["base", "teachers"],
     "null_completions": True,
     "evaluations__win-rate__best_on_dev": True,
+    "evaluations__level": {"protocol": "length_controlled", "judge": "critic", "reference": "weak", "temperature": 0.7},
 }
 """Who may be judged, and how: so that every part of the page is there."""
+BANDIT = {"name": "mechanism", "kind": "bandit", "bandit": {"steps": 1500, "rate": 0.05}}
 QUEUES = ("teacher", "critic", "inference", "trainer")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on PATH")
@@ -224,6 +226,8 @@ def test_samples_figures_and_tables_over_the_api(finished: tuple[Stack, str]) ->
         assert any(one["name"] == "forest-wide" for one in figures)
         drawn = http.get(f"/experiments/{id}/figures/{figures[0]['name']}.svg")
         assert drawn.headers["content-type"] == "image/svg+xml" and drawn.content.startswith(b"<svg ")
+        drawn = http.get(f"/experiments/{id}/figures/{figures[0]['name']}.png")
+        assert drawn.headers["content-type"] == "image/png" and drawn.content.startswith(b"\x89PNG")
         judged = next(one for one in http.get(f"/experiments/{id}").json()["stages"] if one["kind"] == "judge")
         table = records.read(http.get(f"/stages/{judged['key']}/rows").content, records.JUDGEMENTS)
         assert table.num_rows == 120
@@ -261,7 +265,9 @@ def test_everything_can_be_taken_away_as_one_zip(finished: tuple[Stack, str], pa
     with page.expect_download() as download:
         page.get_by_role("link", name="Everything as one zip").click()
     names = zipfile.ZipFile(download.value.path()).namelist()
-    assert {"spec.yaml", "report.json", "report.html", "figures/forest-wide.svg"} <= set(names)
+    assert {"spec.yaml", "report.json", "report.html", "figures/forest-wide.svg", "figures/forest-wide.png"} <= set(
+        names
+    )
     with Client(stack.api_url) as client:
         stages = client.get(id)["stages"]
     assert sum(name.endswith(".commit.json") for name in names) == len(stages)
@@ -270,22 +276,50 @@ def test_everything_can_be_taken_away_as_one_zip(finished: tuple[Stack, str], pa
     )
 
 
-def test_a_bandit_runs_and_shows_its_mechanism(finished: tuple[Stack, str], page: Page) -> None:
-    stack, _ = finished
-    spec = {"name": "mechanism", "kind": "bandit", "bandit": {"steps": 1500, "rate": 0.05}}
+def bandit(stack: Stack) -> str:
+    """The id of a bandit that has come to its report."""
     with Client(stack.api_url) as client:
-        assert client.plan(spec)["power"] is None
-        id = client.submit(spec)["id"]
+        id: str = client.submit(BANDIT)["id"]
         for _ in client.events(id):
             pass
         assert client.get(id)["state"] == "succeeded"
+        return id
+
+
+def test_a_bandit_runs_and_shows_its_mechanism(finished: tuple[Stack, str], page: Page) -> None:
+    stack, _ = finished
+    with Client(stack.api_url) as client:
+        assert client.plan(BANDIT)["power"] is None
+        id = bandit(stack)
         report = client.report(id)
         assert report is not None and report["verdict"]["level"] == "inconclusive"
     page.goto(f"{stack.api_url}/experiments/{id}")
     expect(page.locator(".verdict .level")).to_have_text("A mechanism")
+    expect(page.locator("main")).not_to_contain_text("– to –")
     expect(page.locator(".figures img")).to_have_count(1)
     expect(page.get_by_role("heading", name="Samples")).to_have_count(0)
-    shoot(page, "bandit")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("size", SIZES)
+def test_a_bandits_page_says_what_it_shows_on_its_first_screen_and_can_be_read_by_all(
+    finished: tuple[Stack, str], browser: Browser, size: str, scheme: str
+) -> None:
+    stack, _ = finished
+    page = looked_at(browser, size, scheme)
+    page.goto(f"{stack.api_url}/experiments/{bandit(stack)}")
+    width, height = SIZES[size]
+    said = page.locator(".verdict .answer").bounding_box()
+    assert said is not None and said["y"] + said["height"] <= height
+    page.evaluate(EVERYTHING)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    ratio, words = page.evaluate(CONTRAST)
+    assert ratio >= 4.5, f"{words!r} has a contrast of {ratio:.2f}"
+    assert page.evaluate(NAMELESS) == []
+    shoot(page, f"bandit-{size}-{scheme}")
+    assert serious(page) == []
+    page.context.close()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -344,19 +378,31 @@ def test_it_can_be_used_by_keyboard(finished: tuple[Stack, str], page: Page) -> 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("size", WIDTHS)
 def test_axe_has_no_serious_findings(finished: tuple[Stack, str], browser: Browser, size: str, scheme: str) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     stack, _ = finished
-    # Its script is injected, which the page's own policy forbids.
+    page = looked_at(browser, size, scheme)
+    for name, path in pages(finished).items():
+        page.goto(stack.api_url + path)
+        page.evaluate(EVERYTHING)
+        assert serious(page) == [], name
+    page.context.close()
+
+
+def looked_at(browser: Browser, size: str, scheme: str) -> Page:
+    """A page of this size into which axe may be put, which the page's own policy forbids."""
     width, height = SIZES[size]
-    with browser.new_context(
-        viewport={"width": width, "height": height}, bypass_csp=True,
+    return browser.new_context(
+        viewport={"width": width, "height": height},
+        bypass_csp=True,
         color_scheme="dark" if scheme == "dark" else "light",
-    ) as context:  # fmt: skip
-        page = context.new_page()
-        for name, path in pages(finished).items():
-            page.goto(stack.api_url + path)
-            page.evaluate(EVERYTHING)
-            found = axe.Axe().run(page).response["violations"]
-            bad = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found
-                   if one["impact"] in {"serious", "critical"}]  # fmt: skip
-            assert bad == [], name
+    ).new_page()
+
+
+def serious(page: Page) -> list[tuple[str, list[str]]]:
+    """What axe finds that keeps somebody from using the page."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    found = axe.Axe().run(page).response["violations"]
+    return [
+        (one["id"], [node["html"] for node in one["nodes"]])
+        for one in found
+        if one["impact"] in {"serious", "critical"}
+    ]

@@ -50,7 +50,7 @@ def resolved_as_if_the_data_were_there(path: Path) -> Resolved:
 
 def test_there_are_examples() -> None:
     assert {path.stem for path in EXAMPLES} >= {
-        "bandit", "quickstart", "quickstart-seeds", "critics", "alpaca-eval-smollm2",
+        "bandit", "quickstart", "quickstart-seeds", "critics", "judge-bias", "alpaca-eval-smollm2",
         *(f"paper-figure-{n}" for n in (2, 3, 4, 5)),
     }  # fmt: skip
 
@@ -143,6 +143,20 @@ def test_the_scaling_example_asks_a_teacher_once_for_each_prompt_and_shares_the_
     rows = [row for row in shown["stages"] if row["key"] in {stage.key for stage in taught}]
     assert sum(row["requests"] - row["repeated"] for row in rows) == spec.prompts.train
     assert sum(row["requests"] for row in rows) > spec.prompts.train
+
+
+def test_the_judge_bias_example_has_gold_labels_of_a_biased_judge_and_shares_the_quickstart_s_sft() -> None:
+    path = EXAMPLES[0].parent / "judge-bias.yaml"
+    spec = parse_spec(yaml.safe_load(path.read_text()))
+    models = {name: spec.models[name].model_dump() for name in ("long-critic", "long-judge")}
+    assert all(model["length_bias"] == 0.5 and not model["error_rate"] for model in models.values())
+    mine, quickstart = (
+        plan(resolved_as_if_the_data_were_there(path.parent / f"{name}.yaml")) for name in ("judge-bias", "quickstart")
+    )
+    report = mine.stages[mine.report]
+    assert report.params["gold"]["n"] == 150 and len(report.params["gold"]["scores"]) == 2
+    new = Counter(stage.kind for key, stage in mine.stages.items() if key not in quickstart.stages)
+    assert (new["pretrain"], new["teach"], new["sft"], new["label"], new["rl"]) == (0, 0, 0, 1, 1)
 
 
 def test_the_seeds_example_differs_from_the_quickstart_in_name_and_seeds_alone() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from services.api.pages.wording import LEVELS, number
 from shared.nulls import WORDS
-from shared.scales import POINTS, scale_of
+from shared.scales import POINTS, Scale, scale_of
 
 Data = Mapping[str, Any]
 
@@ -24,15 +24,15 @@ class NullRow:
 
 @dataclass(frozen=True)
 class JudgeRow:
-    """One judge's answer to the primary contrast, by its deciding interval alone."""
+    """One judge's answer to the primary contrast, by its deciding interval alone. `numbers` are empty where the table
+    of how far the judge can be trusted has them."""
 
     judge: str
     family: str
     evaluation: str
     level: str
     word: str
-    estimate: str
-    interval: str
+    numbers: str
     decides: bool
 
 
@@ -69,12 +69,13 @@ def _cell(found: Data | None, unit: str) -> tuple[str, str]:
     return number(found["estimate"], scale_of(unit).digits), f"above {beats}" if beats else ""
 
 
-def judge_rows(verdict: Data) -> tuple[JudgeRow, ...]:
+def judge_rows(report: Data) -> tuple[JudgeRow, ...]:
     """What each judge says alone, where there are several."""
+    verdict = report["verdict"]
     judges = verdict.get("judges") or ()
     if len(judges) < 2:
         return ()
-    digits = scale_of(verdict.get("unit", POINTS)).digits
+    scale = scale_of(verdict.get("unit", POINTS))
     return tuple(
         JudgeRow(
             one["judge"],
@@ -82,9 +83,13 @@ def judge_rows(verdict: Data) -> tuple[JudgeRow, ...]:
             one["evaluation"],
             one["level"],
             LEVELS.get(one["level"], LEVELS["inconclusive"]).name,
-            number(one["estimate"], digits),
-            " to ".join(number(end, digits) for end in one["decision_interval"]),
+            "" if report.get("trust") else _numbers(one, scale),
             one["decides"],
         )
         for one in judges
     )
+
+
+def _numbers(one: Data, scale: Scale) -> str:
+    estimate, low, high = (number(value, scale.digits) for value in (one["estimate"], *one["decision_interval"]))
+    return f"{estimate} ({low} to {high}) {scale.many}"

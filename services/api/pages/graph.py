@@ -49,7 +49,7 @@ class Node:
     def label(self) -> str:
         """All that is to be known of it, for who cannot see it."""
         many = f", {self.done} of {len(self.keys)} done" if len(self.keys) > 1 else ""
-        return f"{self.title} {self.words}: {self.state}{many}"
+        return f"{f'{self.title} {self.words}'.rstrip()}: {self.state}{many}"
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _node(
 ) -> Node:
     keys = tuple(str(row["key"]) for row in group)
     arms = list(dict.fromkeys(arm for row in group for arm in row["arms"]))
-    of_arms = "all arms" if len(arms) == every > 1 else arms[0] if len(arms) == 1 else f"{len(arms)} arms"
+    of_arms = _whose(arms, every)
     detail = planned.about(keys[0]) if planned is not None and len(keys) == 1 else ""
     # Among few stages their settings tell them apart, among many the arms that they belong to.
     about = detail if detail and (single or len(arms) > 1) else of_arms
@@ -170,6 +170,13 @@ def _node(
         y,
         focus in keys,
     )
+
+
+def _whose(arms: Sequence[str], every: int) -> str:
+    """Arms in a word or two; empty where a stage is of none, as a bandit's."""
+    if len(arms) < 2:
+        return "".join(arms)
+    return "all arms" if len(arms) == every else f"{len(arms)} arms"
 
 
 def short(about: str) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 from services.api.pages import tables
 from services.api.pages.beside import JudgeRow, NullRow, judge_rows, null_prompts, null_rows, what_it_is
 from services.api.pages.categories import CategoryTable, category_tables
+from services.api.pages.lengths import LengthTable, length_tables
 from services.api.pages.temperatures import TemperatureTable, temperature_tables
 from services.api.pages.trust import Trust, trust
-from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, MECHANISM, SCOPES, TERMS, Level, money, number
+from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, MECHANISM, SCOPES, TERMS, Level, between, money, number
 from services.api.planned import Planned
 from shared import interval_drawing
 from shared.bandit import is_bandit
@@ -128,6 +129,7 @@ class Block:
     null_prompts: int = 0
     temperatures: tuple[TemperatureTable, ...] = ()
     trust: Trust | None = None
+    lengths: tuple[LengthTable, ...] = ()
 
 
 def blocks(report: Data, planned: Planned | None) -> list[Block]:
@@ -165,6 +167,7 @@ def block(report: Data, planned: Planned | None, cell: str) -> Block:
         null_prompts=null_prompts(report),
         temperatures=temperature_tables(report),
         trust=trust(report.get("trust")),
+        lengths=length_tables(report),
     )
 
 
@@ -221,7 +224,7 @@ def verdict(report: Data, pairs: Mapping[str, tuple[str, str]]) -> Verdict:
         primary=None if found is None else primary(found, told["delta"], scale(report, evaluation)),
         reasons=tuple(told["reasons"]),
         terms="" if shows else TERMS,
-        judges=judge_rows(told),
+        judges=judge_rows(report),
         family_note=told.get("family_note") or "",
     )
 
@@ -285,9 +288,8 @@ def arm_cell(found: Data | None, report: Data, evaluation: str) -> tuple[str, st
     if found is None:
         return "pending", "", None
     points, digits = in_points(report, evaluation), scale(report, evaluation).digits
-    low, high = found["interval"]
     bar = max(0.0, min(100.0, found["estimate"])) if points and found["estimate"] is not None else None
-    return number(found["estimate"], digits), f"{number(low, digits)} to {number(high, digits)}", bar
+    return number(found["estimate"], digits), between(found["interval"], digits), bar
 
 
 def in_points(report: Data, evaluation: str) -> bool:
@@ -317,7 +319,6 @@ def contrast_rows(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[Co
         for evaluation, found in results.items():
             read = scale(report, evaluation)
             digits = read.digits
-            low, high = found["interval"]
             rows.append(
                 ContrastRow(
                     name=name,
@@ -325,7 +326,7 @@ def contrast_rows(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[Co
                     formula=" − ".join(pairs.get(name, ())),
                     evaluation=evaluation,
                     estimate=difference(found["estimate"], read),
-                    interval=f"{number(low, digits)} to {number(high, digits)}",
+                    interval=between(found["interval"], digits) or "–",
                     p=p_value(found["p_value"]),
                     size=size(found),
                     length=times(found.get("length_ratio")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -131,6 +132,12 @@ def number(value: float | None, digits: int = 1) -> str:
         return "–"
     text = f"{value:.{digits}f}"
     return (f"{0:.{digits}f}" if float(text) == 0 else text).replace("-", "−")
+
+
+def between(ends: Sequence[float | None], digits: int = 1) -> str:
+    """An interval as it is read: `−3.1 to 2.0`; empty where one run of what is not sampled has none."""
+    low, high = ends
+    return "" if low is None or high is None else f"{number(low, digits)} to {number(high, digits)}"
 
 
 def money(usd: float | None) -> str:

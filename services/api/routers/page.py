@@ -17,6 +17,7 @@ from services.api.deps import (
     FiguresDep,
     JudgedRowsDep,
     ListingDep,
+    PicturesDep,
     PlansDep,
     Redis,
     ReportsDep,
@@ -137,10 +138,16 @@ def spec_text(who: ViewerDep, summary: Summary, store: Store) -> Response:
 
 @router.get("/experiments/{id}/everything.zip")
 def everything(
-    who: ViewerDep, summary: Summary, store: Store, reports: ReportsDep, plans: PlansDep, figures: FiguresDep
+    who: ViewerDep,
+    summary: Summary,
+    store: Store,
+    reports: ReportsDep,
+    plans: PlansDep,
+    figures: FiguresDep,
+    pictures: PicturesDep,
 ) -> Response:
     """Spec, report, figures, votes and every table that is committed, as one archive."""
-    entries = contents(store, reports, summary, plans.of(summary["id"]), figures.of(summary))
+    entries = contents(store, reports, summary, plans.of(summary["id"]), figures.of(summary), pictures)
     headers = {"Content-Disposition": f'attachment; filename="{safe(summary["name"]) or "experiment"}.zip"'}
     return StreamingResponse(zipped(entries), media_type="application/zip", headers=headers)
 

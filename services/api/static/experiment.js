@@ -1,6 +1,5 @@
-// An experiment's page: asks before it cancels, saves figures as PNG, and follows one that runs.
+// An experiment's page: asks before it cancels, and follows one that runs.
 import { follow } from "./live.js";
-import { offerPng } from "./png.js";
 
 document.addEventListener("submit", event => {
   const question = event.target.querySelector("[data-confirm]")?.dataset.confirm;
@@ -9,4 +8,3 @@ document.addEventListener("submit", event => {
 
 const root = document.getElementById("experiment");
 if (["running", "paused"].includes(root.dataset.state)) follow(root.dataset.id);
-offerPng();

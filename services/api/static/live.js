@@ -2,7 +2,6 @@
 import { Curves } from "./curves.js";
 import { graph } from "./graph.js";
 import { calmly, make, refresh } from "./parts.js";
-import { offerPng } from "./png.js";
 import { Rates } from "./rates.js";
 
 const at = name => document.getElementById(name);
@@ -13,7 +12,6 @@ export function follow(id) {
   const stages = new Map(), rates = new Rates(), curves = new Curves(at("curves"), rowOf);
   const redraw = calmly(1500, async () => {
     await refresh();
-    offerPng();
     for (const stage of stages.values()) row(stage);
     graph(stages);
   });

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 
 from services.analyst.as_json import to_json
 from services.analyst.build import build_report
-from services.analyst.frontier import prices, undominated
+from services.analyst.frontier import Frontier, Point, Price, prices, undominated
+from services.analyst.frontier_figure import apart, frontier_figures
 from services.analyst.frontier_page import frontier_view
 from services.analyst.model import ReportInputs
 from services.analyst.page import to_html
@@ -68,6 +71,32 @@ def test_demonstrations_are_spread_over_base_models_and_labels_are_not(whole: Re
 def test_the_frontier_leaves_out_who_is_dearer_and_no_better() -> None:
     plane = {"cheap": (1.0, 50.0), "dear": (3.0, 60.0), "worse": (3.0, 55.0), "silly": (2.0, 49.0), "twin": (1.0, 50.0)}
     assert [arm for arm in plane if undominated(arm, plane)] == ["cheap", "dear", "twin"]
+
+
+def test_what_lies_too_near_is_moved_as_little_as_can_be_and_stays_within_its_bounds() -> None:
+    alike = {"a": 50.0, "b": 50.0, "c": 50.5, "far": 80.0}
+    found = apart(alike, 2.0)
+    assert [found[arm] for arm in alike] == pytest.approx([48.17, 50.17, 52.17, 80.0], abs=0.01)
+    bounded = apart(alike, 2.0, 49.0, 80.0)
+    assert list(bounded.values()) == pytest.approx([49.0, 51.0, 53.0, 80.0], abs=0.2)
+    assert list(apart({"a": 9.0, "b": 9.5}, 2.0, 0.0, 10.0).values()) == [8.0, 10.0]
+    assert apart({"a": 1.0, "b": 9.0}, 2.0) == {"a": 1.0, "b": 9.0}
+
+
+def test_twenty_arms_alike_have_labels_that_do_not_touch_and_end_within_the_figure() -> None:
+    price = Price(10.0, 10.0, 0.0, 10.0, 10.0, 0.5)
+    points = [
+        Point(f"an-arm-with-a-rather-long-name-{n}", price, 50 + n / 50, (48.0, 53.0), n == 19) for n in range(20)
+    ]
+    for drawn in frontier_figures(Frontier("win-rate@0.7", None, 1, tuple(points))):
+        width, height = map(float, re.search(r'viewBox="0 0 (\S+) (\S+)"', drawn).groups())  # type: ignore[union-attr]
+        found = re.findall(r'x="([\d.]+)" y="([\d.]+)"[^>]*>(an-arm[^<]*)<', drawn)
+        assert len(found) == 20 and all(re.search(r" 50\.\d$", text) for _, _, text in found)
+        heights = sorted(float(y) for _, y, _ in found)
+        assert min(b - a for a, b in itertools.pairwise(heights)) >= 13.9
+        assert heights[0] > 0 and heights[-1] < height
+        # Letters of DejaVu Sans at 11 pixels take 6.1 on average.
+        assert all(float(x) + 6.1 * len(text) <= width for x, _, text in found)
 
 
 def test_points_times_price_less_cost_has_the_points_interval(whole: ReportInputs) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from services.analyst.as_json import to_json
+from services.analyst.beside_page import judge_rows
 from services.analyst.build import build_report
 from services.analyst.contrasts import Contrast, ContrastResult, compare
 from services.analyst.gold import GoldScores, by_labels, correct, differences, shares_of
@@ -23,6 +25,8 @@ from services.analyst.reading import read_inputs
 from services.analyst.scores import ArmScores, align
 from services.analyst.trust import Row, Trust, trust
 from services.analyst.trust_page import trust_view
+from services.analyst.wording import number
+from services.api.pages.beside import judge_rows as on_page
 from shared import records
 from shared.human import Ballots, Cast, Sheet, rank, shown
 from tests.unit.analyst.fixture import Experiment, experiment, quickstart
@@ -270,6 +274,31 @@ def test_the_report_has_one_table_of_all_who_judged(made: Experiment) -> None:
     html = to_html(report).decode()
     assert "How far can the judge be trusted?" in html and "Corrected by truth" in html
     assert "in one order alone" in html and "this report includes no votes" in html
+
+
+def test_each_judges_level_stands_beside_the_verdict_and_its_numbers_once(made: Experiment) -> None:
+    """By how much is for the table of how far the judge can be trusted, which has it for every judge."""
+    report = report_of(made)
+    decides, other = judge_rows(report)
+    assert decides.decides and not other.decides and other.judge == "strict"
+    assert (decides.numbers, other.numbers) == ("", "")
+    strict = next(row for row in report.trust.rows if row.sort == "second_judge")  # type: ignore[union-attr]
+    assert strict.name == "strict" and strict.level == other.level
+    head, _, rest = to_html(report).decode().partition('id="trust"')
+    assert head.count("strict") and 'href="#trust"' in head
+    assert f"{number(strict.decision_interval[0])} to" in rest  # type: ignore[index]
+    page = on_page(json.loads(to_json(report)))
+    assert [(row.judge, row.level, row.numbers) for row in page] == [
+        (row.judge, row.level, "") for row in (decides, other)
+    ]
+
+
+def test_where_no_such_table_is_each_judges_numbers_stand_beside_its_level(made: Experiment) -> None:
+    report = replace(report_of(made), trust=None)
+    _, other = judge_rows(report)
+    assert re.fullmatch(r"−?\d+\.\d \(−?\d+\.\d to −?\d+\.\d\) points", other.numbers)
+    assert on_page(json.loads(to_json(report)))[1].numbers == other.numbers
+    assert other.numbers in to_html(report).decode() and 'href="#trust"' not in to_html(report).decode()
 
 
 def test_votes_come_on_top_and_change_no_verdict(made: Experiment) -> None:

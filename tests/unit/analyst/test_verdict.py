@@ -98,6 +98,7 @@ def test_inconclusive_says_how_many_prompts_or_seeds_would_decide() -> None:
     assert verdict.needed.prompts > 100 and verdict.needed.seeds > 3
     assert f"{verdict.needed.prompts:,} prompts with these 3 seeds" in verdict.sentence
     assert "inconclusive: rlaif-weak scores 2.0 points above" in verdict.sentence
+    assert "an extension nobody declared is exploratory" in verdict.reasons[-1]
 
 
 def test_inconclusive_says_that_prompts_alone_cannot_where_seeds_differ() -> None:
@@ -121,6 +122,7 @@ def test_a_narrow_interval_around_delta_is_not_promised_to_be_decided_by_more() 
     verdict = decide(headline(2.0, prompts=4000, sd=10), delta=2.0, checks=Checks())
     assert verdict.level == "inconclusive" and verdict.needed is None
     assert "the true difference lies close to delta" in verdict.sentence
+    assert not any("another look" in reason for reason in verdict.reasons), "no more prompts are proposed"
 
 
 def test_no_size_decides_a_delta_of_zero() -> None:

@@ -289,6 +289,7 @@ def test_the_description_is_complete(api: TestClient) -> None:
         "/v1/experiments/{id}/curves",
         "/v1/experiments/{id}/events",
         "/v1/experiments/{id}/figures",
+        "/v1/experiments/{id}/figures/{name}.png",
         "/v1/experiments/{id}/figures/{name}.svg",
         "/v1/experiments/{id}/human",
         "/v1/experiments/{id}/human/sheet",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import redis
@@ -12,6 +13,7 @@ from celery import Celery
 
 from services.api.archive import contents, safe, zipped
 from services.api.pages.figures import Figure
+from services.api.pictures import Pictures
 from services.api.planned import Planned
 from services.api.reportfiles import Reports
 from services.api.voted import Voted
@@ -27,12 +29,13 @@ def test_it_holds_spec_report_figures_and_every_committed_table(tmp_path: Path) 
     made.store.put("scratch/reports/one/report.json", b"{}")
     rows = rows_of(made)
     summary = {"id": "one", "name": "x", "stages": rows, "report": None}
-    figure = Figure("forest-wide", "", "", 1, 1, b"<svg/>")
+    figure = Figure("forest-wide", "", "", 1, 1, b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>")
+    narrow = replace(figure, name="forest-narrow")
     made.store.put("experiments/one/human/votes/01.json", b"{}")
     # Nothing is asked of Redis for a report that is partial.
     reports = Reports(made.store, Voted(made.store, redis.Redis(), Celery()))
     planned = Planned(parse_spec(quickstart()), made.plan)
-    entries = contents(made.store, reports, summary, planned, {"forest-wide": figure})
+    entries = contents(made.store, reports, summary, planned, {one.name: one for one in (figure, narrow)}, Pictures())
     pieces = list(zipped(entries))
     assert len(pieces) > 20, "it is sent as it is made"
     archive = zipfile.ZipFile(io.BytesIO(b"".join(pieces)))
@@ -41,6 +44,8 @@ def test_it_holds_spec_report_figures_and_every_committed_table(tmp_path: Path) 
     assert len(set(names)) == len(names)
     # Neither resolved.json nor report.html is there.
     assert {"spec.yaml", "experiment.json", "report.json", "figures/forest-wide.svg", "votes/01.json"} <= set(names)
+    assert "figures/forest-narrow.svg" in names and "figures/forest-narrow.png" not in names
+    assert archive.read("figures/forest-wide.png").startswith(b"\x89PNG")
     assert not {"resolved.json", "report.html"} & set(names)
     judged = [name for name in names if name.startswith("stages/judge-") and name.endswith(".parquet")]
     assert len(judged) == sum(row["kind"] == "judge" for row in rows)

@@ -35,6 +35,13 @@ def test_no_node_lies_on_another_and_every_edge_goes_right() -> None:
         assert float(start.split()[0]) < float(end[0])
 
 
+def test_a_stage_that_is_of_no_arm_says_nothing_of_arms() -> None:
+    drawn = graph([{"key": "0" * 64, "kind": "bandit", "arms": [], "inputs": [], "state": "committed"}], None)
+    assert drawn is not None
+    (node,) = drawn.nodes
+    assert (node.about, node.label) == ("", "Bandit: committed")
+
+
 def test_stages_of_the_same_arms_are_one_node_and_every_stage_is_in_one() -> None:
     found = rows(seeds=[0, 1, 2])
     drawn = graph(found, None)

@@ -8,7 +8,7 @@ import pytest
 
 from services.api.guard import form_token, is_form_token
 from services.api.pages.figures import figures, paired
-from services.api.pages.wording import money, number
+from services.api.pages.wording import between, money, number
 from services.api.routers.actions import dollars_of
 from services.api.routers.login import own_path
 from shared.errors import BadInput
@@ -20,6 +20,11 @@ REPORT = b"""<!doctype html><style>:root { --paper: #fff; --ink: #111 } body { m
  xmlns:xlink="http://www.w3.org/1999/xlink"><title id="forest-wide-title">A &amp; B</title>
 <desc id="forest-wide-desc">In words</desc><path style="stroke: var(--ink)" d="M0 0"/></svg>
 <svg viewBox="0 0 10 10"><path d="M0 0"/></svg>"""
+
+
+def test_what_has_no_interval_says_none() -> None:
+    assert between([-3.14, 2.0]) == "−3.1 to 2.0" and between([0.123, 0.5], 2) == "0.12 to 0.50"
+    assert between([None, None]) == ""
 
 
 @pytest.mark.parametrize(

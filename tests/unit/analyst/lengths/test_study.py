@@ -17,6 +17,7 @@ from services.analyst.model import Note, Report
 from services.analyst.params import cells_of
 from services.analyst.preferences import win_rate
 from services.analyst.reading import read_inputs
+from services.api.pages.results import blocks
 from tests.unit.analyst.fixture import experiment, offline
 from tests.unit.analyst.lengths.world import (
     ALPACA,
@@ -78,6 +79,26 @@ def test_raw_beside_controlled_is_the_raw_evaluation_s_own(made: dict[str, Any])
     assert contrast["raw"]["estimate"] == pytest.approx(made["contrasts"]["headline"]["win-rate@0.7"]["estimate"])
     assert details["common_slope"] == pytest.approx(np.mean([arm["slope"] for arm in details["arms"].values()]))
     assert details["common_slope"] > 0 and details["scale"] > 0 and details["trusted"] is True
+
+
+def test_one_note_says_of_both_that_their_judge_is_simulated(report: Report) -> None:
+    (note,) = notes(report, "simulated world")
+    assert note.text.startswith("win-rate and lc are judged in a simulated world (judge)")
+
+
+def test_the_web_page_has_raw_beside_controlled_for_arms_and_differences(made: dict[str, Any]) -> None:
+    (block,) = blocks(made, None)
+    (table,) = block.lengths
+    assert (table.name, table.raw) == ("lc@0.7", "win-rate@0.7") and "one fit over all arms" in table.how
+    (arms, of_arms), (differences, of_contrasts) = table.parts
+    assert (arms, differences) == ("Arm", "Difference")
+    assert [row.name for row in of_arms] == list(made["arms"])
+    headline = next(row for row in of_contrasts if row.name == "headline")
+    told = made["contrasts"]["headline"]
+    assert headline.raw[0] == f"{told['win-rate@0.7']['estimate']:.1f}"
+    low, high = told["lc@0.7"]["interval"]
+    assert headline.controlled[1] == f"{low:.1f} to {high:.1f}".replace("-", "−")
+    assert headline.length.startswith("× 1.") and "leads to another conclusion" in headline.flags
 
 
 def test_what_length_changes_is_flagged_and_named_in_a_note(report: Report, made: dict[str, Any]) -> None:
