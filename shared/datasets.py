@@ -60,6 +60,8 @@ class DatasetInfo:
     columns: list[str]
     dropped: dict[str, int] = field(default_factory=dict)
     created: str = ""
+    origin: dict[str, str] = field(default_factory=dict)
+    """Of a hub's dataset: `hub` (its name), `revision` (the commit) and `files`. Empty of an upload."""
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,8 @@ def _columns(
     return found, present
 
 
-def publish(store: ObjectStore, name: str, prepared: Prepared) -> DatasetInfo:
-    """Store a prepared dataset and let `name` mean it.
+def publish(store: ObjectStore, name: str, prepared: Prepared, origin: Mapping[str, str] | None = None) -> DatasetInfo:
+    """Store a prepared dataset and let `name` mean it; `origin` says where it came from (`DatasetInfo`).
 
     Raises:
         BadInput: the name is not safe.
@@ -182,6 +184,7 @@ def publish(store: ObjectStore, name: str, prepared: Prepared) -> DatasetInfo:
         list(prepared.table.column_names),
         prepared.dropped,
         datetime.now(UTC).isoformat(timespec="milliseconds"),
+        dict(origin or {}),
     )
     write_record(store, NAMES, name, {"schema": SCHEMA, **asdict(info)})
     return info

@@ -49,14 +49,20 @@ def matrix_errors(spec: Spec) -> Iterator[FieldError]:
     count = 1
     for axis, values in axes.items():
         count *= len(values)
-        if len(set(values)) != len(values):
+        given = getattr(spec.matrix, fields[axis])
+        if len(set(given)) != len(given):
             yield FieldError(f"matrix.{fields[axis]}", "the same value stands there twice", "Give each value once.")
-    if count == 1:
-        yield FieldError("matrix", "has one cell", "Give one of its axes two values or more, or remove it.")
+    if count <= 1:
+        yield FieldError(
+            "matrix", f"has {'one' if count else 'no'} cell", "Give one of its axes two values or more, or remove it."
+        )
     if count > MOST_CELLS:
         yield FieldError("matrix", f"has {count} cells, and {MOST_CELLS} are the most", "Write several specs.")
         return
-    yield from _fraction_errors(spec.matrix.fractions or (), spec.prompts.train)
+    yield from _fraction_errors(axes.get("fraction", ()), spec.prompts.train)
+    if 1.0 in (spec.matrix.fractions or ()) and all(arm.rl is not None for arm in spec.arms.values()):
+        problem = "1.0 stands for the arms of SFT alone, and there is none"
+        yield FieldError("matrix.fractions", problem, "Add an arm with `sft:` and no `rl:`, or remove it.")
     for axis in ("critic", "fraction"):
         if axis in axes and all(arm.rl is None for arm in spec.arms.values()):
             yield FieldError(f"matrix.{fields[axis]}", "changes nothing: no arm has an RL step", "Remove it.")
@@ -97,7 +103,11 @@ def _judge_errors(spec: Spec) -> Iterator[FieldError]:
 
 
 def _axes(matrix: Matrix) -> dict[str, list[Any]]:
-    return {axis: values for field, axis in AXES.items() if (values := getattr(matrix, field)) is not None}
+    found = {axis: values for field, axis in AXES.items() if (values := getattr(matrix, field)) is not None}
+    if "fraction" in found:
+        # All prompts with demonstrations are the arms of SFT alone, which every cell has.
+        found["fraction"] = [value for value in found["fraction"] if value < 1]
+    return found
 
 
 def _text(value: Any) -> str:

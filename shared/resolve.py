@@ -13,8 +13,9 @@ from shared.bandit import KIND, is_bandit, parse_bandit
 from shared.coverage import check_coverage, declared_errors, unjudged_teachers
 from shared.datasets import DatasetInfo, find_dataset, read_dataset
 from shared.declared import declared_fields
-from shared.errors import BadInput, BadInputs, FieldError, Outage
+from shared.errors import BadInput, BadInputs, FieldError
 from shared.evaluation_data import evaluation_data_errors
+from shared.hub import revision_of
 from shared.llm.credentials import check_credentials
 from shared.models import find_model
 from shared.names import check_name
@@ -245,33 +246,4 @@ def _base_model(store: ObjectStore, field: str, model: str) -> dict[str, str]:
         if info is None:
             raise BadInput(field, f"there is no model {name!r}", f"Add it first: touchstone model add {name} FOLDER")
         return {"uploaded": info.sha256}
-    return {"hub": model, "revision": _hub_revision(field, model)}
-
-
-def _hub_revision(field: str, model: str) -> str:
-    """The commit that a hub's model name stands for now."""
-    import httpx2
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        HFValidationError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    name, _, revision = model.partition("@")
-    try:
-        found = HfApi().model_info(name, revision=revision or None, timeout=10).sha
-    except HFValidationError:
-        fix = "Write OWNER/NAME as the hub does, or model:NAME for one added by `touchstone model add`."
-        raise BadInput(field, f"{name[:120]!r} is no name of a model", fix) from None
-    except RepositoryNotFoundError:
-        raise BadInput(
-            field, f"the model hub has no model {name!r}", "Check its name, or log in if it is gated."
-        ) from None
-    except RevisionNotFoundError:
-        raise BadInput(field, f"{name} has no revision {revision!r}", "Name a branch, tag or commit of it.") from None
-    except (HfHubHTTPError, httpx2.TransportError, OSError) as error:
-        fix = "try again later, or upload the model: touchstone model add NAME FOLDER, then `model: model:NAME`"
-        raise Outage(f"{field}: the model hub cannot be reached ({type(error).__name__}); {fix}") from None
-    return str(found)
+    return {"hub": model, "revision": revision_of(field, model)}

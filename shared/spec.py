@@ -274,8 +274,11 @@ class Matrix(SpecModel):
     policies: list[str] | None = Field(None, min_length=1, description="replaces the policy of every arm")
     critics: list[str] | None = Field(None, min_length=1, description="replaces rl.critic of every arm that has one")
     judges: list[str] | None = Field(None, min_length=1, description="replaces the judge of every evaluation with one")
-    fractions: list[Annotated[float, Field(gt=0, lt=1)]] | None = Field(
-        None, min_length=1, description="replaces sft.fraction of every arm with rl; arms of SFT alone keep theirs"
+    fractions: list[Annotated[float, Field(gt=0, le=1)]] | None = Field(
+        None,
+        min_length=1,
+        description="replaces sft.fraction of every arm with rl; arms of SFT alone keep theirs. 1.0 stands for those, "
+        "makes no cell, and would leave an RL step no prompts",
     )
 
 

@@ -27,6 +27,7 @@ from shared.settings import Settings
 # rclone answers some concurrent puts with a passing 500.
 RETRIES = urllib3.Retry(total=5, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504], allowed_methods=None)
 CONNECTIONS = 32
+PIECE = 1024 * 1024
 
 
 class NotFound(KeyError):
@@ -56,6 +57,10 @@ class ObjectStore(Protocol):
 
     def get_file(self, name: str, path: Path) -> None:
         """Read an object into a local file. Raises `NotFound`."""
+
+    def stream(self, name: str, start: int = 0) -> Iterator[bytes]:
+        """An object's bytes from `start` on, in pieces; `start` is less than its size, or 0. Raises `NotFound`, before
+        the first piece."""
 
     def exists(self, name: str) -> bool:
         """Whether the object is there."""
@@ -142,6 +147,11 @@ class S3Store:
             # The client leaves what was cut off, under a name that nobody asks for again.
             partial.unlink(missing_ok=True)
 
+    def stream(self, name: str, start: int = 0) -> Iterator[bytes]:
+        with _translated(name):
+            response = self._client.get_object(self.bucket, name, offset=start)
+        return _pieces(name, response)
+
     def exists(self, name: str) -> bool:
         try:
             with _translated(name):
@@ -160,6 +170,15 @@ class S3Store:
             for error in self._client.remove_objects(self.bucket, [DeleteObject(name) for name in names]):
                 if error.code != "NoSuchKey":
                     raise Outage(f"object store: cannot delete {error.name}: {error.message}")
+
+
+def _pieces(name: str, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    try:
+        with _translated(name):
+            yield from response.stream(PIECE)
+    finally:
+        response.close()
+        response.release_conn()
 
 
 class _translated:
@@ -206,6 +225,10 @@ class MemoryStore:
     def get_file(self, name: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.get(name))
+
+    def stream(self, name: str, start: int = 0) -> Iterator[bytes]:
+        data = self.get(name)[start:]
+        return (data[at : at + PIECE] for at in range(0, len(data), PIECE))
 
     def exists(self, name: str) -> bool:
         return name in self._objects

@@ -17,10 +17,12 @@ from touchstone_client.critics import print_critics
 from touchstone_client.errors import FieldError, InvalidInput, NotFound, ServerError, TouchstoneClientError, Unreachable
 from touchstone_client.estimate import cost, print_plan, totals
 from touchstone_client.events import apply
+from touchstone_client.export import export
 from touchstone_client.report import print_report
 from touchstone_client.targets import find_experiment
 from touchstone_client.view import watch as watch_live
 
+HUB = "hub:"
 NO_REPORT = "there is no report yet: nothing has been judged"
 OK, FAILED, BAD_INPUT, UNREACHABLE, NOT_FOUND = 0, 1, 2, 3, 4
 
@@ -41,6 +43,7 @@ app.add_typer(models, name="model")
 templates = typer.Typer(help="What critics are asked, as specs name it: `template:NAME`.", no_args_is_help=True)
 app.add_typer(templates, name="template")
 app.add_typer(human.app, name="human")
+app.command()(export)
 
 Url = Annotated[str, typer.Option("--url", envvar="TOUCHSTONE_URL", help="the server")]
 Token = Annotated[
@@ -166,7 +169,7 @@ def ls(url: Url = DEFAULT_URL, token: Token = None, json: Json = False) -> None:
 
 @datasets.command("add")
 def dataset_add(
-    file: Annotated[Path, typer.Argument(help="JSONL, Parquet or CSV")],
+    file: Annotated[Path, typer.Argument(help="JSONL, Parquet or CSV; or hub:OWNER/NAME[@REVISION]")],
     name: Annotated[str, typer.Option("--name", help="the name that specs use")],
     map: Annotated[
         list[str] | None,
@@ -179,17 +182,20 @@ def dataset_add(
             "--preference", help="alpaca-eval: read its codes (1, 2, 0, 1.5) as probabilities that a is better"
         ),
     ] = None,
+    hub_file: Annotated[
+        str, typer.Option("--file", help="of a hub's dataset: which file, or a pattern: data/train-*.parquet")
+    ] = "",
     url: Url = DEFAULT_URL,
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Upload FILE as a dataset.
+    """Upload FILE as a dataset, or let the server take one of the Hugging Face hub, pinned to its commit.
 
     Columns of prompts: prompt_id, prompt; of completions: prompt_id, completion; of preferences: prompt_id,
     completion_a, completion_b, preference (0 to 1: the probability that a is better).
     """
     with Client(url, token) as client:
-        added = client.add_dataset(file, name, _mapping(map or []), kind, preference)
+        added = _add_dataset(client, str(file), name, hub_file, map or [], kind, preference)
     _print_json(added) if json else listings.print_datasets([added], _out())
 
 
@@ -299,6 +305,19 @@ def _spec(argument: str) -> Spec:
         return sys.stdin.buffer.read().decode()
     except UnicodeDecodeError as error:
         raise InvalidInput(FieldError("spec", f"is not UTF-8 (byte {error.start})", "Save it as UTF-8.")) from None
+
+
+def _add_dataset(
+    client: Client, file: str, name: str, hub_file: str, map: list[str], kind: str | None, preference: str | None
+) -> dict[str, Any]:
+    if file.startswith(HUB):
+        dataset = file.removeprefix(HUB)
+        return client.add_hub_dataset(dataset, name, hub_file, _mapping(map), kind, preference)
+    if hub_file:
+        raise InvalidInput(
+            FieldError("--file", "is of a hub's dataset", "Write hub:OWNER/NAME before it, or leave it out.")
+        )
+    return client.add_dataset(Path(file), name, _mapping(map), kind, preference)
 
 
 def _mapping(parts: list[str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from touchstone_client import folders
+from touchstone_client.download import Told, download, wanted
 from touchstone_client.errors import FieldError, InvalidInput, Unreachable, problem_error
 from touchstone_client.events import Event, follow
 
@@ -26,6 +27,7 @@ EXPERIMENT = ("id", "name")
 DATASET = ("name", "kind", "rows", "sha256")
 MODEL = ("name", "files", "sha256")
 TEMPLATE = ("name", "entries")
+EXPORT = ("arm", "bytes", "experiment", "files", "name", "seed")
 
 Json = dict[str, Any]
 Spec = str | Path | Mapping[str, Any]
@@ -129,6 +131,17 @@ class Client:
         `up_to_date` is false while the report with all votes is being made."""
         return self._json("GET", f"/v1/experiments/{_part(id)}/human", ("votes", "trust", "up_to_date"))
 
+    def export_arm(self, id: str, arm: str, seed: int | None = None) -> Json:
+        """What an arm's model consists of, for `download_export`: `{arm, seed, bytes, files: [{path, size, sha256}]}`.
+        Without a seed the first one's; of a matrix an arm is called `name [cell]`."""
+        path = f"/v1/experiments/{_part(id)}/arms/{_part(arm)}/export"
+        return self._json("POST", path, EXPORT, json={} if seed is None else {"seed": seed})
+
+    def download_export(self, export: Mapping[str, Any], folder: Path, told: Told | None = None) -> Path:
+        """Write an export into a folder that `from_pretrained` takes: as a whole or not at all, and what was cut off
+        goes on. `told` hears how many bytes came. Raises `InvalidInput` where the folder holds something else."""
+        return download(self._http, wanted(export), folder, told or (lambda more: None))
+
     def cancel(self, id: str) -> Json:
         """Stop an experiment; what is committed stays."""
         return self._json("POST", f"/v1/experiments/{_part(id)}/cancel", EXPERIMENT)
@@ -162,6 +175,23 @@ class Client:
         with _open(file) as content:
             files = [("file", (file.name, content))]
             return self._json("POST", "/v1/datasets", DATASET, data=form, files=files, timeout=UPLOAD_TIMEOUT)
+
+    def add_hub_dataset(
+        self,
+        dataset: str,
+        name: str,
+        file: str = "",
+        mapping: Mapping[str, str] | None = None,
+        kind: str | None = None,
+        preference: str | None = None,
+    ) -> Json:
+        """Let the server take a dataset of the Hugging Face hub, `OWNER/NAME[@REVISION]`, under a name. What it is then
+        is fixed: `origin` has the commit. `file` is one of its files, or a pattern of Parquet files."""
+        form = [("name", name), ("hub", dataset), ("hub_file", file), ("kind", kind), ("preference", preference)]
+        form += [("map", f"{ours}={theirs}") for ours, theirs in (mapping or {}).items()]
+        # Without a file httpx sends a form of another type, which the server does not take.
+        parts: Any = [(key, (None, value)) for key, value in form if value]
+        return self._json("POST", "/v1/datasets", DATASET, files=parts, timeout=UPLOAD_TIMEOUT)
 
     def list_datasets(self) -> Iterator[Json]:
         """All datasets, by name."""

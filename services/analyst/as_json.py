@@ -18,6 +18,7 @@ from services.analyst.critics.as_json import card_dict
 from services.analyst.lengths.as_json import lengths_dict
 from services.analyst.model import ArmEstimate, ArmReport, ContrastReport, Cost, MatrixReport, Report
 from services.analyst.preferences import WinRate
+from services.analyst.scaling import scaling
 from services.analyst.trust_json import trust_dict
 from services.analyst.verdict import Verdict
 from shared.matrix import in_cell
@@ -89,6 +90,7 @@ def matrix_dict(report: MatrixReport) -> dict[str, Any]:
             field: {in_cell(name, one): value for name, cell in cells.items() for one, value in cell[field].items()}
             for field in ("arms", "contrasts", "matches")
         },
+        "scaling": [asdict(one) for one in scaling(report)],
         "disagreement": None if report.disagreement is None else asdict(report.disagreement),
         "cost": _cost(report.total),
         "scores": {"there": report.scores_there, "total": report.scores_total},

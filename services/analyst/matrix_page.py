@@ -10,6 +10,7 @@ from services.analyst.disagreement_page import disagreement_view, heat_map
 from services.analyst.heat_figure import heat_figures
 from services.analyst.model import MatrixReport, Report
 from services.analyst.page import LEVELS, SCOPES, Numbers, context, cost_cells, numbers, relation, render, whole
+from services.analyst.scaling_page import scaling_view
 from services.analyst.spectext import spec_yaml
 from services.analyst.wording import decisions, one_family
 
@@ -47,6 +48,7 @@ def matrix_to_html(report: MatrixReport) -> bytes:
         heat=heat,
         heats=[Markup(svg) for svg in heat_figures(heat)],
         intervals=[],
+        scaling=scaling_view(report),
         disagreement=disagreement_view(report.disagreement),
         since=decisions(report.first.looks, report.first.cells),
         costs=[(name, relation(arm), *cost_cells(arm.cost)) for name, arm in report.arms.items()],

@@ -20,6 +20,7 @@ from services.api.routers import (
     datasets,
     events,
     experiments,
+    exports,
     figures,
     health,
     human,
@@ -40,7 +41,7 @@ from shared.settings import Settings
 from shared.store import ObjectStore, S3Store
 
 API = (
-    *(experiments, events, reports, human, samples, figures, curves, lineage, stages),
+    *(experiments, events, reports, human, samples, figures, curves, lineage, stages, exports),
     *(datasets, models, templates, activity, health),
 )
 PAGES = (page, vote, new, actions, login, static)

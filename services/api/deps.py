@@ -11,6 +11,7 @@ import redis.asyncio
 from fastapi import Depends, Header, Query, Request
 
 from services.api.activity import Activity
+from services.api.exports.made import Exports
 from services.api.feeds import Feeds
 from services.api.guard import COOKIE, FORM_HEADER, SAFE, is_form_token, session_of, token_of
 from services.api.judged_rows import JudgedRows
@@ -53,6 +54,7 @@ class State:
     voted: Voted
     sheets: Sheets
     lineages: Lineages
+    exports: Exports
     activity: Activity
     feeds: Feeds
 
@@ -61,7 +63,7 @@ class State:
         """Everything that is made of these."""
         broker = celery_app("api", settings)
         plans, voted = Plans(store), Voted(store, client, broker)
-        reports, judged = Reports(store, voted), JudgedRows(store, plans)
+        reports, judged, lineages = Reports(store, voted), JudgedRows(store, plans), Lineages(store)
         return cls(
             settings,
             store,
@@ -76,7 +78,8 @@ class State:
             judged,
             voted,
             Sheets(plans, judged),
-            Lineages(store),
+            lineages,
+            Exports(store, plans, reports, lineages),
             Activity(broker, client),
             Feeds(events, client, store),
         )
@@ -134,6 +137,10 @@ def _lineages(state: StateDep) -> Lineages:
     return state.lineages
 
 
+def _exports(state: StateDep) -> Exports:
+    return state.exports
+
+
 def _activity(state: StateDep) -> Activity:
     return state.activity
 
@@ -154,6 +161,7 @@ JudgedRowsDep = Annotated[JudgedRows, Depends(_judged)]
 VotedDep = Annotated[Voted, Depends(_voted)]
 SheetsDep = Annotated[Sheets, Depends(_sheets)]
 LineagesDep = Annotated[Lineages, Depends(_lineages)]
+ExportsDep = Annotated[Exports, Depends(_exports)]
 ActivityDep = Annotated[Activity, Depends(_activity)]
 
 

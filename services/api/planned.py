@@ -167,16 +167,16 @@ class Plans:
         planned = self.of(id)
         if planned is None or wanted not in planned.judged:
             return None
-        return self._used(planned, f"judge/{wanted.arm}/{wanted.seed}/{wanted.evaluation}")
+        return self.used(planned, f"judge/{wanted.arm}/{wanted.seed}/{wanted.evaluation}")
 
     def battle(self, id: str, wanted: Battle) -> Manifest | None:
         """The same of judgements of two arms against each other."""
         planned = self.of(id)
         name = None if planned is None else planned.battles.get(wanted)
-        return None if planned is None or name is None else self._used(planned, name)
+        return None if planned is None or name is None else self.used(planned, name)
 
-    def _used(self, planned: Planned, name: str) -> Manifest | None:
-        """The commit of a report's input."""
+    def used(self, planned: Planned, name: str) -> Manifest | None:
+        """The commit of a report's input: the one that was read for it, where it is there; None while there is none."""
         report = self.manifest(planned.plan.report)
         if report is not None:
             return self._kept_manifest(report.inputs[name].object)

@@ -250,6 +250,9 @@ class Dataset(BaseModel):
     columns: list[str] = Field(examples=[["prompt_id", "prompt"]])
     dropped: dict[str, int] = Field({}, description="rows left out, by reason", examples=[{"no usable preference": 9}])
     created: str
+    origin: dict[str, str] = Field(
+        {}, description="of a hub's dataset: `hub`, `revision` (the commit that it stood for) and `files`"
+    )
 
 
 class DatasetList(BaseModel):

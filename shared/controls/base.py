@@ -33,7 +33,7 @@ class Builder(Protocol):
     """What a control may ask of the plan."""
 
     def optimised(self, at: Started, selection: Mapping[str, Any]) -> Steps:
-        """The arm's own RL step, on a selection of its pairs (`workers/trainer/selection.py`)."""
+        """The arm's own RL step, on a selection of its pairs (`shared/selection.py`)."""
 
     def tuned(self, at: Started, source: Mapping[str, str], args: Mapping[str, Any]) -> Steps:
         """SFT that goes on from the start, on demonstrations or on the chosen completions of preferences."""

@@ -124,6 +124,27 @@ def test_the_recipes_example_has_every_method_and_control_and_shares_the_quickst
     assert (new["rl"], new["reward_model"], new["sft"], new["label"], new["teach"]) == (12, 1, 3, 2, 1)
 
 
+def test_the_scaling_example_asks_a_teacher_once_for_each_prompt_and_shares_the_quickstart_s_base() -> None:
+    path = EXAMPLES[0].parent / "scaling.yaml"
+    spec = parse_spec(yaml.safe_load(path.read_text()))
+    assert [float(cell.partition("=")[2]) for cell in cells(spec)] == [0.05, 0.1, 0.25, 0.5]
+    resolved = resolved_as_if_the_data_were_there(path)
+    mine, quickstart = plan(resolved), plan(resolved_as_if_the_data_were_there(path.parent / "quickstart.yaml"))
+    shared = Counter(stage.kind for key, stage in mine.stages.items() if key in quickstart.stages)
+    # The base model, both SFT arms of all prompts with their samples, and what teachers and reference wrote.
+    assert (shared["pretrain"], shared["sft"]) == (1, 2)
+    taught = [
+        stage for stage in mine.stages.values()
+        if stage.kind == "teach" and stage.params["split"] == "train" and stage.options["name"] == "weak-teacher"
+    ]  # fmt: skip
+    assert sorted(stage.params["stop"] for stage in taught) == [0.05, 0.1, 0.25, 0.5, 1.0]
+    asked = asked_of(mine, taught, resolved.counts, {})
+    shown = preview(spec.name, mine, resolved.counts, (), Known(asked=asked))
+    rows = [row for row in shown["stages"] if row["key"] in {stage.key for stage in taught}]
+    assert sum(row["requests"] - row["repeated"] for row in rows) == spec.prompts.train
+    assert sum(row["requests"] for row in rows) > spec.prompts.train
+
+
 def test_the_judge_bias_example_has_gold_labels_of_a_biased_judge_and_shares_the_quickstart_s_sft() -> None:
     path = EXAMPLES[0].parent / "judge-bias.yaml"
     spec = parse_spec(yaml.safe_load(path.read_text()))

@@ -71,6 +71,19 @@ def test_a_cell_is_the_spec_that_one_would_write_for_it(axes: dict[str, Any], sh
     )
 
 
+def test_all_prompts_stand_for_the_arms_of_sft_alone() -> None:
+    """1.0 leaves an RL step no prompts, so it makes no cell, and no stage either."""
+    both = [matrix(fractions=[0.1, 0.5, *more]) for more in ((), (1.0,))]
+    assert list(cells(parse_spec(both[1]))) == ["fraction=0.1", "fraction=0.5"]
+    made = [plan(resolved(spec)) for spec in both]
+    assert set(made[0].stages) - {made[0].report} == set(made[1].stages) - {made[1].report}
+    spec = both[1] | {"contrasts": {"mine": ["rlaif-weak", "rlaif-strong"]}}
+    spec["arms"] = {name: arm for name, arm in spec["arms"].items() if "rl" in arm}
+    spec["primary"] = {"contrast": "mine", "evaluation": "win-rate@0.7"}
+    with pytest.raises(BadInput, match=r"matrix\.fractions: 1\.0 stands for the arms of SFT alone"):
+        parse_spec(spec)
+
+
 def test_arms_say_which_cell_they_are_of() -> None:
     made = plan(resolved(matrix(critics=["critic", "critic2"])))
     labels = [stage for stage in made.stages.values() if stage.kind == "label"]
@@ -107,7 +120,10 @@ def test_the_report_finds_every_cell_s_scores() -> None:
         ({"judges": ["critic", "nobody"]}, "matrix.judges", "not under models"),
         ({"policies": ["toy", "toys"]}, "matrix.policies", "Did you mean toy"),
         ({"policies": ["toy", "toy"]}, "matrix.policies", "twice"),
-        ({"fractions": [0.1, 1.0]}, "matrix.fractions.1", "less than 1"),
+        ({"fractions": [0.1, 1.0]}, "matrix", "one cell"),
+        ({"fractions": [1.0]}, "matrix", "has no cell"),
+        ({"fractions": [0.1, 1.0, 1.0, 0.5]}, "matrix.fractions", "twice"),
+        ({"fractions": [0.1, 1.5]}, "matrix.fractions.1", "1.0 or less"),
         ({"fractions": [n / 200 for n in range(1, 102)]}, "matrix", "101 cells"),
         ({"fractions": [0.1, 0.101]}, "matrix.fractions", "make the same cell"),
         ({"fractions": [0.1, 0.10000001]}, "matrix.fractions", "make the same cell"),

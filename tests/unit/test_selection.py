@@ -9,7 +9,7 @@ import pytest
 
 from shared import records
 from shared.errors import PermanentError
-from workers.trainer.selection import chosen, selected
+from shared.selection import chosen, selected
 
 
 def pair(index: int, better: str | None, worse: str | None) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 In the worker, which never imports torch:
 
 - `__main__`: the Celery worker. `stage`: what it does for one training. `prepare`: a unit becomes a job folder.
-- `selection`: what a control makes of labelled pairs.
 - `process`: the training's process group, and its end. `checkpoints`, `uploads`: its saved states in the store.
 - `memory`: the same steps in smaller pieces, for a training that ran out of it.
 - `leftovers`: what killed workers left on the disk.

@@ -10,6 +10,8 @@ from workers.trainer.job import Job
 
 BATCH = 8
 """TRL's own per_device_train_batch_size."""
+ON_POLICY = frozenset({"grpo", "rloo"})
+"""A batch is made of whole groups of completions, each held against its own group."""
 EVENTS = Path("/sys/fs/cgroup/memory.events")
 
 
@@ -33,6 +35,8 @@ def halved(job: Job) -> Job | None:
 
 def _compares_a_batch(job: Job) -> bool:
     losses = job.args.get("loss_type")
+    if job.method in ON_POLICY:
+        return True
     if job.method == "kto":
         return losses not in WITHOUT_KL
     return job.method == "dpo" and not SORTED.isdisjoint(losses or ())

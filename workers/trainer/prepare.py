@@ -16,11 +16,11 @@ from shared.datasets import read_dataset
 from shared.errors import PermanentError
 from shared.hardware import divided
 from shared.models import fetch_model
+from shared.selection import chosen, selected
 from shared.splits import normalise, rows_of_split
 from workers.trainer.job import EXCLUDED, ROWS, Grader, Job, ModelSource, Sampling
 from workers.trainer.methods import METHODS
 from workers.trainer.methods.base import Method
-from workers.trainer.selection import chosen, selected
 
 RESUME = "resume"
 PREFERENCES = "preferences"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,6 +79,8 @@ class ArmRow:
     pending: int
     model: str
     """the key of the stage that left its model; empty where that is not known"""
+    export: str = ""
+    """what `touchstone export` takes for it, as a shell does; empty where there is no model"""
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def block(report: Data, planned: Planned | None, cell: str) -> Block:
     evaluations = tuple(report.get("evaluations") or first_evaluations(report))
     rows = {
         is_beside: tuple(
-            arm_row(name, arm, evaluations, report, model_of(planned, cell, name))
+            arm_row(name, arm, evaluations, report, model_of(planned, cell, name), in_cell(cell, name))
             for name, arm in report["arms"].items()
             if (arm.get("of") is not None) == is_beside
         )
@@ -266,7 +269,8 @@ def size(found: Data) -> str:
     return f"{found['n_prompts']:,} prompts × {runs}"
 
 
-def arm_row(name: str, arm: Data, evaluations: tuple[str, ...], report: Data, model: str) -> ArmRow:
+def arm_row(name: str, arm: Data, evaluations: tuple[str, ...], report: Data, model: str, whole: str) -> ArmRow:
+    """`whole` is the arm's name with that of its cell."""
     cost = arm["cost"]
     unjudged = arm.get("unjudged") or ()
     cells = tuple(
@@ -275,7 +279,9 @@ def arm_row(name: str, arm: Data, evaluations: tuple[str, ...], report: Data, mo
     )
     meaning = arm.get("meaning") or ARMS.get(name, "") or what_it_is(arm)
     hours = number(cost["device_hours"], 2)
-    return ArmRow(name, meaning, cells, priced(cost), hours, cost.get("missing", 0), model)
+    return ArmRow(
+        name, meaning, cells, priced(cost), hours, cost.get("missing", 0), model, shlex.quote(whole) if model else ""
+    )
 
 
 def arm_cell(found: Data | None, report: Data, evaluation: str) -> tuple[str, str, float | None]:

@@ -56,6 +56,17 @@ def test_a_missing_object_is_not_found(any_store: Store, tmp_path: Path) -> None
     assert not (tmp_path / "file").exists()
 
 
+def test_an_object_is_read_in_pieces_from_any_byte_on(any_store: Store) -> None:
+    data = random.Random(3).randbytes(2_500_000)
+    any_store.put("large", data)
+    any_store.put("none", b"")
+    for start in (0, 1, 1_048_576, len(data) - 1):
+        assert b"".join(any_store.stream("large", start)) == data[start:]
+    assert b"".join(any_store.stream("none")) == b""
+    with pytest.raises(NotFound, match="nowhere"):
+        any_store.stream("nowhere", 5)
+
+
 def test_a_deleted_object_is_gone_and_a_missing_one_is_no_error(any_store: Store) -> None:
     for name in ("keep/1", "drop/1", "drop/2"):
         any_store.put(name, b"x")

@@ -178,6 +178,7 @@ def test_a_dataset_is_added_and_listed(guarded: TestClient, tmp_path: Path) -> N
         "columns": ["prompt_id", "prompt"],
         "dropped": {},
         "created": "",
+        "origin": {},
     }
     listed = guarded.get("/v1/datasets", headers={"Authorization": "Bearer first-secret"}).json()
     assert listed == {"items": [answer.json()], "next_cursor": None}
@@ -293,6 +294,8 @@ def test_the_description_is_complete(api: TestClient) -> None:
         "/v1/experiments/{id}/human",
         "/v1/experiments/{id}/human/sheet",
         "/v1/experiments/{id}/human/votes",
+        "/v1/experiments/{id}/arms/{arm}/export",
+        "/v1/experiments/{id}/exports/{export}/files/{path}",
         "/v1/experiments/{id}/report",
         "/v1/experiments/{id}/resume",
         "/v1/experiments/{id}/samples",
