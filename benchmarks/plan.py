@@ -9,7 +9,7 @@ import statistics
 import sys
 import time
 
-from shared.plan import plan
+from shared.plan.experiment import plan
 from tests.unit.specs import resolved, spec_with
 
 STAGES = 10_000

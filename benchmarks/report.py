@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from services.analyst.tasks import HTML, JSON, make
-from shared.spec import Spec
-from shared.specparse import parse_spec
+from shared.spec.model import Spec
+from shared.spec.parse import parse_spec
 from tests.unit.analyst.fixture import Experiment, quickstart
 from tests.unit.analyst.lengths.world import lengthy
 

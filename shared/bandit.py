@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from shared.errors import BadInput, BadInputs
-from shared.spec import Name
-from shared.specbase import SpecModel
-from shared.specerrors import field_errors, kind_of
+from shared.spec.base import SpecModel
+from shared.spec.errors import field_errors, kind_of
+from shared.spec.model import Name
 
 KIND = "bandit"
 MOST_WORK = 2e9

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from shared.beside import judged_beside
-from shared.critic_plan import critics_of
 from shared.datasets import DatasetInfo, read_dataset
 from shared.errors import BadInput, FieldError
 from shared.llm.providers.recorded import RecordedModel
 from shared.llm.providers.verifiable import VerifiableModel
-from shared.matrix import cells
-from shared.spec import Spec
-from shared.specbase import DeclaredDataset
-from shared.specparse import needed_models
+from shared.plan.beside import judged_beside
+from shared.plan.critics import critics_of
+from shared.spec.base import DeclaredDataset
+from shared.spec.matrix import cells
+from shared.spec.model import Spec
+from shared.spec.parse import needed_models
 from shared.splits import Splits, rows_between
 from shared.store import ObjectStore
 

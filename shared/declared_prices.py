@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from shared.llm.providers.recorded import RecordedModel
-from shared.spec import Spec
+from shared.spec.model import Spec
 
 if TYPE_CHECKING:
-    from shared.plan import Stage
+    from shared.plan.model import Stage
 
 
 def declared_prices(spec: Spec, keys: Iterable[str], stages: Mapping[str, Stage]) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shared.errors import FieldError
-from shared.specnames import one_of
+from shared.spec.names import one_of
 
 ENGINES = "embedded, tgi, vllm, or a server that runs already: tgi:URL, openai:URL or a URL"
 LAUNCHED = ("tgi", "vllm")

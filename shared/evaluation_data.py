@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from shared.datasets import DatasetInfo, read_dataset
 from shared.errors import FieldError
-from shared.spec import Spec
+from shared.spec.model import Spec
 from shared.splits import Splits
 from shared.store import ObjectStore
 

@@ -21,8 +21,8 @@ from ulid import ULID
 from shared import signals
 from shared.budget import Budget
 from shared.canonical import canonical_json, sha256_hex
-from shared.resolve import Resolved
-from shared.spec import Spec
+from shared.spec.model import Spec
+from shared.spec.resolve import Resolved
 from shared.store import NotFound, ObjectStore
 
 PREFIX = "experiments/"

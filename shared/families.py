@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from shared.evaluated import all_names, second_judges
-from shared.matrix import cells
-from shared.spec import Spec
+from shared.plan.evaluated import all_names, second_judges
+from shared.spec.matrix import cells
+from shared.spec.model import Spec
 
 _OWN = {
     "chatgpt": "gpt",

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared.errors import FieldError
-from shared.evaluated import BEST, all_names, evaluation_names
+from shared.plan.evaluated import BEST, all_names, evaluation_names
 from shared.protocols.gold import FEWEST, Gold
-from shared.spec import Spec
-from shared.specnames import model_errors
+from shared.spec.model import Spec
+from shared.spec.names import model_errors
 
 REST = 2
 """Prompts without gold labels below which there is nothing for the judge to add."""

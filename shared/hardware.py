@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import FieldError
-from shared.specnames import policy_of
-from shared.specrecipes import rl_arguments
+from shared.spec.names import policy_of
+from shared.spec.recipes import rl_arguments
 
 if TYPE_CHECKING:
-    from shared.spec import Spec
+    from shared.spec.model import Spec
 
 BATCH, ACCUMULATION = "per_device_train_batch_size", "gradient_accumulation_steps"
 USUAL = {BATCH: 8, ACCUMULATION: 1}

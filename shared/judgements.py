@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from shared.comparisons import SWAPPED
+from shared.plan.comparisons import SWAPPED
 
 ORDERS = {"ab": "ba", "ba": "ab"}
 

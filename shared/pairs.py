@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from shared.asking.turns import Conversation
 from shared.canonical import sha256_hex
-from shared.comparisons import Comparison
 from shared.errors import PermanentError
+from shared.plan.comparisons import Comparison
 from shared.protocols import PROTOCOLS
 
 Rows = Iterable[Mapping[str, Any]]

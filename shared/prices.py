@@ -13,7 +13,7 @@ from importlib import resources
 
 from shared.errors import FieldError
 from shared.llm.providers.base import UNKNOWN_PRICE, ModelSpec, Price
-from shared.spec import Spec
+from shared.spec.model import Spec
 
 COLUMNS = (
     "host",

@@ -12,7 +12,7 @@ from shared.artifacts import Artifact, CommitRef, StageResult, commit_prefix, re
 from shared.attempts import Marker, read_markers
 from shared.canonical import content_key
 from shared.context import StageContext
-from shared.plan import stage_key
+from shared.plan.model import stage_key
 from shared.runner import Handler, Runner
 from shared.settings import Settings
 from shared.store import S3Store

@@ -21,7 +21,7 @@ from services.analyst.preferences import WinRate
 from services.analyst.scaling import scaling
 from services.analyst.trust_json import trust_dict
 from services.analyst.verdict import Verdict
-from shared.matrix import in_cell
+from shared.spec.matrix import in_cell
 
 SCHEMA = "touchstone/report/1"
 CELL_FIELDS = (

@@ -14,7 +14,7 @@ from services.analyst.lengths.study import LengthStudy
 from services.analyst.model import MatrixReport, Note, Report, ReportInputs
 from services.analyst.scores import Aligned, align
 from services.analyst.verdict import Level, Verdict
-from shared.matrix import but_for_judge, in_cell
+from shared.spec.matrix import but_for_judge, in_cell
 
 
 def build_matrix(cells: Mapping[str, ReportInputs], partial: bool = False, method: Method = crossed) -> MatrixReport:

@@ -28,8 +28,8 @@ from services.analyst.scores import SeedScores
 from services.analyst.temperatures import Choices
 from services.analyst.trust import Trust
 from services.analyst.verdict import Level, Verdict
-from shared.matrix import in_cell
 from shared.scales import Scale
+from shared.spec.matrix import in_cell
 
 
 @dataclass(frozen=True)

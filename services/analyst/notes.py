@@ -12,9 +12,9 @@ from services.analyst.score_notes import score_notes, turn_notes
 from services.analyst.scores import ArmScores
 from services.analyst.verdict import scope_of
 from services.analyst.wording import decisions
-from shared.matrix import cells
-from shared.spec import Spec
-from shared.specparse import parse_spec
+from shared.spec.matrix import cells
+from shared.spec.model import Spec
+from shared.spec.parse import parse_spec
 
 SIMULATED = "simulated"
 

@@ -1,4 +1,4 @@
-"""The report stage's params as typed data; `shared/report_plan.py` writes them."""
+"""The report stage's params as typed data; `shared/plan/report.py` writes them."""
 
 from __future__ import annotations
 

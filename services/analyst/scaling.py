@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.analyst.model import ArmEstimate, MatrixReport, Report
-from shared.matrix import cells
-from shared.spec import Spec
-from shared.specparse import parse_spec, start_arms, start_of
+from shared.spec.matrix import cells
+from shared.spec.model import Spec
+from shared.spec.parse import parse_spec, start_arms, start_of
 
 
 @dataclass(frozen=True)

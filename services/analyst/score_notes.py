@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from services.analyst.model import Note
 from services.analyst.params import ReportParams
 from shared.asking.turns import MT_BENCH
-from shared.beside import TEACHER
 from shared.llm.providers.reward_model import RewardModel
+from shared.plan.beside import TEACHER
 from shared.protocols.reward_model import Reward
-from shared.spec import Spec
+from shared.spec.model import Spec
 
 
 def score_notes(spec: Spec) -> Iterator[Note]:

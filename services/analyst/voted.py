@@ -12,7 +12,7 @@ from services.analyst.people import Voted, VotedPair, passed_over, with_same
 from shared.artifacts import Artifact
 from shared.human import SHARES, Ballots, Cast
 from shared.judgements import mirrored
-from shared.matrix import in_cell
+from shared.spec.matrix import in_cell
 
 JUDGEMENTS = "judgements.parquet"
 PREFERENCES = "preferences.parquet"

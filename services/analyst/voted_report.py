@@ -17,7 +17,7 @@ from shared.context import cache_folder
 from shared.errors import PermanentError, TouchstoneError
 from shared.experiments import read_resolved
 from shared.human import read_ballots, report_name
-from shared.plan import plan
+from shared.plan.experiment import plan
 from shared.runner import process_runner
 from shared.settings import Settings
 from shared.store import ObjectStore

@@ -16,11 +16,11 @@ from shared.estimate import Known, preview
 from shared.estimate.answered import asked_of
 from shared.estimate.power import design_of, forecast
 from shared.families import family_warning
-from shared.plan import plan
-from shared.resolve import Resolved, prompt_splits
+from shared.plan.experiment import plan
 from shared.settings import Settings
-from shared.spec import Spec
-from shared.specbase import DeclaredDataset
+from shared.spec.base import DeclaredDataset
+from shared.spec.model import Spec
+from shared.spec.resolve import Resolved, prompt_splits
 from shared.splits import SplitPrompt
 from shared.store import ObjectStore
 from shared.templates import Template

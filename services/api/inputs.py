@@ -12,7 +12,7 @@ from shared.estimate.asks import asked_model, prompt_range
 from shared.llm.chat import request_key, user_request
 from shared.llm.entries import Scope
 from shared.llm.outcomes import due
-from shared.plan import Plan, Stage
+from shared.plan.model import Plan, Stage
 from shared.splits import SplitPrompt
 from shared.store import NotFound, ObjectStore
 

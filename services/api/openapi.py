@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from services.api.problems import ProblemDetails, responses
 from shared.bandit import BanditSpec
-from shared.spec import Spec
+from shared.spec.model import Spec
 
 DESCRIPTION = """Is the reinforcement-learning step of RLAIF worth its cost here, or would supervised fine-tuning on a
 stronger teacher have given the same model? POST an experiment's spec, follow its events, read the report.

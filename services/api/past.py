@@ -14,7 +14,8 @@ from shared.errors import BadInput
 from shared.estimate.asks import members
 from shared.estimate.history import History, Took, likeness, work_of
 from shared.experiments import PREFIX, read_resolved
-from shared.plan import Plan, plan
+from shared.plan.experiment import plan
+from shared.plan.model import Plan
 from shared.store import NotFound, ObjectStore
 
 log = structlog.get_logger()

@@ -11,7 +11,7 @@ from services.api.past import EXPERIMENTS, manifest_at, newest
 from shared.errors import BadInput
 from shared.estimate.power import Design, Pilot, design_of
 from shared.experiments import read_resolved
-from shared.plan import plan
+from shared.plan.experiment import plan
 from shared.power import Components
 from shared.store import ObjectStore
 

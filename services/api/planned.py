@@ -11,10 +11,11 @@ from services.api.kept import Kept
 from shared.artifacts import Manifest, commit_prefix, oldest
 from shared.errors import BadInput
 from shared.experiments import read_resolved
-from shared.matrix import cells, in_cell
-from shared.plan import Plan, Stage, plan
-from shared.spec import Spec
-from shared.specparse import contrasts
+from shared.plan.experiment import plan
+from shared.plan.model import Plan, Stage
+from shared.spec.matrix import cells, in_cell
+from shared.spec.model import Spec
+from shared.spec.parse import contrasts
 from shared.store import ObjectStore
 
 log = structlog.get_logger()

@@ -15,8 +15,8 @@ from services.api.judged_rows import Choice, JudgedRows
 from services.api.planned import Planned, Plans
 from services.api.problems import not_found
 from shared.errors import BadInput
-from shared.evaluated import evaluation_names
 from shared.human import Sheet, Shown, rank, shown
+from shared.plan.evaluated import evaluation_names
 
 Against = Literal["arm", "reference"]
 COLUMNS = ("row", "prompt", "left", "right", "vote", "rater")

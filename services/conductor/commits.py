@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from shared.artifacts import CommitRef, Manifest, commit_key_of, commit_prefix, read_commit
-from shared.plan import Plan
+from shared.plan.model import Plan
 from shared.store import ObjectInfo, ObjectStore
 
 

@@ -10,8 +10,9 @@ from services.conductor.commits import Accepted, Commits
 from services.conductor.needs import Need, needs
 from shared.budget import Budget
 from shared.experiments import PREFIX, Control, read_control, read_json, read_resolved
-from shared.plan import Plan, plan
-from shared.spec import Spec
+from shared.plan.experiment import plan
+from shared.plan.model import Plan
+from shared.spec.model import Spec
 from shared.store import ObjectStore
 
 

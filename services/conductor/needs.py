@@ -12,7 +12,7 @@ from shared.artifacts import CommitRef, Manifest
 from shared.budget import PAID_KINDS
 from shared.kinds import row_count
 from shared.llm.batches import MOST_REQUESTS
-from shared.plan import Plan, Stage
+from shared.plan.model import Plan, Stage
 from shared.units import Shard, Unit, cut, shard_key
 
 

@@ -13,7 +13,7 @@ from services.conductor.needs import Need, paid_by
 from shared.artifacts import Manifest
 from shared.experiments import Control
 from shared.kinds import queue_of
-from shared.plan import Plan, Stage
+from shared.plan.model import Plan, Stage
 from shared.units import Unit
 
 

@@ -12,7 +12,6 @@ import pyarrow as pa
 from services.critic.critics import Critic
 from shared.asking.questions import Questioned, question
 from shared.asking.turns import TURNS, Conversation, Ratings, TurnsAsk
-from shared.comparisons import Comparison, Verdicts
 from shared.context import StageContext
 from shared.errors import PermanentError
 from shared.llm.caller import Answers, answer_all
@@ -20,6 +19,7 @@ from shared.llm.chat import Answer, Refused
 from shared.llm.endpoints import Endpoint
 from shared.llm.usage import usage
 from shared.llm.worker import origin_of, session_of
+from shared.plan.comparisons import Comparison, Verdicts
 from shared.uploaded_templates import read_template
 
 

@@ -11,10 +11,10 @@ from services.critic.compared import Compared, rates
 from services.critic.critics import Critic
 from services.critic.ensemble import compare_together
 from shared.artifacts import Cost
-from shared.comparisons import Candidate, Comparison, Verdicts, by_score
 from shared.context import StageContext
 from shared.datasets import read_dataset
 from shared.llm.providers import PROVIDERS
+from shared.plan.comparisons import Candidate, Comparison, Verdicts, by_score
 
 OFFLINE_AT_ONCE = 50
 

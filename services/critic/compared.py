@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.artifacts import Cost
-from shared.comparisons import Verdicts
+from shared.plan.comparisons import Verdicts
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import pyarrow as pa
 from services.critic.compared import Compared
 from services.critic.critics import Critic
 from shared.artifacts import Cost
-from shared.comparisons import SHARE, Comparison, Verdict, Verdicts, by_preference
 from shared.gather import add_metrics
 from shared.llm.providers.ensemble import MEMBERS
+from shared.plan.comparisons import SHARE, Comparison, Verdict, Verdicts, by_preference
 
 Compare = Callable[[Critic, Sequence[Comparison], Mapping[str, pa.Table]], Compared]
 

@@ -9,8 +9,8 @@ from math import isqrt
 from typing import Any
 
 from shared.canonical import sha256_hex
-from shared.comparisons import Comparison, Verdicts
 from shared.errors import PermanentError
+from shared.plan.comparisons import Comparison, Verdicts
 
 Row = dict[str, Any]
 Rows = Iterable[Mapping[str, Any]]

@@ -8,12 +8,12 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from shared.comparisons import Comparison, Verdicts
 from shared.errors import BadInput
 from shared.llm.chat import Answer, ChatRequest, user_request
 from shared.llm.outcomes import outcome
 from shared.names import NAME, NAME_FIX
-from shared.specbase import SpecModel
+from shared.plan.comparisons import Comparison, Verdicts
+from shared.spec.base import SpecModel
 from shared.templates.template import FENCE, PLACES, Sort, Template
 
 TEMPLATE = "template:"

@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 
 from shared.asking.base import Ask, words_of
 from shared.canonical import sha256_hex
-from shared.comparisons import SWAPPED, Comparison, OneOrder, Verdict, Verdicts, by_preference
 from shared.errors import BadInput
 from shared.llm.chat import Answer
+from shared.plan.comparisons import SWAPPED, Comparison, OneOrder, Verdict, Verdicts, by_preference
 from shared.templates.defaults import LABEL, PAIRWISE
 from shared.templates.pairwise import render_pairwise
 from shared.templates.reading import label_preference, parse_bracketed, parse_verdict

@@ -11,8 +11,8 @@ from typing import Any
 
 from shared.asking.base import Ask
 from shared.asking.turns import Conversation, TurnsAsk
-from shared.comparisons import Comparison, Verdicts
 from shared.llm.chat import ChatRequest
+from shared.plan.comparisons import Comparison, Verdicts
 from shared.templates.template import Template
 
 IDENTICAL = Verdicts("tie", "tie")

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from shared.asking.score import RisingScale
 from shared.asking.single import TEN, SingleAsk, within
 from shared.errors import BadInput
-from shared.specbase import SpecModel
+from shared.spec.base import SpecModel
 from shared.templates.defaults import RUBRIC
 from shared.templates.reading import parse_rating
 from shared.templates.template import Template

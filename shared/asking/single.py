@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import model_validator
 
 from shared.asking.base import Ask, words_of
-from shared.comparisons import Comparison, Verdicts, by_score
 from shared.llm.chat import Answer
+from shared.plan.comparisons import Comparison, Verdicts, by_score
 from shared.templates.template import Sort, Template
 
 OF_A_PAIR = ("order", "flip", "verdict")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from pydantic import Field
 
 from shared.errors import FieldError
-from shared.specbase import SpecModel
+from shared.spec.base import SpecModel
 
 if TYPE_CHECKING:
-    from shared.spec import Rl, Sft
+    from shared.spec.model import Rl, Sft
 
 Steps = dict[str, str]
 """The keys of training stages, in their order, by a name that begins with sft, reward or rl."""

@@ -11,7 +11,7 @@ from shared.controls.base import Builder, Started, Steps, Tuned
 from shared.errors import FieldError
 
 if TYPE_CHECKING:
-    from shared.spec import Rl
+    from shared.spec.model import Rl
 
 
 class BestOfN(Tuned):

@@ -19,7 +19,7 @@ from shared.estimate.asks import asked_model, members, prompt_range, requests_a_
 from shared.llm.chat import ChatRequest, request_key, user_request
 from shared.llm.entries import Scope
 from shared.pairs import items
-from shared.plan import Plan, Stage
+from shared.plan.model import Plan, Stage
 from shared.templates import Template
 
 LATER = "its requests follow from stages that are not done yet"

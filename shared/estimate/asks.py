@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.asking import read_ask
 from shared.llm.providers.ensemble import MEMBERS
-from shared.plan import Plan, Stage
+from shared.plan.model import Plan, Stage
 from shared.protocols.arena import DRAWN
 from shared.splits import rows_between
 

@@ -11,7 +11,7 @@ from shared.canonical import content_key
 from shared.estimate.asks import asked_model, stage_rows
 from shared.estimate.quantity import Quantity, observed
 from shared.llm.chat import endpoint_of
-from shared.plan import Plan, Stage
+from shared.plan.model import Plan, Stage
 
 ALIKE = {
     "pretrain": ("settings",),

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from shared.estimate.quantity import Quantity
-from shared.plan import Plan, Stage
+from shared.plan.model import Plan, Stage
 
 BATCH_HOURS = 24.0
 """Within which a batch is answered."""

@@ -14,15 +14,15 @@ from typing import Any
 
 from shared.canonical import content_key
 from shared.estimate.quantity import Quantity
-from shared.evaluated import At, all_names
-from shared.matrix import cells
+from shared.plan.evaluated import At, all_names
 from shared.power import MOST_PROMPTS, RECIPE_SEEDS, SEEN, SHARE, Components
 from shared.protocols import Evaluation
 from shared.protocols.base import questions_count
 from shared.scales import POINTS
-from shared.spec import Spec, WorthPoints, WorthPrice, WorthScore
-from shared.specnames import policy_of
-from shared.specparse import contrasts
+from shared.spec.matrix import cells
+from shared.spec.model import Spec, WorthPoints, WorthPrice, WorthScore
+from shared.spec.names import policy_of
+from shared.spec.parse import contrasts
 
 SCORE_SD = Quantity(*(error * math.sqrt(800) for error in (1.458, 1.73, 1.77)))
 """Of one prompt's score in points: from the published standard errors (least, median, largest)."""

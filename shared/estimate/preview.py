@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.declared import provisional_keys
 from shared.estimate.answered import Asked
 from shared.estimate.asks import asked_model, members, requests_a_row, stage_rows
 from shared.estimate.history import ALIKE, History, likeness, work_of
@@ -14,7 +13,8 @@ from shared.estimate.hours import Asking, in_batches, model_hours
 from shared.estimate.quantity import Quantity
 from shared.estimate.tokens import ASSUMPTION, assumed
 from shared.llm.providers.base import Price
-from shared.plan import Plan, Stage
+from shared.plan.model import Plan, Stage
+from shared.spec.declared import provisional_keys
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from shared.asking import TurnsAsk, read_ask
 from shared.estimate.asks import asked_model
 from shared.estimate.hours import ASSUMPTION as HOURS
 from shared.estimate.quantity import Quantity, exactly
-from shared.plan import Plan, Stage
+from shared.plan.model import Plan, Stage
 
 CHARACTERS = 4.0
 """Of English text, to a token."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.protocols.alpaca_eval import AlpacaEval
 from shared.protocols.arena import Arena
-from shared.protocols.base import Builder, Evaluation, TrainedArm
+from shared.protocols.base import Builder, Evaluation, JudgedArm
 from shared.protocols.length_controlled import LengthControlled
 from shared.protocols.mt_bench import MtBench
 from shared.protocols.nll import Nll
@@ -25,4 +25,4 @@ PROTOCOLS: dict[str, type[Evaluation]] = {
     "mt_bench": MtBench,
 }
 
-__all__ = ["PROTOCOLS", "Builder", "Evaluation", "TrainedArm"]
+__all__ = ["PROTOCOLS", "Builder", "Evaluation", "JudgedArm"]

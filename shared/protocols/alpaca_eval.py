@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from shared.protocols.base import Builder, TrainedArm
+from shared.protocols.base import Builder, JudgedArm
 from shared.protocols.referenced import Referenced
 
 Order = Literal["random", "fixed", "both"]
@@ -27,5 +27,5 @@ class AlpacaEval(Referenced):
         "random", description="one order by the pair's hash; fixed: the reference first; both: their mean"
     )
 
-    def plan(self, build: Builder, arm: TrainedArm, temperature: float | None) -> str:
+    def plan(self, build: Builder, arm: JudgedArm, temperature: float | None) -> str:
         return self.judged(build, arm, temperature, SHOWN[self.order])

@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 from pydantic import AfterValidator, Field
 
 from shared.canonical import sha256_hex
-from shared.comparisons import Comparison, Verdicts
-from shared.protocols.base import Builder, Evaluation, TrainedArm
+from shared.plan.comparisons import Comparison, Verdicts
+from shared.protocols.base import Builder, Evaluation, JudgedArm
 from shared.protocols.pairwise import AT_TEMPERATURES, AtTemperatures, Pairwise, battle, temperatures_of
 
 DRAWN = "drawn"
@@ -63,7 +63,7 @@ class Arena(Evaluation):
         return list(combinations((arm for arm in arms if self.arms is None or arm in self.arms), 2))
 
     def plan_together(
-        self, build: Builder, arms: Mapping[str, TrainedArm], temperature: float | None
+        self, build: Builder, arms: Mapping[str, JudgedArm], temperature: float | None
     ) -> dict[tuple[str, str], str]:
         pairs = self.pairs_of(list(arms))
         if self.pairs_per_prompt is None or self.pairs_per_prompt >= len(pairs):

@@ -11,17 +11,17 @@ from pydantic import Field
 
 from shared.asking.base import Ask
 from shared.asking.turns import Conversation, Ratings
-from shared.comparisons import Comparison, Verdicts
 from shared.errors import FieldError
+from shared.plan.comparisons import Comparison, Verdicts
 from shared.scales import POINTS
-from shared.specbase import SpecModel
+from shared.spec.base import SpecModel
 
 if TYPE_CHECKING:
     from shared.llm.providers import ModelSpec
 
 
 @dataclass(frozen=True)
-class TrainedArm:
+class JudgedArm:
     """One arm for one seed, as an evaluation sees it: the keys of the stages that it builds on.
 
     `checkpoint` is None where the model is not a stage's: an untrained one, which the entry `policy` names. An arm that
@@ -52,12 +52,12 @@ class Builder(Protocol):
     def questions(self, dataset: str) -> str:
         """The prompts of a dataset of the evaluation's own, by its name; all are in the eval split."""
 
-    def samples(self, arm: TrainedArm, temperature: float, prompts: str | None = None) -> str:
+    def samples(self, arm: JudgedArm, temperature: float, prompts: str | None = None) -> str:
         """The arm's completions of the prompts: its samples at this temperature, or those that it consists of.
 
         `prompts` are others than the experiment's (`questions`), which only a policy can be sampled on."""
 
-    def second_turn(self, arm: TrainedArm, temperature: float, first: str, prompts: str) -> str:
+    def second_turn(self, arm: JudgedArm, temperature: float, first: str, prompts: str) -> str:
         """The arm's samples on the prompts' second turns, with its own first answers (the stage `first`) before."""
 
     def rewards(self, model: str, completions: str) -> str:
@@ -69,7 +69,7 @@ class Builder(Protocol):
     def labelled(self, model: str, per_prompt: int) -> str:
         """Recorded preference pairs on the prompts."""
 
-    def likelihoods(self, arm: TrainedArm, checkpoint: str | None, completions: str, kind: str) -> str:
+    def likelihoods(self, arm: JudgedArm, checkpoint: str | None, completions: str, kind: str) -> str:
         """Log-likelihoods of given completions (kind demonstrations) or pairs (kind preferences).
 
         `checkpoint` is the arm's own or its start's."""
@@ -166,12 +166,12 @@ class Evaluation(SpecModel):
         """
         return None
 
-    def plan(self, build: Builder, arm: TrainedArm, temperature: float | None) -> str:
+    def plan(self, build: Builder, arm: JudgedArm, temperature: float | None) -> str:
         """The key of the judge stage for one arm, seed and temperature."""
         raise NotImplementedError
 
     def plan_together(
-        self, build: Builder, arms: Mapping[str, TrainedArm], temperature: float | None
+        self, build: Builder, arms: Mapping[str, JudgedArm], temperature: float | None
     ) -> dict[tuple[str, str], str]:
         """The keys of the judge stages that compare two arms, for one seed and temperature, by the arms' names.
 

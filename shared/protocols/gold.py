@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from shared.specbase import SpecModel
+from shared.spec.base import SpecModel
 
 FEWEST = 10
 """Prompts with gold labels below which nothing can be corrected."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from shared.protocols.alpaca_eval import SHOWN, AlpacaEval, Order
-from shared.protocols.base import Builder, Evaluation, TrainedArm
+from shared.protocols.base import Builder, Evaluation, JudgedArm
 from shared.protocols.pairwise import Pairwise
 from shared.protocols.referenced import Referenced
 
@@ -31,7 +31,7 @@ class LengthControlled(Referenced):
         None, description="that of the `alpaca_eval` evaluation to control; None: the judge's own, as `pairwise` has it"
     )
 
-    def plan(self, build: Builder, arm: TrainedArm, temperature: float | None) -> str:
+    def plan(self, build: Builder, arm: JudgedArm, temperature: float | None) -> str:
         return self.judged(build, arm, temperature, None if self.order is None else SHOWN[self.order])
 
     def raw(self, at: At, others: Mapping[str, Evaluation]) -> str | None:

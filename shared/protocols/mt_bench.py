@@ -20,11 +20,11 @@ from shared.asking.turns import TURNS, Conversation, Ratings, TurnsAsk
 from shared.errors import FieldError
 from shared.llm.providers import ModelSpec
 from shared.llm.providers.base import Sha256, dataset_name
-from shared.protocols.base import Builder, TrainedArm
+from shared.protocols.base import Builder, JudgedArm
 from shared.protocols.sampled import Sampled
 from shared.scales import OF_TEN
-from shared.specbase import DatasetName
-from shared.specnames import one_of
+from shared.spec.base import DatasetName
+from shared.spec.names import one_of
 
 ADD = "touchstone dataset add mt-bench.jsonl --name mt-bench"
 """What `examples/mt_bench.py` makes of MT-Bench's own files can be added so."""
@@ -89,7 +89,7 @@ class MtBench(Sampled):
                 yield FieldError(field, f"prompt {row['prompt_id']} {wrong[0]}", wrong[1])
                 return
 
-    def plan(self, build: Builder, arm: TrainedArm, temperature: float | None) -> str:
+    def plan(self, build: Builder, arm: JudgedArm, temperature: float | None) -> str:
         assert temperature is not None
         prompts = build.prompts if self.dataset is None else build.questions(self.dataset)
         first = build.samples(arm, temperature, prompts)

@@ -9,8 +9,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from shared import records
-from shared.comparisons import Verdicts
-from shared.protocols.base import Builder, Evaluation, TrainedArm
+from shared.plan.comparisons import Verdicts
+from shared.protocols.base import Builder, Evaluation, JudgedArm
 
 
 class Nll(Evaluation):
@@ -24,7 +24,7 @@ class Nll(Evaluation):
     def models(self) -> Mapping[str, str]:
         return {"completions": self.completions}
 
-    def plan(self, build: Builder, arm: TrainedArm, temperature: float | None) -> str:
+    def plan(self, build: Builder, arm: JudgedArm, temperature: float | None) -> str:
         scored = build.likelihoods(arm, arm.checkpoint, build.completions(self.completions), "demonstrations")
         return build.judge("nll", {}, {"likelihoods": scored}, None)
 

@@ -16,10 +16,10 @@ import pyarrow as pa
 from pydantic import AfterValidator, Field, Tag
 
 from shared import records
-from shared.comparisons import Comparison, Verdicts
-from shared.protocols.base import Builder, Evaluation, TrainedArm
+from shared.plan.comparisons import Comparison, Verdicts
+from shared.protocols.base import Builder, Evaluation, JudgedArm
 from shared.protocols.gold import Gold
-from shared.specbase import BY_SHAPE, LIST, PLAIN
+from shared.spec.base import BY_SHAPE, LIST, PLAIN
 
 
 def _each_once(values: list[float]) -> list[float]:
@@ -39,7 +39,7 @@ def temperatures_of(given: float | list[float]) -> list[float]:
     return [float(value) for value in (given if isinstance(given, list) else [given])]
 
 
-def battle(build: Builder, a: TrainedArm, b: TrainedArm, temperature: float | None, judge: str) -> str:
+def battle(build: Builder, a: JudgedArm, b: JudgedArm, temperature: float | None, judge: str) -> str:
     """The key of the stage that judges arm a's samples against arm b's, of the same seed."""
     assert temperature is not None
     inputs = {"samples": build.samples(a, temperature), "reference": build.samples(b, temperature)}
@@ -47,7 +47,7 @@ def battle(build: Builder, a: TrainedArm, b: TrainedArm, temperature: float | No
 
 
 def against_reference(
-    build: Builder, arm: TrainedArm, temperature: float | None, judge: str, reference: str, order: str | None = None
+    build: Builder, arm: JudgedArm, temperature: float | None, judge: str, reference: str, order: str | None = None
 ) -> str:
     """The key of the stage that judges an arm's samples against a reference's completions; `order` as `Builder.judge`
     has it. It is the same for every protocol that asks the same."""
@@ -84,12 +84,12 @@ class Pairwise(Evaluation):
         # In the arms' order, whatever the spec's: an arena that compares the two has the same stage.
         return [] if self.between is None else list(combinations((arm for arm in arms if arm in self.between), 2))
 
-    def plan(self, build: Builder, arm: TrainedArm, temperature: float | None) -> str:
+    def plan(self, build: Builder, arm: JudgedArm, temperature: float | None) -> str:
         assert self.reference is not None
         return against_reference(build, arm, temperature, self.judge, self.reference)
 
     def plan_together(
-        self, build: Builder, arms: Mapping[str, TrainedArm], temperature: float | None
+        self, build: Builder, arms: Mapping[str, JudgedArm], temperature: float | None
     ) -> dict[tuple[str, str], str]:
         pairs = self.pairs_of(list(arms))
         return {(a, b): battle(build, arms[a], arms[b], temperature, self.judge) for a, b in pairs}

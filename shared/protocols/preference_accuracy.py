@@ -13,8 +13,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from shared import records
-from shared.comparisons import Verdicts
-from shared.protocols.base import Builder, Evaluation, TrainedArm
+from shared.plan.comparisons import Verdicts
+from shared.protocols.base import Builder, Evaluation, JudgedArm
 
 
 class PreferenceAccuracy(Evaluation):
@@ -28,7 +28,7 @@ class PreferenceAccuracy(Evaluation):
     def models(self) -> Mapping[str, str]:
         return {"labels": self.labels}
 
-    def plan(self, build: Builder, arm: TrainedArm, temperature: float | None) -> str:
+    def plan(self, build: Builder, arm: JudgedArm, temperature: float | None) -> str:
         pairs = build.labelled(self.labels, self.per_prompt)
         inputs = {"preferences": pairs, "likelihoods": build.likelihoods(arm, arm.checkpoint, pairs, "preferences")}
         if arm.start is not None:

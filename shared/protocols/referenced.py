@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from shared.protocols.base import Builder, Evaluation, TrainedArm
+from shared.protocols.base import Builder, Evaluation, JudgedArm
 from shared.protocols.pairwise import AT_TEMPERATURES, AtTemperatures, against_reference, temperatures_of
 
 
@@ -23,6 +23,6 @@ class Referenced(Evaluation):
     def models(self) -> Mapping[str, str]:
         return {"judge": self.judge, "reference": self.reference}
 
-    def judged(self, build: Builder, arm: TrainedArm, temperature: float | None, order: str | None) -> str:
+    def judged(self, build: Builder, arm: JudgedArm, temperature: float | None, order: str | None) -> str:
         """The key of the judge stage, where pairs are shown in `order`."""
         return against_reference(build, arm, temperature, self.judge, self.reference, order)

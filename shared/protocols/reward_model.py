@@ -10,14 +10,14 @@ import pyarrow as pa
 from pydantic import Field
 
 from shared import records
-from shared.comparisons import Verdicts
 from shared.errors import FieldError
 from shared.llm.providers import ModelSpec
 from shared.llm.providers.reward_model import RewardModel
-from shared.protocols.base import Builder, TrainedArm
+from shared.plan.comparisons import Verdicts
+from shared.protocols.base import Builder, JudgedArm
 from shared.protocols.sampled import Sampled
 from shared.scales import REWARD
-from shared.specnames import one_of
+from shared.spec.names import one_of
 
 
 class Reward(Sampled):
@@ -43,7 +43,7 @@ class Reward(Sampled):
             fix = one_of(fitting) if fitting else "Add a model with `provider: reward_model`."
             yield FieldError("model", f"{self.model} (provider {models[self.model].provider}) gives no rewards", fix)
 
-    def plan(self, build: Builder, arm: TrainedArm, temperature: float | None) -> str:
+    def plan(self, build: Builder, arm: JudgedArm, temperature: float | None) -> str:
         assert temperature is not None
         samples = build.samples(arm, temperature)
         rewards = build.rewards(self.model, samples)

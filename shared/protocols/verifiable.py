@@ -12,12 +12,12 @@ from shared import records
 from shared.checks import CHECKS
 from shared.checks.base import Checked
 from shared.checks.settings import check_settings, needs_answers
-from shared.comparisons import Verdicts
 from shared.errors import BadInput, FieldError
 from shared.llm.providers.base import Sha256, dataset_name
-from shared.protocols.base import Builder, TrainedArm
+from shared.plan.comparisons import Verdicts
+from shared.protocols.base import Builder, JudgedArm
 from shared.protocols.sampled import Sampled
-from shared.specbase import DatasetName
+from shared.spec.base import DatasetName
 
 LEAST = 2
 """Prompts with a right answer: from fewer nothing can be estimated."""
@@ -85,7 +85,7 @@ class Verifiable(Sampled):
             except BadInput as error:
                 yield FieldError("check", f"{self.check} cannot check these prompts: {error.problem}", error.fix)
 
-    def plan(self, build: Builder, arm: TrainedArm, temperature: float | None) -> str:
+    def plan(self, build: Builder, arm: JudgedArm, temperature: float | None) -> str:
         assert temperature is not None
         params: dict[str, Any] = {"check": self.check, **({"pattern": self.pattern} if self.pattern else {})}
         inputs = {"samples": build.samples(arm, temperature)}

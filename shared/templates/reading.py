@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from shared.comparisons import Verdict
+from shared.plan.comparisons import Verdict
 
 LEAST_MASS = 0.5
 """The share that the two labels must have of the first token's probability, for their ratio to be a verdict."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from shared.resolve import Resolved
-from shared.specparse import parse_spec
+from shared.spec.parse import parse_spec
+from shared.spec.resolve import Resolved
 
 SPEC: dict[str, Any] = {
     "name": "small",

@@ -10,9 +10,9 @@ import pytest
 from services.analyst.bandit import Settings as Arithmetic
 from shared.bandit import BanditSettings, parse_bandit
 from shared.errors import BadInput
-from shared.plan import plan
-from shared.resolve import resolve_any
+from shared.plan.experiment import plan
 from shared.settings import Settings
+from shared.spec.resolve import resolve_any
 from shared.store import MemoryStore
 from tests.unit.specs import spec_with
 

@@ -9,15 +9,16 @@ import pyarrow as pa
 import pytest
 
 from shared import records
-from shared.comparisons import Verdicts
-from shared.critic_plan import critic_params
 from shared.estimate.answered import Input, asked_of
 from shared.estimate.power import assumed, design_of, forecast
 from shared.estimate.preview import preview
-from shared.plan import Plan, Stage, plan
+from shared.plan.comparisons import Verdicts
+from shared.plan.critics import critic_params
+from shared.plan.experiment import plan
+from shared.plan.model import Plan, Stage
 from shared.protocols import PROTOCOLS
 from shared.protocols.arena import drawn_pairs
-from shared.specparse import parse_spec
+from shared.spec.parse import parse_spec
 from tests.unit.specs import resolved, spec_with
 
 ARMS = ["sft-weak", "sft-strong", "start-weak", "rlaif-weak", "start-strong", "rlaif-strong"]

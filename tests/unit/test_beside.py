@@ -9,9 +9,10 @@ import pytest
 from shared.errors import BadInputs
 from shared.estimate import preview
 from shared.nulls import NULLS, PROMPTS
-from shared.plan import Plan, Stage, plan
-from shared.resolve import Resolved
-from shared.specparse import parse_spec
+from shared.plan.experiment import plan
+from shared.plan.model import Plan, Stage
+from shared.spec.parse import parse_spec
+from shared.spec.resolve import Resolved
 from tests.unit.specs import resolved, spec_with
 
 ALL = {"also_judge": ["base", "teachers"], "null_completions": True}

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from shared.errors import BadInputs
-from shared.plan import Plan, plan
-from shared.resolve import Resolved
-from shared.specparse import parse_spec
+from shared.plan.experiment import plan
+from shared.plan.model import Plan
+from shared.spec.parse import parse_spec
+from shared.spec.resolve import Resolved
 from tests.unit.analyst.fixture import offline, quickstart
 
 PEOPLE = {"provider": "recorded", "preferences": "dataset:people", "gold": True}

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from shared.declared import declared_fields, provisional_keys
 from shared.errors import BadInput
-from shared.plan import plan
-from shared.resolve import resolve
+from shared.plan.experiment import plan
 from shared.settings import Settings
-from shared.specparse import parse_spec
+from shared.spec.declared import declared_fields, provisional_keys
+from shared.spec.parse import parse_spec
+from shared.spec.resolve import resolve
 from shared.store import MemoryStore
 from tests.unit.specs import spec_with
 

@@ -13,8 +13,9 @@ from shared.estimate.answered import Asked, asked_of
 from shared.estimate.history import History, Took, likeness, work_of
 from shared.estimate.quantity import Quantity, observed
 from shared.llm.chat import request_key, user_request
-from shared.plan import Plan, Stage, plan
-from shared.resolve import Resolved
+from shared.plan.experiment import plan
+from shared.plan.model import Plan, Stage
+from shared.spec.resolve import Resolved
 from tests.unit.specs import resolved, spec_with
 
 PRICED = {

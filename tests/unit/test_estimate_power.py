@@ -9,7 +9,7 @@ from touchstone_client.estimate import sees
 
 from shared.estimate.power import SCORE_SD, Design, Pilot, assumed, design_of, forecast
 from shared.power import Components
-from shared.specparse import parse_spec
+from shared.spec.parse import parse_spec
 from tests.unit.specs import spec_with
 
 COUNTS = {"train": 100, "dev": 10, "eval": 200}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.plan import Plan, plan
+from shared.plan.experiment import plan
+from shared.plan.model import Plan
 from tests.unit.specs import resolved, spec_with
 
 BEST = {"evaluations__win-rate__best_on_dev": True}

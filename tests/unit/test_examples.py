@@ -12,15 +12,15 @@ import yaml
 
 from shared.bandit import is_bandit
 from shared.controls import CONTROLS
-from shared.declared import declared_fields
 from shared.estimate import Known, preview
 from shared.estimate.answered import asked_of
-from shared.matrix import cells
 from shared.methods import PREFERENCES
-from shared.plan import plan
-from shared.resolve import Resolved, resolve, resolve_any
+from shared.plan.experiment import plan
 from shared.settings import Settings
-from shared.specparse import parse_spec, start_arms
+from shared.spec.declared import declared_fields
+from shared.spec.matrix import cells
+from shared.spec.parse import parse_spec, start_arms
+from shared.spec.resolve import Resolved, resolve, resolve_any
 from shared.store import MemoryStore
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "examples").glob("*.yaml"))

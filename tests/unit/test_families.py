@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.families import another_family, families, family_of, family_warning
-from shared.specparse import parse_spec
+from shared.spec.parse import parse_spec
 from tests.unit.specs import spec_with
 
 ENDPOINT = {"provider": "openai", "base_url": "http://127.0.0.1:1/v1", "price": "unknown"}

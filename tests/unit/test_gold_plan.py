@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.plan import Plan, plan
-from shared.resolve import Resolved
-from shared.specparse import parse_spec
+from shared.plan.experiment import plan
+from shared.plan.model import Plan
+from shared.spec.parse import parse_spec
+from shared.spec.resolve import Resolved
 from tests.unit.specs import resolved, spec_with
 
 TRUTH = {"provider": "verifiable", "check": "world", "gold": True}

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from shared.critic_plan import critics_of
 from shared.errors import BadInput
 from shared.estimate.asks import stage_rows
-from shared.matrix import cells
 from shared.methods import PREFERENCES
-from shared.plan import Plan, Stage, plan
-from shared.specparse import contrasts, parse_spec
+from shared.plan.critics import critics_of
+from shared.plan.experiment import plan
+from shared.plan.model import Plan, Stage
+from shared.spec.matrix import cells
+from shared.spec.parse import contrasts, parse_spec
 from tests.unit.specs import resolved, spec_with
 from tests.unit.test_recipes import new, trained
 

@@ -6,7 +6,8 @@ import pytest
 
 from shared.hardware import ACCUMULATION, BATCH, divided
 from shared.kinds import queue_of
-from shared.plan import Plan, plan
+from shared.plan.experiment import plan
+from shared.plan.model import Plan
 from tests.unit.specs import resolved, spec_with
 
 

@@ -13,10 +13,10 @@ import pytest
 
 from shared.errors import BadInput, Outage
 from shared.hub import download, find_files, revision_of
-from shared.plan import plan
-from shared.resolve import resolve
+from shared.plan.experiment import plan
 from shared.settings import Settings
-from shared.specparse import parse_spec
+from shared.spec.parse import parse_spec
+from shared.spec.resolve import resolve
 from shared.store import MemoryStore
 from tests.hub import AWAY, COMMIT, Hub, Repository, point_at
 from tests.unit.specs import spec_with

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from shared import records
-from shared.comparisons import Comparison, Verdicts
 from shared.judgements import mirrored
+from shared.plan.comparisons import Comparison, Verdicts
 from shared.protocols.pairwise import Pairwise
 
 PAIR = Comparison("p", "?", "left", "right")

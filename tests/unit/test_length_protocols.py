@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from shared.asking import read_ask
-from shared.comparisons import Comparison
 from shared.estimate.power import design_of
 from shared.estimate.preview import preview
-from shared.plan import Plan, Stage, plan
-from shared.specparse import parse_spec
+from shared.plan.comparisons import Comparison
+from shared.plan.experiment import plan
+from shared.plan.model import Plan, Stage
+from shared.spec.parse import parse_spec
 from tests.unit.specs import resolved, spec_with
 
 AGAINST = {"judge": "critic", "reference": "weak"}

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from shared.errors import BadInput
-from shared.matrix import cells
-from shared.plan import Plan, plan
-from shared.specparse import parse_spec
+from shared.plan.experiment import plan
+from shared.plan.model import Plan
+from shared.spec.matrix import cells
+from shared.spec.parse import parse_spec
 from tests.unit.specs import resolved, spec_with
 
 OTHER = {"base": {"pretrain": {"seed": 7}}, "max_tokens": 16}

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared.plan import Plan, Stage, plan, stage_key
+from shared.plan.experiment import plan
+from shared.plan.model import Plan, Stage, stage_key
 from tests.unit.specs import resolved, spec_with
 
 

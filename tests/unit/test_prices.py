@@ -10,9 +10,9 @@ import pytest
 
 from shared.llm.providers.base import Price
 from shared.llm.providers.openai import OpenAIModel
-from shared.plan import plan
+from shared.plan.experiment import plan
 from shared.prices import COLUMNS, FREE, list_prices, price_errors, price_of
-from shared.specparse import parse_spec
+from shared.spec.parse import parse_spec
 from tests.unit.specs import resolved, spec_with
 
 GPT4 = {"provider": "openai", "model": "gpt-4-0613"}

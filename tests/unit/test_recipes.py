@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from shared.beside import teachers_of
 from shared.controls import CONTROLS
-from shared.plan import Plan, Stage, plan
-from shared.specparse import contrasts, parse_spec, start_arms
+from shared.plan.beside import teachers_of
+from shared.plan.experiment import plan
+from shared.plan.model import Plan, Stage
+from shared.spec.parse import contrasts, parse_spec, start_arms
 from tests.unit.specs import resolved, spec_with
 
 RL = "arms__rlaif-weak__rl"

@@ -14,10 +14,10 @@ import pytest
 from shared.datasets import add_dataset, find_dataset
 from shared.errors import BadInput, Outage
 from shared.models import add_model
-from shared.plan import plan
-from shared.resolve import Resolved, prompt_splits, resolve
+from shared.plan.experiment import plan
 from shared.settings import Settings
-from shared.specparse import parse_spec
+from shared.spec.parse import parse_spec
+from shared.spec.resolve import Resolved, prompt_splits, resolve
 from shared.store import MemoryStore
 from tests.unit.specs import spec_with
 
@@ -151,7 +151,7 @@ def test_an_empty_demonstration_is_refused_and_an_empty_reference_is_not(store: 
 
 
 def prompts_of(store: MemoryStore) -> Any:
-    from shared.resolve import prompt_splits
+    from shared.spec.resolve import prompt_splits
 
     pins = resolved(store).datasets
     return prompt_splits(parse_spec(spec()), pins, store).prompts

@@ -17,12 +17,13 @@ from shared.estimate.answered import Input, asked_of
 from shared.estimate.power import Pilot, design_of, forecast
 from shared.llm.chat import request_key
 from shared.models import add_model
-from shared.plan import Plan, Stage, plan
+from shared.plan.experiment import plan
+from shared.plan.model import Plan, Stage
 from shared.power import Components
 from shared.protocols import PROTOCOLS
-from shared.resolve import Resolved, resolve
 from shared.settings import Settings
-from shared.specparse import parse_spec
+from shared.spec.parse import parse_spec
+from shared.spec.resolve import Resolved, resolve
 from shared.store import MemoryStore
 from tests.unit.specs import resolved, spec_with
 from tests.unit.two_turns import add_questions, questions

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.errors import BadInput
-from shared.specparse import contrasts, parse_spec, start_arms
+from shared.spec.parse import contrasts, parse_spec, start_arms
 from tests.unit.specs import spec_with
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared.plan import Stage, plan
+from shared.plan.experiment import plan
+from shared.plan.model import Stage
 from tests.unit.specs import resolved, spec_with
 
 OLD = {"method", "seed", "beta", "chat_template", "precision", "max_length", "lora", "args"}

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from shared.asking import read_ask
-from shared.comparisons import Comparison
 from shared.errors import BadInput, PermanentError
-from shared.plan import plan
-from shared.resolve import Resolved, resolve
+from shared.plan.comparisons import Comparison
+from shared.plan.experiment import plan
 from shared.settings import Settings
-from shared.specparse import parse_spec
+from shared.spec.parse import parse_spec
+from shared.spec.resolve import Resolved, resolve
 from shared.store import MemoryStore
 from shared.templates.template import Template
 from shared.templates.uploads import read_templates

@@ -16,7 +16,7 @@ DEMONSTRATIONS = "demonstrations.parquet"
 
 
 class LabellerParams(Params):
-    """What the plan says of one critic or judge (`shared/critic_plan.py`): its stages' keys by role, those of what its
+    """What the plan says of one critic or judge (`shared/plan/critics.py`): its stages' keys by role, those of what its
     model wrote itself, and which of an ensemble's votes are its own."""
 
     provider: str

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from services.api.problems import Problem
 from shared.errors import BadInput
-from shared.plan import Plan
+from shared.plan.model import Plan
 
 
 @dataclass(frozen=True)

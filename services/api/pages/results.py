@@ -17,8 +17,8 @@ from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, MECHANISM, SCOPE
 from services.api.planned import Planned
 from shared import interval_drawing
 from shared.bandit import is_bandit
-from shared.matrix import in_cell
 from shared.scales import ELO, POINTS, SCALES, Scale, scale_of
+from shared.spec.matrix import in_cell
 
 Data = Mapping[str, Any]
 

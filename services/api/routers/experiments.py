@@ -31,10 +31,10 @@ from shared import experiments as stored
 from shared.bandit import is_bandit
 from shared.budget import NANO, counted, dollars, grants_folder, nano, read_accounts
 from shared.errors import BadInput
-from shared.plan import plan
-from shared.resolve import Resolved, resolve_any
+from shared.plan.experiment import plan
 from shared.settings import Settings
-from shared.specparse import parse_spec
+from shared.spec.parse import parse_spec
+from shared.spec.resolve import Resolved, resolve_any
 from shared.store import ObjectStore
 
 router = APIRouter(

@@ -18,19 +18,19 @@ from pydantic import (
     model_validator,
 )
 
-from shared import specbase
 from shared.asking import DEFAULT, AnyAsk, Ask
 from shared.errors import BadInput
 from shared.llm.credentials import PORTS
-from shared.specbase import BY_SHAPE, MAPPING, PLAIN
+from shared.spec import base
+from shared.spec.base import BY_SHAPE, MAPPING, PLAIN
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from shared.comparisons import Candidate
     from shared.llm.batches import BatchAPI
     from shared.llm.chat import Answer, ChatModel
     from shared.llm.endpoints import Endpoint
+    from shared.plan.comparisons import Candidate
     from shared.settings import Settings
 
 HIDDEN = "(not shown)"
@@ -70,7 +70,7 @@ scheme's own port and without a slash at the end."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Strict(specbase.Strict):
+class Strict(base.Strict):
     """A part of the spec whose errors never repeat what was given."""
 
     model_config = ConfigDict(hide_input_in_errors=True)

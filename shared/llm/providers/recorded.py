@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from shared.llm.providers.base import ModelSpec, Sha256, Strict, dataset_name
-from shared.specbase import Dataset, DeclaredDataset
+from shared.spec.base import Dataset, DeclaredDataset
 
 
 class DeclaredPrice(Strict):

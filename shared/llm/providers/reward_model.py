@@ -15,7 +15,7 @@ from shared.llm.providers.base import ModelSpec
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from shared.comparisons import Candidate
+    from shared.plan.comparisons import Candidate
 
 REWARDS = "rewards/"
 """What the inputs with rewards are named by: `rewards/samples` are those of the input `samples`."""

@@ -16,7 +16,7 @@ from shared.llm.providers.base import ModelSpec
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from shared.comparisons import Candidate
+    from shared.plan.comparisons import Candidate
 
 
 class SimilarityModel(ModelSpec):

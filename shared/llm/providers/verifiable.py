@@ -11,12 +11,12 @@ from shared.checks import CHECKS
 from shared.checks.base import Checked
 from shared.checks.settings import check_settings, needs_answers
 from shared.llm.providers.base import ModelSpec, Sha256, dataset_name
-from shared.specbase import DatasetName
+from shared.spec.base import DatasetName
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from shared.comparisons import Candidate
+    from shared.plan.comparisons import Candidate
 
 
 class VerifiableModel(ModelSpec):

@@ -20,7 +20,8 @@ from shared.artifacts import StageResult
 from shared.context import StageContext
 from shared.experiments import read_resolved
 from shared.models import add_model
-from shared.plan import Plan, plan
+from shared.plan.experiment import plan
+from shared.plan.model import Plan
 from shared.runner import Handler
 from shared.units import Unit
 from tests import place as places

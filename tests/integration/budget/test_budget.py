@@ -17,8 +17,8 @@ from services.teacher.prompts import splits_of
 from shared import experiments
 from shared.budget import NANO, counted, grants_folder, read_accounts
 from shared.llm.entries import Entry, split_lines, unpack
-from shared.plan import plan
-from shared.resolve import Resolved
+from shared.plan.experiment import plan
+from shared.spec.resolve import Resolved
 from shared.store import MemoryStore
 from tests.integration.llm.traffic import start_simulator, traffic
 from tests.stack import Stack

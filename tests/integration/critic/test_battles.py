@@ -13,10 +13,11 @@ import pytest
 from services.analyst.tasks import JSON, make
 from services.api.estimate import estimate
 from shared.artifacts import Artifact, CommitRef
-from shared.plan import Plan, plan
-from shared.resolve import Resolved, prompt_splits, resolve
+from shared.plan.experiment import plan
+from shared.plan.model import Plan
 from shared.settings import Settings
-from shared.specparse import parse_spec
+from shared.spec.parse import parse_spec
+from shared.spec.resolve import Resolved, prompt_splits, resolve
 from shared.splits import SplitPrompt
 from shared.world.models import TeacherSettings
 from shared.world.reward import reward

@@ -11,10 +11,11 @@ from services.api.estimate import estimate
 from shared import records
 from shared.artifacts import CommitRef, Cost, FileRef, Manifest, commit_name
 from shared.canonical import sha256_hex
-from shared.plan import Stage, plan
-from shared.resolve import prompt_splits, resolve
+from shared.plan.experiment import plan
+from shared.plan.model import Stage
 from shared.settings import Settings
-from shared.specparse import parse_spec
+from shared.spec.parse import parse_spec
+from shared.spec.resolve import prompt_splits, resolve
 from tests.integration.llm.traffic import start_simulator, traffic
 from tests.integration.llm.units import run, unit
 from tests.stack import Stack

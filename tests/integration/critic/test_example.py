@@ -7,7 +7,8 @@ from pathlib import Path
 from services.analyst.critics.card import CriticCard, cards
 from services.analyst.critics.reading import read_labellers
 from shared.artifacts import Artifact
-from shared.plan import Stage, plan
+from shared.plan.experiment import plan
+from shared.plan.model import Stage
 from tests.integration.critic.rows import completions, samples_of, words
 from tests.integration.llm.traffic import start_simulator
 from tests.integration.llm.units import artifact, made, run, unit

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pytest
 
 from shared import records
-from shared.plan import Plan, plan
-from shared.resolve import Resolved
-from shared.specparse import parse_spec
+from shared.plan.experiment import plan
+from shared.plan.model import Plan
+from shared.spec.parse import parse_spec
+from shared.spec.resolve import Resolved
 from shared.world.prompts import make_prompts
 from shared.world.tasks import gold
 from tests.integration.llm.traffic import start_simulator, traffic

@@ -11,7 +11,7 @@ import pytest
 from shared.artifacts import commit_key_of
 from shared.attempts import LOST_ALLOWED, read_markers
 from shared.leases import lease_name
-from shared.plan import plan
+from shared.plan.experiment import plan
 from shared.queues import send_unit
 from shared.units import Unit, attempts_prefix
 from tests.integration.faults.stubbed import (

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from shared import records
-from shared.comparisons import Candidate
 from shared.llm.providers.reward_model import RewardModel
 from shared.models import add_model
+from shared.plan.comparisons import Candidate
 from tests.integration.inference.place import Place
 from tests.unit.inference.tiny_models import byte_tokenizer, save, tiny_llama, tiny_reward
 

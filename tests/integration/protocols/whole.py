@@ -19,9 +19,10 @@ from services.teacher.prompts import prompts
 from services.teacher.teach import teach
 from shared.artifacts import Artifact, CommitRef, StageResult
 from shared.context import StageContext
-from shared.plan import Plan, Stage, plan
-from shared.resolve import resolve
-from shared.specparse import parse_spec
+from shared.plan.experiment import plan
+from shared.plan.model import Plan, Stage
+from shared.spec.parse import parse_spec
+from shared.spec.resolve import resolve
 from shared.units import Unit
 from tests.place import Place
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from shared.artifacts import CommitRef
-from shared.plan import Stage, plan
+from shared.plan.experiment import plan
+from shared.plan.model import Stage
 from tests.integration.trainer.place import Place
 from tests.unit.specs import resolved, spec_with
 

@@ -13,7 +13,8 @@ from shared import records
 from shared.artifacts import CommitRef, StageResult
 from shared.context import StageContext
 from shared.datasets import add_dataset
-from shared.plan import Plan, Stage, plan
+from shared.plan.experiment import plan
+from shared.plan.model import Plan, Stage
 from tests.integration.trainer import tiny
 from tests.integration.trainer.place import Place
 from tests.unit.specs import resolved, spec_with

@@ -13,9 +13,10 @@ import pyarrow as pa
 from shared import records
 from shared.artifacts import Artifact, CommitRef, Cost, FileRef, Manifest, commit_name
 from shared.canonical import sha256_hex
-from shared.plan import Plan, Stage, plan
-from shared.resolve import Resolved
-from shared.specparse import parse_spec
+from shared.plan.experiment import plan
+from shared.plan.model import Plan, Stage
+from shared.spec.parse import parse_spec
+from shared.spec.resolve import Resolved
 from shared.store import MemoryStore
 
 WINS = {"weak": 0.50, "strong": 0.63}

@@ -20,9 +20,10 @@ from shared import records
 from shared.artifacts import Artifact, CommitRef, Cost, FileRef, Manifest
 from shared.canonical import sha256_hex
 from shared.context import StageContext
-from shared.plan import Plan, plan
-from shared.resolve import resolve_any
+from shared.plan.experiment import plan
+from shared.plan.model import Plan
 from shared.settings import Settings
+from shared.spec.resolve import resolve_any
 from shared.store import MemoryStore
 from shared.units import Unit
 

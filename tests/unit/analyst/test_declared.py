@@ -18,9 +18,9 @@ from services.analyst.params import ReportParams
 from services.analyst.reading import read_inputs
 from services.api.pages.results import blocks
 from shared import records
-from shared.plan import plan
+from shared.plan.experiment import plan
 from shared.prices import price_errors, price_of
-from shared.specparse import parse_spec
+from shared.spec.parse import parse_spec
 from tests.unit.analyst.fixture import experiment, offline, quickstart
 
 ROWS = records.from_rows([{"prompt_id": str(n), "prompt": "a" * 40, "completion": "b" * 400} for n in range(100)],

@@ -21,7 +21,7 @@ from services.api.votes import cast, read_votes
 from shared import records
 from shared.errors import BadInput
 from shared.human import Ballots, Cast
-from shared.specparse import parse_spec
+from shared.spec.parse import parse_spec
 from shared.store import ObjectStore
 from shared.world.prompts import make_prompts
 from tests.unit.analyst.fixture import Experiment, experiment, quickstart

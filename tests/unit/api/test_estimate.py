@@ -16,15 +16,16 @@ from shared import records
 from shared.artifacts import Cost, FileRef, Manifest, commit_name
 from shared.asking import DEFAULT, Ask
 from shared.canonical import sha256_hex
-from shared.comparisons import Comparison
 from shared.datasets import add_dataset
 from shared.experiments import PREFIX
 from shared.llm.chat import Answer, ChatRequest, request_key, user_request
 from shared.llm.entries import Entry, Scope, pack
-from shared.plan import Plan, Stage, plan
-from shared.resolve import Resolved, prompt_splits, resolve
+from shared.plan.comparisons import Comparison
+from shared.plan.experiment import plan
+from shared.plan.model import Plan, Stage
 from shared.settings import Settings
-from shared.specparse import parse_spec
+from shared.spec.parse import parse_spec
+from shared.spec.resolve import Resolved, prompt_splits, resolve
 from shared.splits import SplitPrompt
 from shared.store import MemoryStore
 from tests.unit.specs import spec_with

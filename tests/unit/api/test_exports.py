@@ -26,7 +26,7 @@ from services.api.reportfiles import Reports
 from services.api.voted import Voted
 from shared import records
 from shared.errors import BadInput
-from shared.specparse import parse_spec
+from shared.spec.parse import parse_spec
 from tests.unit.analyst.fixture import Experiment, experiment, quickstart
 from tests.unit.api.test_lineage import rows_of as summary_rows
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from services.api.pages.graph import MOST, NODE_HEIGHT, NODE_WIDTH, graph, reduced
-from shared.plan import plan
+from shared.plan.experiment import plan
 from tests.unit.specs import resolved, spec_with
 
 

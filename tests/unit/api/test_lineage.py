@@ -11,7 +11,7 @@ from services.api.lineage import Lineage, Lineages, ancestors, descendants
 from services.api.lineage_schemas import as_answer
 from services.api.planned import Planned
 from shared.attempts import Attempt
-from shared.specparse import parse_spec
+from shared.spec.parse import parse_spec
 from shared.units import Unit
 from tests.unit.analyst.fixture import Experiment, experiment, quickstart
 

@@ -13,7 +13,7 @@ from touchstone_client.listings import print_datasets, print_experiments
 
 from shared.estimate import Known, preview
 from shared.estimate.answered import asked_of
-from shared.plan import plan
+from shared.plan.experiment import plan
 from tests.unit.specs import resolved, spec_with
 
 GPT = {

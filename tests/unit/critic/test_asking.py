@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from services.critic.compared import rates
 from shared.asking import ASKS, DEFAULT, Ask, read_ask
-from shared.comparisons import Comparison, Verdicts
 from shared.llm.chat import Answer
+from shared.plan.comparisons import Comparison, Verdicts
 from shared.templates.defaults import CHECKLIST, LABEL, PAIRWISE, RUBRIC, SCORE, SCORE_WITH_REFERENCE
 from shared.templates.reading import label_preference, parse_bracketed, parse_rating
 from shared.templates.template import Template

@@ -13,9 +13,9 @@ from services.critic.compare import compare
 from services.critic.critics import Critic
 from shared.checks import CHECKS, Check
 from shared.checks.base import Checked
-from shared.comparisons import Candidate, Comparison
 from shared.errors import PermanentError
 from shared.llm.providers.verifiable import VerifiableModel
+from shared.plan.comparisons import Candidate, Comparison
 from shared.world.prompts import make_prompts
 from shared.world.tasks import gold
 

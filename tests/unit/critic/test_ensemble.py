@@ -15,9 +15,9 @@ from services.critic.ensemble import combine, compare_together
 from services.critic.pairs import preference_row
 from shared import records
 from shared.artifacts import Cost
-from shared.comparisons import Comparison, Verdict, Verdicts
-from shared.plan import plan
-from shared.specparse import parse_spec
+from shared.plan.comparisons import Comparison, Verdict, Verdicts
+from shared.plan.experiment import plan
+from shared.spec.parse import parse_spec
 from tests.unit.specs import resolved, spec_with
 
 PAIR = Comparison("p1", "q", "x", "y")

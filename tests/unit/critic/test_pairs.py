@@ -14,11 +14,11 @@ from services.critic.pairs import best_and_worst, choose_recorded, count, prefer
 from services.critic.tables import prompts_between
 from shared import records
 from shared.asking import DEFAULT
-from shared.comparisons import Candidate, Comparison, Verdicts, by_score
 from shared.errors import PermanentError
 from shared.llm.chat import Answer
 from shared.llm.providers.similarity import SimilarityModel
 from shared.pairs import opponent_pairs, sample_pairs
+from shared.plan.comparisons import Candidate, Comparison, Verdicts, by_score
 from shared.units import Shard, cut
 
 PAIR = Comparison("p1", "Say hi.", "hi", "hello")

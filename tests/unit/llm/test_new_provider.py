@@ -48,7 +48,7 @@ from shared.llm.endpoints import Endpoint
 from shared.plan import plan
 from shared.prices import price_errors
 from shared.settings import Settings
-from shared.specparse import parse_spec
+from shared.spec.parse import parse_spec
 from tests.unit.specs import resolved, spec_with
 
 echo = {"provider": "echo", "voice": "high", "max_tokens": 7, "price": {"input": 1, "output": 2}}

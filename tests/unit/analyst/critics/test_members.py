@@ -18,7 +18,7 @@ from services.analyst.critics.labels import from_judgements, from_preferences
 from services.analyst.tasks import make
 from services.api.critic_cards import CriticCards
 from shared import records
-from shared.comparisons import Comparison, Verdict, Verdicts
+from shared.plan.comparisons import Comparison, Verdict, Verdicts
 from tests.unit.analyst.critics.simulated import table
 from tests.unit.analyst.critics.test_card import labeller
 from tests.unit.analyst.fixture import experiment, quickstart

@@ -1,211 +1,35 @@
-"""The plan: a resolved spec as a DAG of stages, each with its key. Pure: the same resolved spec, the same plan.
-
-A stage's key is computed here and nowhere else (`stage_key`): the SHA-256 of its kind, the kind's format version, its
-params and its inputs' keys. It holds all that changes the result and nothing that does not; what a worker must know
-besides (credentials' names, limits, prices) is in `options`, outside the key. Same key, one accepted result: arms and
-experiments that need the same stage share it.
-"""
+"""Adding stages to a plan, each once: what an arm, a critic or an evaluation needs."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 from shared.asking import DEFAULT, Ask
-from shared.bandit import KIND, is_bandit, parse_bandit
-from shared.battle_plan import own_stages, plan_battles, with_battles
-from shared.beside import BASE, NULL, TEACHER, Beside, judged_beside, nulls_beside
-from shared.canonical import content_key
-from shared.cell_plan import CellPlan, always, plan_beside
 from shared.controls import Started
 from shared.controls.base import Steps
-from shared.critic_plan import critic_params, critics_of
 from shared.engines import served_by
 from shared.gold import EVERY_PAIR
-from shared.gold_plan import plan_gold
-from shared.kinds import KINDS
 from shared.llm.providers import ModelSpec
 from shared.llm.providers.ensemble import MEMBERS
 from shared.llm.providers.reward_model import REWARDS
-from shared.matrix import cells, in_cell
 from shared.methods import PREFERENCES
 from shared.nulls import NULLS, PROMPTS
+from shared.plan.beside import BASE, NULL, Beside
+from shared.plan.model import Stage, stage_key
 from shared.prices import FREE, price_of
-from shared.protocols import TrainedArm
+from shared.protocols import JudgedArm
 from shared.protocols.base import questions_count
-from shared.report_plan import report_params
-from shared.resolve import Resolved
-from shared.spec import Arm, Policy, Rl, Sft, SimulatedPrompts, Spec
-from shared.specbase import DeclaredDataset
-from shared.specnames import policy_of
-from shared.specparse import needed_models, start_arms
-from shared.specrecipes import rl_arguments
-from shared.spectraining import bound_params, training_options, training_params
+from shared.spec.base import DeclaredDataset
+from shared.spec.model import Arm, Policy, Rl, Sft, SimulatedPrompts, Spec
+from shared.spec.names import policy_of
+from shared.spec.parse import needed_models
+from shared.spec.recipes import rl_arguments
+from shared.spec.resolve import Resolved
+from shared.spec.training import bound_params, training_options, training_params
 
 TRAININGS = ("sft", "rl", "reward_model")
-
-
-@dataclass
-class Stage:
-    """One stage: `inputs` are other stages' keys by the name under which this one reads them."""
-
-    key: str
-    kind: str
-    params: dict[str, Any]
-    inputs: dict[str, str]
-    options: dict[str, Any]
-    arms: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Plan:
-    """All stages of an experiment by key, in an order in which inputs come first; `report` is the last one's key."""
-
-    stages: dict[str, Stage]
-    report: str
-
-    def ancestors(self, keys: Iterable[str]) -> list[str]:
-        """The stages that `keys` need, themselves included, inputs first."""
-        needed = self._needed(keys)
-        return [key for key in self.stages if key in needed]
-
-    def ancestors_of_each(self, keys: Iterable[str]) -> list[list[str]]:
-        """The same for each of `keys` alone; what it takes grows with the answer, not with the plan."""
-        place = {key: number for number, key in enumerate(self.stages)}
-        return [sorted(self._needed([key]), key=place.__getitem__) for key in keys]
-
-    def _needed(self, keys: Iterable[str]) -> set[str]:
-        needed: set[str] = set()
-        todo = list(keys)
-        while todo:
-            key = todo.pop()
-            if key not in needed:
-                needed.add(key)
-                todo.extend(self.stages[key].inputs.values())
-        return needed
-
-
-def stage_key(kind: str, params: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
-    """The key of a stage."""
-    version = KINDS[kind].version
-    return content_key({"kind": kind, "version": version, "params": dict(params), "inputs": dict(inputs)})
-
-
-def plan(resolved: Resolved) -> Plan:
-    """The stages of an experiment and their keys; the cells of a matrix share what is the same in them."""
-    if is_bandit(resolved.spec):
-        return _plan_bandit(resolved)
-    spec = resolved.parsed
-    build = PlanBuilder(spec, resolved)
-    drawn = [_plan_cell(build, name, cell) for name, cell in cells(spec).items()]
-    inputs = {name: key for cell in drawn for name, key in cell.inputs.items()}
-    tables: dict[str, dict[str, Any]] = {}
-    for cell in drawn:
-        stages_of = _stages_of_arms(build, cell)
-        table = report_params(
-            resolved,
-            cell.spec,
-            cell.starts,
-            cell.scores,
-            cell.dev_scores,
-            cell.training,
-            stages_of,
-            _recipes(build, cell),
-            build.stages,
-            plan_gold(build, cell),
-        )
-        inputs |= cell.gold
-        tables[cell.name] = with_battles(table, cell)
-    if spec.critic_check is not None:
-        for name in critics_of(spec):
-            build.check(name, spec.critic_check.labels, spec.critic_check.split)
-    inputs |= {f"stage/{key}": key for key in build.stages}
-    params = tables[""] if spec.matrix is None else {"cells": tables}
-    params |= {"spec": resolved.spec, "critics": critic_params(spec, build.stages)}
-    report = build.add("report", params, inputs)
-    build.stages[report].arms.extend(in_cell(cell.name, arm) for cell in drawn for arm in cell.order)
-    return Plan(build.stages, report)
-
-
-def _plan_bandit(resolved: Resolved) -> Plan:
-    """A stage for each seed, and the report."""
-    spec = parse_bandit(resolved.spec)
-    settings = spec.bandit.model_dump(mode="json")
-    stages: dict[str, Stage] = {}
-
-    def add(kind: str, params: dict[str, Any], inputs: dict[str, str]) -> str:
-        key = stage_key(kind, params, inputs)
-        stages[key] = Stage(key, kind, params, inputs, {})
-        return key
-
-    drawn = {f"bandit/{seed}": add("bandit", {"settings": settings, "seed": seed}, {}) for seed in spec.seeds}
-    params = {"kind": KIND, "settings": settings, "seeds": spec.seeds, "spec": resolved.spec}
-    return Plan(stages, add("report", params, drawn))
-
-
-def _plan_cell(build: PlanBuilder, name: str, spec: Spec) -> CellPlan:
-    """Add the stages of a cell's arms; each start's before those of its RL arm."""
-    build, starts = build.within(spec), start_arms(spec)
-    order = list(dict.fromkeys(found for arm in spec.arms for found in (starts.get(arm), arm) if found))
-    cell = CellPlan(name, spec, starts, order)
-    done: set[str] = set()
-    for arm_name, arm in spec.arms.items():
-        recipes = [(starts[arm_name], arm.model_copy(update={"rl": None}))] if arm_name in starts else []
-        for one, recipe in [*recipes, (arm_name, arm)]:
-            if one not in done:
-                done.add(one)
-                _plan_arm(build, cell, one, recipe)
-    unjudged = [Beside(TEACHER, model) for model in build.resolved.unjudged]
-    beside = {arm: who for arm, who in judged_beside(spec).items() if who not in unjudged}
-    for one, who in {**beside, **nulls_beside(spec)}.items():
-        plan_beside(build, cell, one, who)
-    plan_battles(build, cell, [*cell.order, *beside])
-    judged = {row["arm"] for row in cell.scores} | {arm for row in cell.battles for arm in (row["a"], row["b"])}
-    cell.order.extend(arm for arm in beside if arm in judged)
-    return cell
-
-
-def _plan_arm(build: PlanBuilder, cell: CellPlan, name: str, arm: Arm) -> None:
-    """One arm's stages for every seed."""
-    spec, where = cell.spec, in_cell(cell.name, name)
-    for seed in spec.seeds:
-        steps = build.steps(arm, seed)
-        trained = build.trained(arm, seed, steps)
-        for step, key in steps.items():
-            source = f"train/{where}/{seed}/{step}"
-            cell.training.append({"arm": name, "seed": seed, "step": step.partition("-")[0], "input": source})
-            cell.inputs[source] = key
-        cell.judge(build, name, seed, always(trained))
-
-
-def _stages_of_arms(build: PlanBuilder, cell: CellPlan) -> dict[str, list[str]]:
-    """The stages that each arm of a cell would need alone; every one of them learns that this arm needs it."""
-    drawn = Plan(build.stages, "")
-    wanted: dict[str, list[str]] = {arm: [] for arm in cell.order}
-    battles = {row["evaluation"] for row in cell.battles}
-    for row in [*cell.scores, *cell.dev_scores, *cell.training]:
-        if row.get("evaluation") not in battles:
-            wanted.setdefault(row["arm"], []).append(cell.inputs[row["input"]])
-    found = {arm: drawn.ancestors(keys) for arm, keys in wanted.items()}
-    for arm, more in own_stages(drawn, cell).items():
-        needed = more.union(found[arm])
-        found[arm] = [key for key in build.stages if key in needed]
-    for arm, keys in found.items():
-        for key in keys:
-            build.stages[key].arms.append(in_cell(cell.name, arm))
-    return found
-
-
-def _recipes(build: PlanBuilder, cell: CellPlan) -> dict[str, list[list[str]]]:
-    """For every arm, the stages that make its model, a list a seed; evaluation is not among them."""
-    last = {(row["arm"], row["seed"]): cell.inputs[row["input"]] for row in cell.training}
-    made = Plan(build.stages, "").ancestors_of_each(last.values())
-    recipes: dict[str, list[list[str]]] = {}
-    for (arm, _), stages in zip(last, made, strict=True):
-        recipes.setdefault(arm, []).append(stages)
-    return recipes
 
 
 class PlanBuilder:
@@ -250,11 +74,11 @@ class PlanBuilder:
             self.stages[key] = Stage(key, kind, dict(params), dict(inputs), options)
         return key
 
-    def trained(self, arm: Arm, seed: int, steps: Steps) -> TrainedArm:
+    def trained(self, arm: Arm, seed: int, steps: Steps) -> JudgedArm:
         """An arm after its training stages."""
         first, *after = steps.values()
         name = policy_of(self.spec, arm)
-        return TrainedArm(name, seed, after[-1], first) if after else TrainedArm(name, seed, first)
+        return JudgedArm(name, seed, after[-1], first) if after else JudgedArm(name, seed, first)
 
     def steps(self, arm: Arm, seed: int) -> Steps:
         """The keys of an arm's training stages in their order, by a name that begins with sft, reward or rl."""
@@ -292,30 +116,30 @@ class PlanBuilder:
         """A teacher's completions of the prompts of an RL step."""
         return self._teach(teacher, "train", at.sft.fraction, 1.0)
 
-    def beside(self, who: Beside, seed: int) -> TrainedArm:
+    def beside(self, who: Beside, seed: int) -> JudgedArm:
         """A policy as it is before any training, or completions that no policy wrote."""
         if who.role == BASE:
-            return TrainedArm(who.of, seed, self._pretrained(self.spec.policies[who.of]))
+            return JudgedArm(who.of, seed, self._pretrained(self.spec.policies[who.of]))
         if who.role == NULL:
-            return TrainedArm("", seed, completions=self._null(NULLS[who.of]))
-        return TrainedArm("", seed, completions=self.completions(who.of))
+            return JudgedArm("", seed, completions=self._null(NULLS[who.of]))
+        return JudgedArm("", seed, completions=self.completions(who.of))
 
     def questions(self, dataset: str) -> str:
         sizes = {"train": 0, "dev": 0, "eval": self.resolved.counts[questions_count(dataset)]}
         source = {"dataset": self.resolved.datasets[dataset]}
         return self.add("prompts", {**sizes, "source": source}, {})
 
-    def samples(self, arm: TrainedArm, temperature: float, prompts: str | None = None) -> str:
+    def samples(self, arm: JudgedArm, temperature: float, prompts: str | None = None) -> str:
         if arm.completions is not None:
             return arm.completions
         params = self._sampling(arm, temperature, prompts)
         return self._sample(arm.policy, arm.checkpoint, params, {"prompts": prompts or self.prompts})
 
-    def second_turn(self, arm: TrainedArm, temperature: float, first: str, prompts: str) -> str:
+    def second_turn(self, arm: JudgedArm, temperature: float, first: str, prompts: str) -> str:
         params = {**self._sampling(arm, temperature, prompts), "turn": 2}
         return self._sample(arm.policy, arm.checkpoint, params, {"prompts": prompts, "first": first})
 
-    def _sampling(self, arm: TrainedArm, temperature: float, prompts: str | None) -> dict[str, Any]:
+    def _sampling(self, arm: JudgedArm, temperature: float, prompts: str | None) -> dict[str, Any]:
         """One sample a prompt of the split; questions of an evaluation's own are all eval prompts."""
         split = self.split if prompts in (None, self.prompts) else "eval"
         return {"split": split, "n": 1, "temperature": temperature, "seed": arm.seed}
@@ -334,7 +158,7 @@ class PlanBuilder:
         """All recorded pairs of the eval prompts."""
         return self._recorded_pairs(model, "eval", 0.0, EVERY_PAIR)
 
-    def likelihoods(self, arm: TrainedArm, checkpoint: str | None, completions: str, kind: str) -> str:
+    def likelihoods(self, arm: JudgedArm, checkpoint: str | None, completions: str, kind: str) -> str:
         policy = self.spec.policies[arm.policy]
         params = {
             **served_by(policy.engine, policy.engine_args),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from shared.errors import FieldError
 from shared.protocols import Evaluation
 from shared.scales import POINTS, scale_of
-from shared.spec import Spec, WorthPoints, WorthScore
+from shared.spec.model import Spec, WorthPoints, WorthScore
 
 
 def worth_errors(spec: Spec, primary: Evaluation) -> Iterator[FieldError]:

@@ -8,20 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from shared.beside import TEACHER, judged_beside, nulls_beside
 from shared.declared_prices import declared_prices
-from shared.evaluated import BEST, At, all_names, evaluation_names, second_judges
 from shared.families import another_family, families, judges_beside
 from shared.gold import gold_of
 from shared.nulls import PROMPTS
+from shared.plan.beside import TEACHER, judged_beside, nulls_beside
+from shared.plan.evaluated import BEST, At, all_names, evaluation_names, second_judges
 from shared.protocols.length_controlled import report_facts
-from shared.spec import Spec
-from shared.specparse import contrasts
+from shared.spec.model import Spec
+from shared.spec.parse import contrasts
 from shared.splits import rows_between
 
 if TYPE_CHECKING:
-    from shared.plan import Stage
-    from shared.resolve import Resolved
+    from shared.plan.model import Stage
+    from shared.spec.resolve import Resolved
 
 
 def report_params(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared.errors import FieldError
-from shared.spec import Policy, Rl, Sft, Spec
+from shared.spec.model import Policy, Rl, Sft, Spec
 
 FLASH = "flash_attention"
 

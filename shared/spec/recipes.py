@@ -9,8 +9,8 @@ from typing import Any
 from shared.controls import CONTROLS
 from shared.errors import BadInputs, FieldError
 from shared.methods import PREFERENCES
-from shared.spec import Preset, Rl, Spec
-from shared.specnames import model_errors, one_of, unknown
+from shared.spec.model import Preset, Rl, Spec
+from shared.spec.names import model_errors, one_of, unknown
 from shared.trl import check_arguments, check_choice, trl_arguments
 
 OWN = frozenset({"control"})

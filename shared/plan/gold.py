@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shared.gold import gold_of
-from shared.matrix import in_cell
-from shared.specparse import contrasts
+from shared.spec.matrix import in_cell
+from shared.spec.parse import contrasts
 
 if TYPE_CHECKING:
-    from shared.cell_plan import CellPlan
-    from shared.plan import PlanBuilder
+    from shared.plan.builder import PlanBuilder
+    from shared.plan.cells import CellPlan
 
 
 def plan_gold(build: PlanBuilder, cell: CellPlan) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from shared.errors import FieldError
-from shared.spec import Arm, Matrix, Spec
+from shared.spec.model import Arm, Matrix, Spec
 from shared.splits import rows_between
 
 MOST_CELLS = 100

@@ -1,4 +1,4 @@
-"""The experiment spec: what a person writes, as typed data. `shared/specparse.py` reads it and names its mistakes."""
+"""The experiment spec: what a person writes, as typed data. `shared/spec/parse.py` reads it and names its mistakes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from pydantic import (
 
 from shared.budget import Budget, PaidKind
 from shared.controls import CONTROLS
-from shared.declared import DeclaredModel
 from shared.engines import ENGINES, check_engine
 from shared.kinds import MOST_GPUS
 from shared.llm.providers import PROVIDERS
 from shared.methods import PREFERENCES
 from shared.protocols import PROTOCOLS
-from shared.specbase import (
+from shared.spec.base import (
     BY_DECLARATION,
     BY_SHAPE,
     DECLARED,
@@ -35,6 +34,7 @@ from shared.specbase import (
     DeclaredDataset,
     SpecModel,
 )
+from shared.spec.declared import DeclaredModel
 from shared.world.pretrain import PretrainSettings
 
 NAME_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9._ +-]{0,62}[A-Za-z0-9])?$"

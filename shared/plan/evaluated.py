@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shared.errors import FieldError
-from shared.spec import Spec
+from shared.spec.model import Spec
 
 BEST = "best_on_dev"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import FieldError
 
 if TYPE_CHECKING:
-    from shared.spec import Arm, Spec
+    from shared.spec.model import Arm, Spec
 
 
 def model_errors(spec: Spec, field: str, name: str, needs: str) -> Iterator[FieldError]:

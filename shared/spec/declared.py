@@ -13,11 +13,11 @@ from pydantic import Field, StringConstraints
 
 from shared.errors import FieldError
 from shared.llm.providers.recorded import RecordedModel
-from shared.specbase import DeclaredDataset, SpecModel
+from shared.spec.base import DeclaredDataset, SpecModel
 
 if TYPE_CHECKING:
-    from shared.plan import Plan
-    from shared.spec import Spec
+    from shared.plan.model import Plan
+    from shared.spec.model import Spec
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 

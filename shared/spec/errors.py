@@ -14,8 +14,8 @@ from shared.controls import CONTROLS
 from shared.errors import FieldError
 from shared.llm.providers import PROVIDERS
 from shared.protocols import PROTOCOLS
-from shared.spec import NAME_PATTERN, Preset, Spec
-from shared.specbase import LIST, MAPPING, PLAIN, TRUTH
+from shared.spec.base import LIST, MAPPING, PLAIN, TRUTH
+from shared.spec.model import NAME_PATTERN, Preset, Spec
 
 PRESET_FIELDS = ("preset", *Preset.model_fields)
 REGISTRIES: dict[str, dict[str, Any]] = {

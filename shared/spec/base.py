@@ -93,7 +93,7 @@ class DeclaredRows(SpecModel):
 
 
 class DeclaredDataset(SpecModel):
-    """`declared: {name, rows}` in a dataset's place: it can be planned and priced, and not run (shared/declared.py)."""
+    """`declared: {name, rows}` in a dataset's place: planned and priced, and not run (declared.py)."""
 
     declared: DeclaredRows
 

@@ -12,7 +12,6 @@ from shared.asking import Ask
 from shared.bandit import KIND, is_bandit, parse_bandit
 from shared.coverage import check_coverage, declared_errors, unjudged_teachers
 from shared.datasets import DatasetInfo, find_dataset, read_dataset
-from shared.declared import declared_fields
 from shared.errors import BadInput, BadInputs, FieldError
 from shared.evaluation_data import evaluation_data_errors
 from shared.hub import revision_of
@@ -22,11 +21,12 @@ from shared.names import check_name
 from shared.prices import price_errors
 from shared.protocols.base import questions_count
 from shared.settings import Settings
-from shared.spec import Policy, Prompts, SimulatedPrompts, Spec
-from shared.specbase import DeclaredDataset
-from shared.specbattles import unjudged_players
-from shared.specbeside import unjudged_contrasts
-from shared.specparse import parse_spec
+from shared.spec.base import DeclaredDataset
+from shared.spec.battles import unjudged_players
+from shared.spec.beside import unjudged_contrasts
+from shared.spec.declared import declared_fields
+from shared.spec.model import Policy, Prompts, SimulatedPrompts, Spec
+from shared.spec.parse import parse_spec
 from shared.splits import Splits, split_prompts
 from shared.store import ObjectStore
 from shared.uploaded_templates import pin_template, read_template

@@ -7,8 +7,8 @@ from typing import Any
 
 from shared.errors import FieldError
 from shared.methods import PREFERENCES
-from shared.spec import Arm, Rl, Spec
-from shared.specnames import one_of, policy_of, unknown
+from shared.spec.model import Arm, Rl, Spec
+from shared.spec.names import one_of, policy_of, unknown
 from shared.trl import check_arguments
 
 OF_PAIRS: dict[str, Any] = {

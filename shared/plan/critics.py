@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from shared.asking import OF_PROTOCOLS
 from shared.llm.providers.base import UNKNOWN_PRICE
-from shared.matrix import cells
-from shared.spec import Spec
+from shared.spec.matrix import cells
+from shared.spec.model import Spec
 
 if TYPE_CHECKING:
-    from shared.plan import Stage
+    from shared.plan.model import Stage
 
 FIELDS = {"label": "critic", "judge": "judge"}
 """The kinds of stages that label pairs, and the param that says who does."""

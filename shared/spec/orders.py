@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from shared.errors import FieldError
 from shared.protocols.alpaca_eval import AlpacaEval
 from shared.protocols.length_controlled import LengthControlled
-from shared.spec import Spec
+from shared.spec.model import Spec
 
 
 def order_errors(spec: Spec) -> Iterator[FieldError]:

@@ -1,11 +1,7 @@
 """Who is judged beside a spec's recipes: its untrained policies, its teachers, and answers that say nothing.
 
-Their names cannot be those of arms: `base` and `teacher` are no arm's to take (`specparse` refuses them), and no arm's
-name has a colon.
-
-    base             the untrained policy; base:<policy> where a cell's arms have several
-    teacher:<model>  what a teacher writes itself, the same whatever seed and temperature
-    null:<name>      the same answer to every prompt (`shared.nulls`): no arm, but a check of the judge
+Their names cannot be those of arms: `base` and `teacher` are no arm's to take (`shared.spec.parse` refuses them), and
+no arm's name has a colon.
 """
 
 from __future__ import annotations
@@ -17,8 +13,8 @@ from typing import Literal
 
 from shared.nulls import NULLS
 from shared.protocols import Evaluation
-from shared.spec import Spec
-from shared.specnames import policy_of
+from shared.spec.model import Spec
+from shared.spec.names import policy_of
 
 Role = Literal["base", "teacher", "null"]
 BASE: Role = "base"

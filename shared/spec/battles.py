@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from shared.beside import BASE, RESERVED, TEACHER
 from shared.errors import FieldError
+from shared.plan.beside import BASE, RESERVED, TEACHER
 from shared.protocols import Evaluation
 from shared.protocols.arena import Arena
 from shared.protocols.pairwise import Pairwise
-from shared.spec import Spec
-from shared.specnames import unknown
+from shared.spec.model import Spec
+from shared.spec.names import unknown
 
 HEAD_TO_HEAD = "`{protocol: pairwise, judge: …, between: [ARM A, ARM B]}`"
 ALSO = {BASE: "base", TEACHER: "teachers"}

@@ -8,24 +8,24 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shared.beside import judged_beside
 from shared.chat_templates import CHAT_TEMPLATES
 from shared.engines import engine_errors
 from shared.errors import BadInput, BadInputs, FieldError
-from shared.evaluated import all_names, best_errors, evaluation_names
 from shared.gold import gold_errors
 from shared.hardware import hardware_errors
 from shared.llm.providers import ModelSpec
-from shared.matrix import cells, matrix_errors
-from shared.spec import Arm, Preset, Rl, Spec
-from shared.specbattles import battle_errors, primary_errors
-from shared.specbeside import contrast_errors, taken_names
-from shared.specerrors import PRESET_FIELDS, field_errors, kind_of
-from shared.specguide import guide_errors
-from shared.specmodels import alike_errors, limit_errors, part_errors
-from shared.specnames import model_errors, one_of, unknown
-from shared.specorders import order_errors
-from shared.specrecipes import (
+from shared.plan.beside import judged_beside
+from shared.plan.evaluated import all_names, best_errors, evaluation_names
+from shared.spec.battles import battle_errors, primary_errors
+from shared.spec.beside import contrast_errors, taken_names
+from shared.spec.errors import PRESET_FIELDS, field_errors, kind_of
+from shared.spec.guide import guide_errors
+from shared.spec.matrix import cells, matrix_errors
+from shared.spec.model import Arm, Preset, Rl, Spec
+from shared.spec.models import alike_errors, limit_errors, part_errors
+from shared.spec.names import model_errors, one_of, unknown
+from shared.spec.orders import order_errors
+from shared.spec.recipes import (
     control_contrasts,
     control_errors,
     expand_controls,
@@ -33,8 +33,8 @@ from shared.specrecipes import (
     own_errors,
     preset_controls,
 )
-from shared.spectraining import training_errors
-from shared.specworth import worth_errors
+from shared.spec.training import training_errors
+from shared.spec.worth import worth_errors
 from shared.splits import rows_between
 
 Check = Callable[[Spec], Iterator[FieldError]]

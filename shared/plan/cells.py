@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from shared.beside import Beside, is_judged
-from shared.evaluated import evaluation_names
-from shared.matrix import in_cell
-from shared.protocols import TrainedArm
-from shared.spec import Spec
+from shared.plan.beside import Beside, is_judged
+from shared.plan.evaluated import evaluation_names
+from shared.protocols import JudgedArm
+from shared.spec.matrix import in_cell
+from shared.spec.model import Spec
 
 if TYPE_CHECKING:
-    from shared.plan import PlanBuilder
+    from shared.plan.builder import PlanBuilder
 
-ArmAt = Callable[[str, float | None], TrainedArm | None]
+ArmAt = Callable[[str, float | None], JudgedArm | None]
 """What an arm is under an entry of `evaluations` at a temperature; None where that judges it not."""
 
 
-def always(arm: TrainedArm) -> ArmAt:
+def always(arm: JudgedArm) -> ArmAt:
     """The same arm whatever judges it."""
     return lambda entry, temperature: arm
 
@@ -41,7 +41,7 @@ class CellPlan:
     dev_scores: list[dict[str, Any]] = field(default_factory=list)
     training: list[dict[str, Any]] = field(default_factory=list)
     inputs: dict[str, str] = field(default_factory=dict)
-    primary: dict[tuple[str, int], TrainedArm] = field(default_factory=dict)
+    primary: dict[tuple[str, int], JudgedArm] = field(default_factory=dict)
     gold: dict[str, str] = field(default_factory=dict)
     players: dict[int, dict[str, ArmAt]] = field(default_factory=dict)
     battles: list[dict[str, Any]] = field(default_factory=list)
@@ -74,7 +74,7 @@ def plan_beside(build: PlanBuilder, cell: CellPlan, name: str, who: Beside) -> N
     """Who is judged beside the arms. What depends on no seed is one stage, shown under each."""
     spec = cell.spec
 
-    def arm(seed: int, entry: str, temperature: float | None) -> TrainedArm | None:
+    def arm(seed: int, entry: str, temperature: float | None) -> JudgedArm | None:
         if not is_judged(who, spec.evaluations[entry]):
             return None
         return build.beside(who, spec.seeds[0] if temperature == 0 else seed)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from shared.evaluated import evaluation_names
-from shared.matrix import in_cell
+from shared.plan.evaluated import evaluation_names
+from shared.spec.matrix import in_cell
 
 if TYPE_CHECKING:
-    from shared.cell_plan import CellPlan
-    from shared.plan import Plan, PlanBuilder
+    from shared.plan.builder import PlanBuilder
+    from shared.plan.cells import CellPlan
+    from shared.plan.model import Plan
 
 
 def plan_battles(build: PlanBuilder, cell: CellPlan, order: Sequence[str]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 
-from shared.beside import BASE, RESERVED, TEACHER, is_judged_everywhere, judged_beside
 from shared.errors import FieldError
-from shared.evaluated import At
-from shared.spec import Spec
-from shared.specnames import unknown
+from shared.plan.beside import BASE, RESERVED, TEACHER, is_judged_everywhere, judged_beside
+from shared.plan.evaluated import At
+from shared.spec.model import Spec
+from shared.spec.names import unknown
 
 WHAT = {BASE: "the untrained policy", TEACHER: "a teacher"}
 FIELD = {BASE: "base", TEACHER: "teachers"}

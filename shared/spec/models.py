@@ -8,8 +8,8 @@ from shared.canonical import content_key
 from shared.errors import FieldError
 from shared.llm.providers import ModelSpec
 from shared.llm.providers.base import EndpointSpec
-from shared.spec import Spec
-from shared.specnames import model_errors, one_of
+from shared.spec.model import Spec
+from shared.spec.names import model_errors, one_of
 
 
 def part_errors(spec: Spec, name: str, entry: ModelSpec) -> Iterator[FieldError]:

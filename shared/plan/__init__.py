@@ -1,0 +1,1 @@
+"""The plan: a resolved spec as a DAG of stages, each with its key."""
