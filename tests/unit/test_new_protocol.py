@@ -35,7 +35,7 @@ from brevity import Brevity
 PROTOCOLS["brevity"] = Brevity
 
 from shared import records
-from shared.plan import plan
+from shared.plan.experiment import plan
 from tests.unit.specs import resolved, spec_with
 
 spec = spec_with(evaluations={"short": {"protocol": "brevity"}}, primary={"evaluation": "short@0.0"})

@@ -45,7 +45,7 @@ PROVIDERS["echo"] = EchoModel
 import asyncio
 from shared.llm.chat import request_key, user_request
 from shared.llm.endpoints import Endpoint
-from shared.plan import plan
+from shared.plan.experiment import plan
 from shared.prices import price_errors
 from shared.settings import Settings
 from shared.spec.parse import parse_spec
