@@ -51,7 +51,7 @@ def test_nothing_but_empty_demonstrations(place: Place, base: CommitRef) -> None
 
 def test_an_unknown_method(place: Place, base: CommitRef, demonstrations: CommitRef) -> None:
     message = fails(place, {**PARAMS, "method": "ppo"}, base=base, demonstrations=demonstrations)
-    assert message == "method 'ppo' is unknown; this trainer has sft, dpo, kto, orpo, cpo, simpo"
+    assert message == "method 'ppo' is unknown; this trainer has " + ", ".join(METHODS)
 
 
 def test_a_model_without_a_template(place: Place, demonstrations: CommitRef, tmp_path: Path) -> None:

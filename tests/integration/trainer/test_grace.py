@@ -53,7 +53,7 @@ def unit(place: Place, base: CommitRef, demonstrations: CommitRef) -> Unit:
 def told_to_end(place: Place, unit: Unit, manner: str, grace: float, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Run a training of this manner, and have its worker told to end after the first steps."""
     words = [sys.executable, "-c", CHILD]
-    monkeypatch.setattr("workers.trainer.stage.command", lambda folder: [*words, str(folder), manner])
+    monkeypatch.setattr("workers.trainer.stage.command", lambda folder, gpus: [*words, str(folder), manner])
     place.settings = place.runner.settings = place.settings.model_copy(update={"grace_seconds": grace})
     stepped = threading.Event()
     # What a worker says of its progress goes out a few times a second at most; this is said before.

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
+from packaging.version import Version
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from shared.splits import normalise
@@ -63,7 +64,9 @@ def test_the_folder_is_a_hugging_face_model(trained: tuple[Path, dict[str, Any],
     assert sum(parameter.numel() for parameter in model.parameters()) == metrics["parameters"]
     assert model.config.eos_token_id == model.generation_config.eos_token_id == tokenizer.eos_token_id
     assert model.generation_config.pad_token_id == tokenizer.pad_token_id
-    assert json.loads((out / "versions.json").read_text())["torch"] == torch.__version__
+    # A registry's build for GPUs leaves out of its metadata which it is.
+    noted = Version(json.loads((out / "versions.json").read_text())["torch"])
+    assert noted.public == Version(torch.__version__).public
 
 
 def test_progress_and_the_curve_tell_every_step(

@@ -47,7 +47,7 @@ channel.send(Done(metrics={"steps": 9}))
 
 def only_room_for(examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
     words = [sys.executable, "-c", CHILD]
-    monkeypatch.setattr("workers.trainer.stage.command", lambda folder: [*words, str(folder), str(examples)])
+    monkeypatch.setattr("workers.trainer.stage.command", lambda folder, gpus: [*words, str(folder), str(examples)])
 
 
 def test_it_is_tried_once_more_and_recorded(
