@@ -53,6 +53,7 @@ def only_room_for(examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_is_tried_once_more_and_recorded(
     place: Place, base: CommitRef, demonstrations: CommitRef, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("shared.context.REPORT_EVERY", 0.0)
     only_room_for(4, monkeypatch)
     unit = place.unit("sft", {"method": "sft", "seed": 0}, base=base, demonstrations=demonstrations)
     assert place.train(unit).outcome == "committed", place.log(unit)
