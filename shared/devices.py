@@ -12,7 +12,7 @@ from importlib import resources
 from typing import Literal
 
 Arithmetic = Literal["bfloat16", "tf32", "float32"]
-OTHERS = frozenset({"laptop", "mig", "grid", "ti", "super", "d", "max"})
+OTHERS = frozenset({"laptop", "mig", "nvl", "grid", "ti", "super", "d", "max"})
 """Words by which a slice of a device, or one of another speed, has a known one's name."""
 
 

@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import FieldError
 from shared.spec.names import policy_of
 from shared.spec.recipes import rl_arguments
+from shared.trl import ACCUMULATION, BATCH, batch_of
 
 if TYPE_CHECKING:
     from shared.spec.model import Spec
 
-BATCH, ACCUMULATION = "per_device_train_batch_size", "gradient_accumulation_steps"
-USUAL = {BATCH: 8, ACCUMULATION: 1}
-"""TRL's own."""
-
 
 def divided(args: Mapping[str, Any], gpus: int) -> dict[str, Any] | None:
     """One rank's arguments: the same examples a step, over all ranks. None where they cannot be divided evenly."""
-    batch, accumulation = (int(args.get(name, usual)) for name, usual in USUAL.items())
+    batch, accumulation = batch_of(args)
     if accumulation % gpus == 0:
         return {**args, BATCH: batch, ACCUMULATION: accumulation // gpus}
     if batch % gpus == 0:

@@ -11,6 +11,10 @@ from typing import Any
 
 from shared.errors import FieldError
 
+BATCH, ACCUMULATION = "per_device_train_batch_size", "gradient_accumulation_steps"
+USUAL = {BATCH: 8, ACCUMULATION: 1}
+"""TRL's own values of the two."""
+
 PLAIN: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
     "int": (int,),
@@ -55,6 +59,12 @@ def check_choice(field: str, method: str, name: str, value: Any) -> Iterator[Fie
             near = difflib.get_close_matches(str(one), known, n=1)
             fix = f"Did you mean {near[0]}?" if near else f"Use one of: {', '.join(known)}."
             yield FieldError(field, f"{one!r:.60} is not what TRL takes", fix)
+
+
+def batch_of(args: Mapping[str, Any]) -> tuple[int, int]:
+    """How many examples are in memory at once on a device, and how many times that a step takes."""
+    batch, times = (int(args.get(name, usual)) for name, usual in USUAL.items())
+    return batch, times
 
 
 def fits(value: Any, wanted: str) -> bool:

@@ -18,6 +18,7 @@ from touchstone_client.errors import FieldError, InvalidInput, NotFound, ServerE
 from touchstone_client.estimate import cost, print_plan, totals
 from touchstone_client.events import apply
 from touchstone_client.export import export
+from touchstone_client.options import Json, Target, Token, Url
 from touchstone_client.report import print_report
 from touchstone_client.targets import find_experiment
 from touchstone_client.view import watch as watch_live
@@ -45,15 +46,7 @@ app.add_typer(templates, name="template")
 app.add_typer(human.app, name="human")
 app.command()(export)
 
-Url = Annotated[str, typer.Option("--url", envvar="TOUCHSTONE_URL", help="the server")]
-Token = Annotated[
-    str | None, typer.Option("--token", envvar="TOUCHSTONE_TOKEN", help="bearer token", show_default=False)
-]
-Json = Annotated[bool, typer.Option("--json", help="print JSON, for scripts")]
 SpecFile = Annotated[str, typer.Argument(metavar="SPEC", help="a YAML or JSON file; - reads standard input")]
-Target = Annotated[
-    str, typer.Argument(metavar="EXPERIMENT", help="an id, the beginning of one, a name, or a spec's file")
-]
 
 
 @app.command()

@@ -22,6 +22,7 @@ from touchstone_client.client import DEFAULT_URL, Client
 from touchstone_client.download import Told
 from touchstone_client.errors import NotFound, Problem
 from touchstone_client.hub import check_repository, publish
+from touchstone_client.options import Json, Token, Url
 from touchstone_client.targets import find_experiment
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._@=+-]+")
@@ -47,11 +48,9 @@ def export(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="list the files and their sizes, and download none")
     ] = False,
-    url: Annotated[str, typer.Option("--url", envvar="TOUCHSTONE_URL", help="the server")] = DEFAULT_URL,
-    token: Annotated[
-        str | None, typer.Option("--token", envvar="TOUCHSTONE_TOKEN", help="bearer token", show_default=False)
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="print JSON, for scripts")] = False,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    json: Json = False,
 ) -> None:
     """Export ARM as a folder that transformers, vLLM and TGI load: weights, config, tokenizer, chat template, a model
     card, and the rows that it was trained on as a dataset. After Ctrl-C the same command goes on."""

@@ -17,18 +17,11 @@ from rich.text import Text
 
 from touchstone_client.client import DEFAULT_URL, Client
 from touchstone_client.errors import FieldError, InvalidInput
+from touchstone_client.options import Json, Target, Token, Url
 from touchstone_client.targets import find_experiment
 
 app = typer.Typer(help="People's votes on an experiment's answers, beside the judge's.", no_args_is_help=True)
 
-Url = Annotated[str, typer.Option("--url", envvar="TOUCHSTONE_URL", help="the server")]
-Token = Annotated[
-    str | None, typer.Option("--token", envvar="TOUCHSTONE_TOKEN", help="bearer token", show_default=False)
-]
-Json = Annotated[bool, typer.Option("--json", help="print JSON, for scripts")]
-Target = Annotated[
-    str, typer.Argument(metavar="EXPERIMENT", help="an id, the beginning of one, a name, or a spec's file")
-]
 PATIENCE_S = 30.0
 
 

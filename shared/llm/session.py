@@ -64,10 +64,11 @@ class Session:
             limiter = self._limiter(identity, endpoint)
             if isinstance(chat, TellsRates):
                 chat.on_rates = limiter.heard
+            if not self._connections:
+                # A provider's client is hundreds of thousands of objects that stay. Looked through by each full
+                # collection, they would stop the loop for a tenth of a second in the midst of the sending.
+                gc.freeze()
             self._connections[place] = Connection(endpoint.name, chat, limiter, endpoint.timeout)
-            # A provider's client is hundreds of thousands of objects that stay. Looked through by each full collection,
-            # they would stop the loop for a tenth of a second in the midst of the sending.
-            gc.freeze()
         return self._connections[place]
 
     def _limiter(self, identity: Mapping[str, Any], endpoint: Endpoint) -> SharedLimiter:

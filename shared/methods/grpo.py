@@ -9,9 +9,8 @@ from typing import Any
 
 from shared.errors import FieldError
 from shared.methods.base import Preference
+from shared.trl import batch_of
 
-BATCH = 8
-"""TRL's own per_device_train_batch_size."""
 LEVELS = {"luspo": "sequence", "vespo": "token"}
 """The losses for which TRL takes one importance_sampling_level alone."""
 
@@ -23,7 +22,8 @@ class _Grouped(Preference):
 
     def clashes(self, field: str, args: Mapping[str, Any]) -> Iterator[FieldError]:
         group = args.get("num_generations", self.group)
-        batch = args.get("per_device_train_batch_size", BATCH) * args.get("gradient_accumulation_steps", 1)
+        at_once, times = batch_of(args)
+        batch = at_once * times
         if group is None or group < 2:
             problem = f"is {group}, and a completion is compared with the others of its prompt"
             yield FieldError(f"{field}.args.num_generations", problem, "Write 2 or more.")

@@ -29,8 +29,6 @@ from shared.spec.recipes import rl_arguments
 from shared.spec.resolve import Resolved
 from shared.spec.training import bound_params, training_options, training_params
 
-TRAININGS = ("sft", "rl", "reward_model")
-
 
 class PlanBuilder:
     """Adds stages, each once; what `shared.protocols` may ask for is here too."""
@@ -65,13 +63,11 @@ class PlanBuilder:
         trained: Policy | None = None,
     ) -> str:
         """Add a stage unless it is there; `model` names the entry of `models` whose options it needs, `trained` is the
-        policy on whose hardware it trains."""
+        policy that it trains."""
         key = stage_key(kind, params, inputs)
         if key not in self.stages:
-            told = training_options(self.spec) if kind in TRAININGS else {}
-            hardware = {} if trained is None else trained.hardware.options()
-            options = {**self._options(model), **told, **hardware}
-            self.stages[key] = Stage(key, kind, dict(params), dict(inputs), options)
+            told = {} if trained is None else training_options(self.spec, trained)
+            self.stages[key] = Stage(key, kind, dict(params), dict(inputs), {**self._options(model), **told})
         return key
 
     def trained(self, arm: Arm, seed: int, steps: Steps) -> JudgedArm:
@@ -225,8 +221,8 @@ class PlanBuilder:
         """Params and inputs that say what guides a step which samples for itself."""
         if (teacher := rl.teacher) is not None:
             if teacher.arm is not None:
-                arm = self.arms[teacher.arm]
-                return {}, {"teacher": self.trained(arm, seed, self.steps(arm, seed)).checkpoint or ""}
+                *_, last = self.steps(self.arms[teacher.arm], seed).values()
+                return {}, {"teacher": last}
             assert teacher.policy is not None
             if (base := self._pretrained(self.spec.policies[teacher.policy])) is not None:
                 return {}, {"teacher": base}

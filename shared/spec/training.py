@@ -31,9 +31,10 @@ def bound_params(step: Sft | Rl) -> dict[str, Any]:
     return {} if step.max_loss is None else {"max_loss": step.max_loss}
 
 
-def training_options(spec: Spec) -> dict[str, Any]:
-    """What a trainer must know that changes no result."""
-    return {"report_to": list(spec.report_to)} if spec.report_to else {}
+def training_options(spec: Spec, policy: Policy) -> dict[str, Any]:
+    """What a trainer of a policy must know that changes no result."""
+    told = {"report_to": list(spec.report_to)} if spec.report_to else {}
+    return {**told, **policy.hardware.options()}
 
 
 def training_errors(spec: Spec) -> Iterator[FieldError]:

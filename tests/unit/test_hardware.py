@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from shared.hardware import ACCUMULATION, BATCH, divided
+from shared.hardware import divided
 from shared.kinds import queue_of
 from shared.plan.experiment import plan
 from shared.plan.model import Plan
+from shared.trl import ACCUMULATION, BATCH
 from tests.unit.specs import resolved, spec_with
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from shared.methods import PREFERENCES
 from shared.methods.dpo import SORTED
 from shared.methods.kto import WITHOUT_KL
+from shared.trl import ACCUMULATION, BATCH, batch_of
 from workers.trainer.job import Job
 
-BATCH = 8
-"""TRL's own per_device_train_batch_size."""
-ON_POLICY = frozenset({"grpo", "rloo"})
-"""A batch is made of whole groups of completions, each held against its own group."""
 EVENTS = Path("/sys/fs/cgroup/memory.events")
 
 
@@ -20,22 +18,21 @@ def halved(job: Job) -> Job | None:
 
     Of an odd number in memory, the largest part that divides it. The gradient is the same but for rounding (and, of
     pairs, for an epoch's last batch, where that is not full: its pieces count alike), except where a loss compares the
-    examples of a batch with each other: such a job is not changed.
+    examples of a batch, or a batch is sampled together: such a job is not changed.
     """
-    batch = int(job.args.get("per_device_train_batch_size", BATCH))
-    if job.method == "pretrain" or batch < 2 or _compares_a_batch(job):
+    batch, times = batch_of(job.args)
+    if job.method == "pretrain" or batch < 2 or _is_one(job):
         return None
     part = next(size for size in range(batch // 2, 0, -1) if batch % size == 0)
-    times = int(job.args.get("gradient_accumulation_steps", 1)) * (batch // part)
-    changed = {"per_device_train_batch_size": part, "gradient_accumulation_steps": times}
+    changed = {BATCH: part, ACCUMULATION: times * (batch // part)}
     if (reference := job.args.get("precompute_ref_batch_size")) is not None:
         changed["precompute_ref_batch_size"] = min(int(reference), part)
     return job.model_copy(update={"args": {**job.args, **changed}})
 
 
-def _compares_a_batch(job: Job) -> bool:
+def _is_one(job: Job) -> bool:
     losses = job.args.get("loss_type")
-    if job.method in ON_POLICY:
+    if job.method in PREFERENCES and PREFERENCES[job.method].guide != "pairs":
         return True
     if job.method == "kto":
         return losses not in WITHOUT_KL

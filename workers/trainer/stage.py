@@ -16,6 +16,7 @@ from shared import machine_lock, records
 from shared.artifacts import Cost, StageResult
 from shared.context import StageContext
 from shared.errors import Outage, PermanentError, StageError, Stopped
+from shared.trl import ACCUMULATION, BATCH
 from workers.trainer.checkpoints import Checkpoints, Marker
 from workers.trainer.failures import MEMORY_FIX
 from workers.trainer.job import CHECKPOINTS, OUT, SAVE, Job
@@ -34,7 +35,6 @@ CURVE = "loss.parquet"
 OTHERS_TURN = "waits for the GPU, which another worker of this host has (TOUCHSTONE_GPU_LOCK)"
 PRETRAIN = "pretrain"
 """The one method that saves nothing on its way: it takes less than a minute."""
-PIECES = ("per_device_train_batch_size", "gradient_accumulation_steps")
 
 
 class MemoryFailure(StageError):
@@ -68,7 +68,7 @@ def train(ctx: StageContext) -> StageResult:
         smaller = halved(job)
         if smaller is None:
             raise
-        pieces = {name: smaller.args[name] for name in PIECES}
+        pieces = {name: smaller.args[name] for name in (BATCH, ACCUMULATION)}
         words = " and ".join(f"{name} {value}" for name, value in pieces.items())
         note = f"out of memory after step {failure.step}; once more, with {words}"
         ctx.log(f"{note}: {failure}")

@@ -41,7 +41,7 @@ def card(facts: Facts) -> str:
     parts = [
         front_matter(_head(facts)).rstrip(),
         f"# {text(facts.training.arm)} of {text(facts.experiment)}",
-        _summary(facts),
+        summary(facts.experiment, facts.id, facts.training, facts.seeds, facts.params),
         _use(),
         *_recipe(facts),
         "## Where it comes from",
@@ -75,18 +75,21 @@ def _is_hub(source: Source) -> bool:
     return "hub" in source.identity
 
 
-def _summary(facts: Facts) -> str:
-    steps = ", then ".join(
-        str(one["method"]).upper() if name.startswith("rl") else "SFT" for name, one in facts.params.items()
-    )
-    seeds = f" (of {', '.join(map(str, facts.seeds))})" if len(facts.seeds) > 1 else ""
+def summary(experiment: str, id: str, training: Training, every_seed: Sequence[int], params: Mapping[str, Data]) -> str:
+    """What the model is, in a sentence or two; `params` are those of each training step."""
+    steps = ", then ".join(_step(str(one["method"])) for one in params.values())
+    seeds = f" (of {', '.join(map(str, every_seed))})" if len(every_seed) > 1 else ""
     lora = ""
-    if any(one.get("lora") for one in facts.params.values()):
+    if any(one.get("lora") for one in params.values()):
         lora = " What was trained were LoRA adapters; they are merged into the weights, and this is a whole model."
     return (
-        f"The model that the arm {code(facts.training.arm)} of the Touchstone experiment {code(facts.experiment)} "
-        f"({code(facts.id)}) left with seed {facts.training.seed}{seeds}: {steps}.{lora}"
+        f"The model that the arm {code(training.arm)} of the Touchstone experiment {code(experiment)} "
+        f"({code(id)}) left with seed {training.seed}{seeds}: {steps}.{lora}"
     )
+
+
+def _step(method: str) -> str:
+    return "a reward model" if method == "reward" else method.upper()
 
 
 def _use() -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from services.api.pages.wording import KINDS
 from services.api.planned import Planned
 from shared.kinds import KINDS as ALL_KINDS
+from shared.kinds import queue_of
 
 Row = Mapping[str, Any]
 NAMED = 3
@@ -89,6 +90,13 @@ def name_of(arms: Sequence[str], every: int) -> str:
     return ", ".join(arms[:NAMED]) + more or "The experiment"
 
 
+def _queue(row: Row, planned: Planned | None) -> str:
+    if row["kind"] not in ALL_KINDS:
+        return ""
+    stage = planned.plan.stages.get(row["key"]) if planned else None
+    return queue_of(row["kind"], stage.options if stage else {})
+
+
 def view(row: Row, planned: Planned | None) -> StageView:
     kind = row["kind"]
     return StageView(
@@ -96,7 +104,7 @@ def view(row: Row, planned: Planned | None) -> StageView:
         kind=kind,
         name=KINDS.get(kind) or str(kind),
         about=planned.about(row["key"]) if planned else "",
-        queue=ALL_KINDS[kind].queue if kind in ALL_KINDS else "",
+        queue=_queue(row, planned),
         state=row["state"],
         reused=row.get("reused", False),
         done=row["progress"]["done"],

@@ -9,6 +9,7 @@ from services.inference.engines.base import Check, Engine, Note, Serving, Starte
 from services.inference.engines.embedded import EmbeddedEngines
 from services.inference.engines.external import ExternalEngines
 from services.inference.engines.launched import KINDS, LaunchedEngines
+from shared.engines import LAUNCHED
 from shared.errors import BadInput
 from shared.settings import Settings
 
@@ -34,7 +35,7 @@ STARTERS: dict[str, Callable[[Settings], Starter]] = {
     "vllm": lambda settings: LaunchedEngines(KINDS["vllm"], settings),
     "openai": lambda _: ExternalEngines("openai"),
 }
-MANAGED = ("embedded", "tgi", "vllm")
+MANAGED = ("embedded", *LAUNCHED)
 """Those that are started on each checkpoint."""
 EXTERNAL = ("tgi", "openai")
 """Those that run already, reached by URL."""

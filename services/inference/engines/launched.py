@@ -186,11 +186,25 @@ class Kind:
     command: Callable[[Launch], list[str]]
     names: Callable[[Launch], tuple[str, str]]
     """What requests call the model, and what the engine lists it as."""
+    prepared: Callable[[Path, Path, str | None], tuple[Path, Path | None]]
+    """From a model's folder, a start's own and a chat template: the folder to serve, and the file of a template that
+    is not in it."""
+
+
+def _for_tgi(folder: Path, scratch: Path, template: str | None) -> tuple[Path, Path | None]:
+    return tgi_folder(folder, scratch / "model", template), None
+
+
+def _for_vllm(folder: Path, scratch: Path, template: str | None) -> tuple[Path, Path | None]:
+    if template is None:
+        return folder, None
+    (scratch / TEMPLATE).write_text(template)
+    return folder, scratch / TEMPLATE
 
 
 KINDS = {
-    "tgi": Kind("tgi", "tgi", tgi_command, lambda it: (it.name if it.adapter else TGI_MODEL, str(it.folder))),
-    "vllm": Kind("vllm", "openai", vllm_command, lambda it: (it.name, it.name)),
+    "tgi": Kind("tgi", "tgi", tgi_command, lambda it: (it.name if it.adapter else TGI_MODEL, str(it.folder)), _for_tgi),
+    "vllm": Kind("vllm", "openai", vllm_command, lambda it: (it.name, it.name), _for_vllm),
 }
 
 
@@ -236,9 +250,7 @@ class LaunchedEngines:
         if template is None and adapter is not None and (adapter / TEMPLATE).exists():
             # A training saves its template beside what it trained.
             template = (adapter / TEMPLATE).read_text()
-        tgi = self._kind.name == "tgi"
-        if tgi:
-            folder = tgi_folder(folder, scratch / "model", template)
+        folder, template_file = self._kind.prepared(folder, scratch, template)
         return Launch(
             folder=folder,
             name=MODEL,
@@ -246,7 +258,7 @@ class LaunchedEngines:
             concurrency=self._settings.request_concurrency,
             scratch=scratch,
             grace=self._settings.engine_grace_seconds,
-            chat_template=None if tgi or template is None else _written(scratch / TEMPLATE, template),
+            chat_template=template_file,
             adapter=None if adapter is None else adapter.resolve(),
             rank=0 if found is None else found.rank,
             trust_remote_code=self._settings.trust_remote_code,
@@ -264,8 +276,3 @@ def engine_environment() -> dict[str, str | None]:
         "DO_NOT_TRACK": "1",
         "VLLM_NO_USAGE_STATS": "1",
     }
-
-
-def _written(path: Path, text: str) -> Path:
-    path.write_text(text)
-    return path

@@ -13,10 +13,11 @@ from safetensors.torch import load_file
 
 from shared import signals
 from shared.artifacts import CommitRef
+from shared.trl import USUAL
 from tests.integration.trainer import tiny
 from tests.integration.trainer.place import Place
 from workers.trainer.job import OUT, ROWS, Job, ModelSource
-from workers.trainer.memory import BATCH, halved
+from workers.trainer.memory import halved
 from workers.trainer.messages import Message, Progress, Saved
 from workers.trainer.methods import METHODS
 from workers.trainer.training import run
@@ -120,5 +121,11 @@ def test_a_checkpoint_of_larger_pieces_is_gone_on_from(tmp_path: Path) -> None:
 
 def test_trl_s_own_batch_is_what_we_take_it_for() -> None:
     for method in METHODS.values():
-        config = method.classes()[0]
-        assert config.__dataclass_fields__["per_device_train_batch_size"].default == BATCH, method.name
+        fields = method.classes()[0].__dataclass_fields__
+        assert {name: fields[name].default for name in USUAL} == USUAL, method.name
+
+
+@pytest.mark.parametrize("method", ["grpo", "rloo", "distill"])
+def test_a_batch_that_is_sampled_together_stays_whole(method: str) -> None:
+    job = Job(method=method, seed=0, args={"per_device_train_batch_size": 8})
+    assert halved(job) is None and halved(job.model_copy(update={"method": "sft"})) is not None

@@ -14,10 +14,11 @@ import redis
 import yaml
 from celery import Celery
 
+from services.api.exports.card import summary
 from services.api.exports.made import Exports
 from services.api.exports.markdown import table, text
 from services.api.exports.rows import rows_of
-from services.api.exports.trained import training_of
+from services.api.exports.trained import Training, training_of
 from services.api.lineage import Lineages
 from services.api.pages.results import arm_row
 from services.api.planned import Planned, Plans
@@ -205,3 +206,9 @@ def test_the_page_names_an_arm_as_a_shell_takes_it() -> None:
 def test_what_users_wrote_breaks_no_table() -> None:
     assert table(["a"], [["x | y\n<b>*z*</b>"]]) == "| a |\n| --- |\n| x \\| y \\<b\\>\\*z\\*\\</b\\> |"
     assert text("`a` [b](c)") == "\\`a\\` \\[b\\](c)"
+
+
+def test_the_card_names_every_step_for_what_it_is() -> None:
+    training = Training("by-model", 0, {"sft": "a", "reward": "b", "rl": "c"})
+    methods = {"sft": {"method": "sft"}, "reward": {"method": "reward"}, "rl": {"method": "grpo"}}
+    assert "with seed 0: SFT, then a reward model, then GRPO." in summary("quickstart", "one", training, (0,), methods)

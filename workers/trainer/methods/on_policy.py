@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from shared.errors import PermanentError
+from shared.trl import batch_of
 from workers.trainer.job import Job
 from workers.trainer.methods.base import Method, turn
 
@@ -74,8 +75,8 @@ class OnPolicy(Method):
 
     def prompts_a_step(self, job: Job) -> int:
         """How many prompts one step samples completions of, on one device."""
-        batch = job.args.get("per_device_train_batch_size", 8) * job.args.get("gradient_accumulation_steps", 1)
-        return int(batch)
+        at_once, times = batch_of(job.args)
+        return at_once * times
 
     def arguments(self, job: Job) -> dict[str, Any]:
         assert job.sampling is not None
