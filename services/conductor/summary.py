@@ -141,7 +141,8 @@ def summarise(
     """The JSON of GET /v1/experiments/{id}. cost_usd is what this experiment itself paid for, standalone_usd what its
     committed stages would have cost had it been alone; `level` is the verdict's."""
     state = experiment_state(rows, cancelled, blocked)
-    ended = [row["finished"] for row in rows if row["finished"]]
+    # Where every stage was there before, it was finished when it was created.
+    ended = [str(head["created"]), *(row["finished"] for row in rows if row["finished"])]
     paid = sum(row["cost_usd"] for row in rows if not row["reused"])
     return {
         "id": head["id"],

@@ -62,10 +62,11 @@ def test_an_undisturbed_run_does_each_stage_once(stack: Stack) -> None:
 @pytest.mark.slow
 def test_a_second_experiment_reuses_every_stage(stack: Stack) -> None:
     start_all(stack)
-    finished(stack, submit(stack))
+    first = finished(stack, submit(stack))
     before = begun(stack)
     again = finished(stack, submit(stack))
     assert again["counts"]["reused"] == len(again["stages"])
+    assert first["created"] < first["finished"] < again["created"] == again["finished"]
     assert begun(stack) == before
 
 
