@@ -53,7 +53,9 @@ class Decoder:
         at = torch.tensor([*positions, *spare])
         length = min(rounded(max(positions) + 1), self.cache.capacity[1])
         self.cache.window.extend(at, length)
-        mask = torch.arange(length)[None, None, None, :] <= at[:, None, None, None]
+        # As numbers: every layer would make them of a mask of truth values.
+        mask = torch.zeros(rows, 1, 1, length, dtype=self.checkpoint.model.dtype)
+        mask.masked_fill_(torch.arange(length) > at[:, None, None, None], -torch.inf)
         logits = self._forward(torch.tensor([*tokens, *spare])[:, None], 1, position_ids=at[:, None], mask=mask)
         return logits[: len(tokens), -1].float()
 

@@ -18,6 +18,7 @@ import uvicorn
 from services.inference.embedded.app import make_app
 from services.inference.embedded.checkpoint import load
 from services.inference.embedded.decoder import Decoder
+from services.inference.embedded.packing import pack
 from services.inference.embedded.scheduler import Limits, Scheduler
 from services.inference.embedded.service import Service, call_on
 
@@ -106,6 +107,7 @@ def _scheduler(options: Options) -> Scheduler:
         options.trust_remote_code,
         adapter=options.adapter,
     )
+    pack(checkpoint.model)
     decoder = Decoder(checkpoint, INVARIANT_ROWS if options.batch_invariant else 1)
     decoder.check()
     return Scheduler(decoder, Limits(rows=options.max_rows, cache_bytes=options.cache_bytes))
