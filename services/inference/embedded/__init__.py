@@ -6,9 +6,9 @@ A request goes through app.py (HTTP), scheduler.py (which rows run together), de
 them, over the key/value cache of cache.py), sampling.py (each row's own counter-based random numbers) and answers.py.
 
 Why not a library's engine? `python -m benchmarks.engine --bare LIBRARY=FOLDER` compares. One core without bfloat16
-instructions (Zen 3, used by others too, so by CPU time), SmolLM2-135M's shape, float32. 16 prompts of some 60 tokens, 32
-more each: 1.2 times `generate`'s tokens for 16 prompts together, and 4.4 times `generate`'s one prompt at a time. CPU time of one
-more token for every row, with short rows:
+instructions (Zen 3, used by others too, so by CPU time), SmolLM2-135M's shape, float32. 16 prompts of some 60 tokens,
+32 more each: 1.2 times `generate`'s tokens for 16 prompts together, and 4.4 times `generate`'s one prompt at a time.
+CPU time of one more token for every row, with short rows:
 
 | float32 | 16 rows | 1 row | seed | a row's numbers depend on the batch | log-probabilities |
 |---|---|---|---|---|---|
@@ -19,10 +19,10 @@ more token for every row, with short rows:
 | onnxruntime-genai 0.18 | 283 ms | 47 ms | a batch | yes | none, logits only |
 | llama.cpp (xllamacpp) | 423 ms | 60 ms | a request | by 4e-4 | sampled |
 
-OpenVINO GenAI is the better engine: this one has about .65 of its tokens (the aim was .95), and the rest lies in torch's
-products of few rows and in what Python does between them. What speaks against it is the way there: its converter,
-optimum-intel 2.2, wants transformers below 5.6 and huggingface_hub below 2, so an environment of its own, and takes 40 s
-of CPU time for each new checkpoint. It gives no alternatives, and refuses bfloat16 on such a core, where
-this engine takes 609 ms (16 rows) and llama.cpp 243: use float32 there. vLLM's CPU wheel wants transformers below 5.20,
-and had not compiled the model after four minutes.
+OpenVINO GenAI is the better engine: this one has about .65 of its tokens (the aim was .95), and the rest lies in
+torch's products of few rows and in what Python does between them. What speaks against it is the way there: its
+converter, optimum-intel 2.2, wants transformers below 5.6 and huggingface_hub below 2, so an environment of its own,
+and takes 40 s of CPU time for each new checkpoint. It gives no alternatives, and refuses bfloat16 on such a core,
+where this engine takes 609 ms (16 rows) and llama.cpp 243: use float32 there. vLLM's CPU wheel wants transformers
+below 5.20, and had not compiled the model after four minutes.
 """

@@ -34,7 +34,7 @@ class PackedLinear(torch.nn.Module):
 
 def supported() -> bool:
     """Whether oneDNN's own kernels run on this machine."""
-    return platform.machine().lower() in ("x86_64", "amd64") and bool(torch.backends.mkldnn.is_available())
+    return platform.machine().lower() in ("x86_64", "amd64") and bool(torch._C._has_mkldnn)
 
 
 def pack(model: Any) -> None:
