@@ -81,9 +81,9 @@ class Manifest(Frozen):
 
 @dataclass(frozen=True)
 class StageResult:
-    """What a handler returns: files by name (a table, bytes, or a local file), metrics and cost."""
+    """What a handler returns: metrics, cost, and files by name (a table, bytes, a local file, or one in the store)."""
 
-    files: dict[str, pa.Table | bytes | Path]
+    files: dict[str, pa.Table | bytes | Path | FileRef]
     metrics: dict[str, Any] = field(default_factory=dict)
     cost: Cost = field(default_factory=Cost)
 
@@ -164,11 +164,13 @@ class Artifact:
         return target
 
     def folder(self) -> Path:
-        """A local folder with all of its files under their names, as `from_pretrained` takes it."""
-        content = sha256_hex("".join(f"{name}={ref.sha256};" for name, ref in sorted(self.manifest.files.items())))
+        """A local folder with its files under their names, as `from_pretrained` takes it; without those that have a
+        folder of their own (`checkpoints/1/…`), which are other states of the model."""
+        own = {name: ref for name, ref in self.manifest.files.items() if "/" not in name}
+        content = sha256_hex("".join(f"{name}={ref.sha256};" for name, ref in sorted(own.items())))
         folder = self._cache / "folders" / content
         folder.mkdir(parents=True, exist_ok=True)
-        for name in self.manifest.files:
+        for name in own:
             target = folder / name
             if not target.exists():
                 link = folder / f".{name}.{uuid.uuid4().hex}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import FieldError
 from shared.spec.names import policy_of
 from shared.spec.recipes import rl_arguments
+from shared.spec.sweeps import as_tried, settings
 from shared.trl import ACCUMULATION, BATCH, batch_of
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ def hardware_errors(spec: Spec) -> Iterator[FieldError]:
         policy = policy_of(spec, arm)
         if policy not in spec.policies or (gpus := spec.policies[policy].hardware.gpus) == 1:
             continue
-        given = [{**spec.defaults.sft, **arm.sft.args}]
+        given = [{**spec.defaults.sft, **as_tried(arm.sft, one).args} for one in settings(arm.sft)]
         if arm.rl is not None:
-            given.append(rl_arguments(arm.rl, spec.defaults.rl))
+            given += [rl_arguments(as_tried(arm.rl, one), spec.defaults.rl) for one in settings(arm.rl)]
         if arm.rl is not None and arm.rl.reward is not None:
             given.append({**spec.defaults.reward, **arm.rl.reward.args})
         if any(divided(args, gpus) is None for args in given):

@@ -48,6 +48,8 @@ KINDS: dict[str, Kind] = {
         Kind("rl", "trainer"),
         Kind("reward_model", "trainer"),
         Kind("judge", "critic", version=2, sharded=True),
+        Kind("checkpoint", "analysis"),
+        Kind("choose", "analysis"),
         Kind("bandit", "analysis"),
         Kind("report", "analysis", version=3),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -10,6 +10,7 @@ from pydantic import Field
 
 from shared.errors import FieldError
 from shared.spec.base import SpecModel
+from shared.spec.swept import Swept
 
 if TYPE_CHECKING:
     from shared.spec.model import Rl, Sft
@@ -35,8 +36,9 @@ class Builder(Protocol):
     def optimised(self, at: Started, selection: Mapping[str, Any]) -> Steps:
         """The arm's own RL step, on a selection of its pairs (`shared/selection.py`)."""
 
-    def tuned(self, at: Started, source: Mapping[str, str], args: Mapping[str, Any]) -> Steps:
-        """SFT that goes on from the start, on demonstrations or on the chosen completions of preferences."""
+    def tuned(self, at: Started, control: Tuned, source: Callable[[Started], Mapping[str, str]]) -> Steps:
+        """SFT that goes on from the start by the control's own arguments and sweep, on what `source` gives for a start:
+        demonstrations, or the chosen completions of preferences."""
 
     def pairs(self, at: Started, changes: Mapping[str, Any]) -> str:
         """The key of the labelled pairs of the arm, with some settings of its `rl` changed."""
@@ -69,6 +71,10 @@ class Control(SpecModel):
         """TRL's arguments of its own SFT step; None where it has none."""
         return None
 
+    def swept(self) -> Swept | None:
+        """That step, whose settings may be chosen on dev; None where it has none."""
+        return None
+
     def guide_errors(self, field: str, rl: Rl) -> Iterator[FieldError]:
         """Whether the arm's RL step has what this control is about."""
         if (self.needs == "pairs" and not rl.on_pairs) or (self.needs != "nothing" and rl.critic is None):
@@ -80,10 +86,13 @@ class Control(SpecModel):
         return iter(())
 
 
-class Tuned(Control):
+class Tuned(Control, Swept):
     """A control whose step is SFT."""
 
     args: dict[str, Any] = Field({}, description="TRL's arguments of this SFT step, over those of the arm's SFT")
 
     def tuning(self) -> Mapping[str, Any] | None:
         return self.args
+
+    def swept(self) -> Swept | None:
+        return self

@@ -26,7 +26,7 @@ class BestOfN(Tuned):
 
     def steps(self, build: Builder, at: Started) -> Steps:
         ranked = {"pairs": "on_policy", "samples": self.n, "choose": "best_worst", "opponent": None}
-        return build.tuned(at, {"preferences": build.pairs(at, ranked)}, self.args)
+        return build.tuned(at, self, lambda one: {"preferences": build.pairs(one, ranked)})
 
     def clashes(self, field: str, rl: Rl, records_preferences: bool) -> Iterator[FieldError]:
         if records_preferences:

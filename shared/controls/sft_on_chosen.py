@@ -21,7 +21,7 @@ class SftOnChosen(Tuned):
     differs: ClassVar[str] = "SFT on the chosen completions, which never sees the rejected ones"
 
     def steps(self, build: Builder, at: Started) -> Steps:
-        return build.tuned(at, {"preferences": build.pairs(at, {})}, self.args)
+        return build.tuned(at, self, lambda one: {"preferences": build.pairs(one, {})})
 
     def clashes(self, field: str, rl: Rl, records_preferences: bool) -> Iterator[FieldError]:
         if rl.rounds > 1:

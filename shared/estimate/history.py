@@ -112,7 +112,8 @@ def _base(stage: Stage, plan: Plan) -> Any:
         return stage.params["settings"]
     if stage.kind in {"sft", "sample", "score"} and "model" in stage.params:
         return stage.params["model"]
-    for name in ("base", "start", "checkpoint"):
-        if name in stage.inputs:
-            return _base(plan.stages[stage.inputs[name]], plan)
+    for name, key in stage.inputs.items():
+        # Of several that one is chosen among, all have the same base.
+        if name in {"base", "start", "checkpoint", "training"} or name.startswith("model/"):
+            return _base(plan.stages[key], plan)
     return None

@@ -13,6 +13,7 @@ from shared.plan.critics import critic_params, critics_of
 from shared.plan.gold import plan_gold
 from shared.plan.model import Plan, Stage, stage_key
 from shared.plan.report import report_params
+from shared.plan.tuning import of_own_seed
 from shared.spec.matrix import cells, in_cell
 from shared.spec.model import Arm, Spec
 from shared.spec.parse import start_arms
@@ -127,7 +128,7 @@ def _stages_of_arms(build: PlanBuilder, cell: CellPlan) -> dict[str, list[str]]:
 def _recipes(build: PlanBuilder, cell: CellPlan) -> dict[str, list[list[str]]]:
     """For every arm, the stages that make its model, a list a seed; evaluation is not among them."""
     last = {(row["arm"], row["seed"]): cell.inputs[row["input"]] for row in cell.training}
-    made = Plan(build.stages, "").ancestors_of_each(last.values())
+    made = of_own_seed(Plan(build.stages, ""), last.values())
     recipes: dict[str, list[list[str]]] = {}
     for (arm, _), stages in zip(last, made, strict=True):
         recipes.setdefault(arm, []).append(stages)

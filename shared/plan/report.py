@@ -14,9 +14,12 @@ from shared.gold import gold_of
 from shared.nulls import PROMPTS
 from shared.plan.beside import TEACHER, judged_beside, nulls_beside
 from shared.plan.evaluated import BEST, At, all_names, evaluation_names, second_judges
+from shared.plan.model import Plan
+from shared.plan.tuning import tried_again
 from shared.protocols.length_controlled import report_facts
 from shared.spec.model import Spec
 from shared.spec.parse import contrasts
+from shared.spec.sweeps import chosen_by, is_swept, trials_of
 from shared.splits import rows_between
 
 if TYPE_CHECKING:
@@ -49,6 +52,7 @@ def report_params(
         pairs["vanishing"] = [pairs["gain-weak"], pairs["gain-strong"]]
     needed = dict.fromkeys(key for keys in stages_of.values() for key in keys)
     declared = declared_prices(spec, needed, stages)
+    unequal = {"unequal_trials": True} if spec.tuning.unequal_trials and is_swept(spec) else {}
     return {
         "seeds": spec.seeds,
         "arms": {
@@ -73,12 +77,13 @@ def report_params(
         },
         "delta": spec.worth.model_dump(),
         "looks": spec.looks,
-        "checks": {"tuning_trials": spec.tuning_trials},
+        "checks": {"tuning_trials": trials_of(spec), **unequal},
         "stages": {arm: [[stages[key].kind, key] for key in keys] for arm, keys in stages_of.items()},
         "recipes": {
             arm: {
                 "prompts": _train_prompts([stages[key] for key in of[0]], resolved.counts.get("train", 0)),
                 "stages": [list(keys) for keys in of],
+                **_tried_again(stages, of),
             }
             for arm, of in recipes.items()
         },
@@ -89,7 +94,14 @@ def report_params(
         **_gold(spec, gold),
         # Only where there are any, so that other reports keep their keys.
         **({"declared": declared} if declared else {}),
+        **({"tuning": {"evaluation": chosen_by(spec)}} if is_swept(spec) else {}),
     }
+
+
+def _tried_again(stages: Mapping[str, Stage], recipe: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """The trainings of an arm on rows that an earlier trial of the same step had."""
+    found = tried_again(Plan(dict(stages), ""), (key for keys in recipe for key in keys))
+    return {"tried_again": found} if found else {}
 
 
 def _gold(spec: Spec, where: Mapping[str, Any]) -> dict[str, Any]:

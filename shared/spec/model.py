@@ -35,6 +35,7 @@ from shared.spec.base import (
     SpecModel,
 )
 from shared.spec.declared import DeclaredModel
+from shared.spec.swept import Swept, Tuning
 from shared.world.pretrain import PretrainSettings
 
 NAME_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9._ +-]{0,62}[A-Za-z0-9])?$"
@@ -134,13 +135,12 @@ class Policy(SpecModel):
     )
 
 
-class Sft(SpecModel):
+class Sft(Swept):
     """Supervised fine-tuning on a teacher's demonstrations of the first `fraction` of the train prompts."""
 
     teacher: str
     fraction: float = Field(1.0, gt=0, le=1)
     max_loss: float | None = Field(None, gt=0, description=MAX_LOSS)
-    args: dict[str, Any] = {}
 
 
 class DistilledFrom(SpecModel):
@@ -159,7 +159,7 @@ class RewardTraining(SpecModel):
     args: dict[str, Any] = {}
 
 
-class Rl(SpecModel):
+class Rl(Swept):
     """The step after SFT, on the train prompts that the arm's SFT did not use."""
 
     method: str = Field("dpo", description="one of shared/methods: dpo, kto, orpo, cpo, simpo, grpo, rloo or distill")
@@ -194,7 +194,6 @@ class Rl(SpecModel):
         1, ge=1, le=10, description="how often to sample, label and train, each time from the policy before"
     )
     max_loss: float | None = Field(None, gt=0, description=MAX_LOSS)
-    args: dict[str, Any] = {}
 
     @property
     def sampled(self) -> int:
@@ -326,8 +325,9 @@ class Spec(SpecModel):
         1, ge=1, le=1000, description="how often the primary contrast will be looked at, declared beforehand"
     )
     tuning_trials: dict[str, Annotated[int, Field(ge=0)]] = Field(
-        {}, description="settings tried for each arm, on dev; unequal ones are invalid"
+        {}, description="settings tried for each arm, on dev; unequal ones are invalid; sweeps are counted besides"
     )
+    tuning: Tuning = Tuning()
     critic_check: CriticCheck | None = None
     report_to: list[Literal["mlflow", "wandb", "tensorboard"]] = Field(
         [], description="who else is told of every training, through TRL; the trainers' environment has what they need"

@@ -12,6 +12,7 @@ ROWS = "rows.parquet"
 EXCLUDED = "excluded.json"
 OUT = "out"
 CHECKPOINTS = "checkpoints"
+STATES = "states"
 SAVE = "save-now"
 """A file of this name asks the training to save itself at its next step; it removes the file when it has."""
 
@@ -91,6 +92,10 @@ class Job(BaseModel):
     """Where TensorBoard's files go."""
     settings: dict[str, Any] = {}
     """pretrain's settings."""
+    checkpoints: int = 1
+    """How many of its states are tried, its end among them."""
+    trial: bool = False
+    """Whether it is one of several: where it diverges it leaves the model that it began with, and says so."""
     resume: str | None = None
     """The checkpoint to go on from."""
     checkpoint_seconds: float = 60.0

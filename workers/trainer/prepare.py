@@ -74,6 +74,8 @@ def _training(ctx: StageContext, folder: Path) -> Job:
         holdout=params.get("holdout", 0.0),
         attention=params.get("attention"),
         max_loss=params.get("max_loss"),
+        checkpoints=params.get("checkpoints", 1),
+        trial=params.get("trial", False),
         report_to=ctx.unit.options.get("report_to", []),
         run=f"{method.name}-{ctx.unit.key[:12]}",
         logs=str(ctx.settings.data_dir.resolve() / "tensorboard" / ctx.unit.key[:12]),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ import transformers
 from transformers import PrinterCallback
 
 from shared.errors import PermanentError
+from shared.trials import DIVERGED, steps_at
 from workers.trainer import outputs, reporting, speed
-from workers.trainer.callbacks import Checkpointer, Reporter, TokenCount
-from workers.trainer.failures import AfterStep
+from workers.trainer.callbacks import Checkpointer, Reporter, StateKeeper, TokenCount
+from workers.trainer.failures import AfterStep, LossError
 from workers.trainer.guard import Guard
 from workers.trainer.job import CHECKPOINTS, OUT, ROWS, SAVE, Job
 from workers.trainer.loading import load
@@ -56,19 +59,40 @@ def run(job: Job, folder: Path, send: Callable[[Message], None]) -> dict[str, An
     checkpointer = Checkpointer(job.checkpoint_seconds, send, folder / SAVE)
     watch = Stopwatch()
     # The guard first: what has diverged is neither sent nor saved.
-    for callback in (Guard(job.max_loss), Reporter(send), checkpointer, TokenCount(trainer), watch):
+    keeper = StateKeeper(job.checkpoints, partial(outputs.save_state, trainer, job), send, folder)
+    for callback in (Guard(job.max_loss), Reporter(send), keeper, checkpointer, TokenCount(trainer), watch):
         trainer.add_callback(callback)
     try:
         trainer.train(resume_from_checkpoint=str(folder / job.resume) if job.resume else None)
+        if trainer.is_world_process_zero():
+            outputs.save(trainer, job, folder / OUT)
     except Exception as error:
+        if job.trial and isinstance(error, LossError):
+            return _diverged(trainer, job, folder, error) | evidence
         raise AfterStep(trainer.state.global_step) from error
     if not trainer.is_world_process_zero():
         return {}
-    outputs.save(trainer, job, folder / OUT)
     counted = method.trained_tokens(trainer)
-    found = {**outputs.summary(trainer), **({} if counted is None else {"tokens": counted})}
+    found = {**outputs.summary(trainer), **({} if counted is None else {"tokens": counted}), **_states(trainer, job)}
     found |= {**evidence, **method.outcome(trainer, job, rows)}
     return found | {"speed": speed.measured(trainer, watch, job, found["tokens"], found.get("examples", len(rows)))}
+
+
+def _states(trainer: Any, job: Job) -> dict[str, Any]:
+    """Where the states are that are tried, if more than the end is."""
+    if job.checkpoints == 1:
+        return {}
+    return {"checkpoints": [{"step": step} for step in steps_at(trainer.state.max_steps, job.checkpoints)]}
+
+
+def _diverged(trainer: Any, job: Job, folder: Path, error: LossError) -> dict[str, Any]:
+    """What a trial leaves that diverged: the model that it began with, and why."""
+    if not trainer.is_world_process_zero():
+        return {}
+    shutil.rmtree(folder / OUT, ignore_errors=True)
+    outputs.save_untrained(trainer, job, folder / OUT)
+    found = {**outputs.summary(trainer), **_states(trainer, job), "final_loss": None}
+    return found | {DIVERGED: f"after step {trainer.state.global_step}, {error}"}
 
 
 def build(job: Job, folder: Path) -> tuple[Any, datasets.Dataset]:
