@@ -20,11 +20,12 @@ def steps_at(total: int, states: int) -> list[int]:
 
 def words_of(trial: Mapping[str, Any]) -> str:
     """A trial in words: `learning_rate 0.001, beta 0.1, checkpoint 2 of 4`."""
-    words = [f"{name} {_text(value)}" for name, value in trial["settings"].items()]
+    words = [f"{name} {text_of(value)}" for name, value in trial["settings"].items()]
     if trial.get("checkpoint") is not None:
         words.append(f"checkpoint {trial['checkpoint']} of {trial['of']}")
     return ", ".join(words)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A setting's value as it is read."""
     return f"{value:g}" if isinstance(value, float) else str(value)

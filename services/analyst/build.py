@@ -29,6 +29,7 @@ from services.analyst.params import ReportParams
 from services.analyst.preferences import by_seed
 from services.analyst.scores import ArmScores, align, assemble
 from services.analyst.trust import Trust, trust
+from services.analyst.tuning.notes import compared_trials, tuning_notes
 
 Scores = Mapping[tuple[str, str], ArmScores]
 """By arm and evaluation, where all seeds are there."""
@@ -83,6 +84,7 @@ def build_report(
         evaluations=params.evaluations,
         notes=(
             *notes_for(params, contrasts, scores, partial, arenas),
+            *tuning_notes(params),
             *length_notes(params, contrasts, lengths),
             *answer_notes(inputs.stages.values()),
             *declared_notes(params, inputs.stages),
@@ -115,6 +117,7 @@ def build_report(
         arenas=arenas,
         win_rates=win_rates(params.evaluations, pairs, method),
         lengths=lengths,
+        tuning=inputs.tuning,
     )
 
 
@@ -373,7 +376,7 @@ def _verdict(
         return verdicts.unjudged(name, evaluation, seeds, delta)
     checks = verdicts.Checks(
         eval_in_training=params.checks.eval_in_training,
-        tuning_trials=params.checks.tuning_trials,
+        tuning_trials=compared_trials(params, primary.contrast.pair),
         measures_imitation=_imitation(params),
         null_scores=null_scores(params, primary.contrast.pair, scores),
     )

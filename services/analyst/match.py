@@ -47,7 +47,8 @@ class Used:
     `demonstrations` and `pairs` are rows trained on (of KTO the pairs that its completions were; of GRPO and RLOO those
     of their reward model), `labels` pairs that a critic compared, `steps` gradient steps and `tokens` those that
     training saw (every epoch's, prompts included), over SFT, reward model and RL together, a distillation's teacher
-    included where it is an arm; `usd` is what endpoints were paid and recorded data would have cost, `device_hours`
+    included where it is an arm; `trials` settings and checkpoints tried on dev, whose steps, tokens, FLOPs, dollars and
+    hours are all counted; `usd` is what endpoints were paid and recorded data would have cost, `device_hours`
     those of training and of sampling for pairs.
     """
 
@@ -61,6 +62,7 @@ class Used:
     sampling_flops: float | None
     usd: float
     device_hours: float
+    trials: float = 0.0
 
 
 Sides = Mapping[str, tuple[float | None, float | None]]
@@ -74,7 +76,8 @@ def used(recipe: RecipeParams, stages: Mapping[str, Stage]) -> Used | None:
     """What an arm's model was made with; None while a stage of it is missing."""
     if not recipe.stages or any(key not in stages for keys in recipe.stages for key in keys):
         return None
-    runs = [_run(recipe.prompts, [stages[key] for key in keys]) for keys in recipe.stages]
+    again = frozenset(recipe.tried_again)
+    runs = [_run(recipe, [stages[key] for key in keys], [key not in again for key in keys]) for keys in recipe.stages]
     return Used(**{name: _mean([getattr(run, name) for run in runs]) for name in QUANTITIES})
 
 
@@ -88,24 +91,26 @@ def _mean(values: Sequence[float | None]) -> Any:
     return fmean(known) if len(known) == len(values) else None
 
 
-def _run(prompts: int, stages: Sequence[Stage]) -> Used:
-    """One seed's."""
+def _run(recipe: RecipeParams, stages: Sequence[Stage], first: Sequence[bool]) -> Used:
+    """One seed's. Rows count once however often they are tried: `first` says of which stages."""
+    rows = [stage for stage, counts in zip(stages, first, strict=True) if counts]
     of = {kind: [stage for stage in stages if stage.kind == kind] for kind in KINDS}
     on_pairs = [*of["reward_model"], *of["rl"]]
     training = [*of["sft"], *on_pairs]
     parameters = next((stage.metrics["parameters"] for stage in training if stage.metrics.get("parameters")), None)
     own = [stage for stage in stages if stage.kind not in {"prompts", "pretrain"}]
     return Used(
-        prompts=prompts,
-        demonstrations=_sum(stage.metrics.get("examples") for stage in of["sft"]),
+        prompts=recipe.prompts,
+        demonstrations=_sum(stage.metrics.get("examples") for stage in rows if stage.kind == "sft"),
         labels=_sum(stage.metrics.get("compared", stage.metrics.get("pairs")) for stage in of["label"]),
-        pairs=_sum(stage.metrics.get("pairs", stage.metrics.get("examples")) for stage in on_pairs),
+        pairs=_sum(stage.metrics.get("pairs", stage.metrics.get("examples")) for stage in on_pairs if stage in rows),
         steps=_sum(stage.metrics.get("steps") for stage in training),
         tokens=_sum(stage.metrics.get("tokens") for stage in training),
         training_flops=_sum(training_flops(stage, parameters) for stage in training),
         sampling_flops=_sum(sampling_flops(stage, parameters) for stage in of["sample"]),
         usd=sum(stage.usd + stage.declared_usd for stage in own),
         device_hours=sum(stage.device_seconds for stage in own) / 3600,
+        trials=recipe.trials,
     )
 
 

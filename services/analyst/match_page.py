@@ -20,7 +20,9 @@ MATCH_TITLES = (
     "FLOPs, sampling",
     "US dollars",
     "Device hours",
+    "Trials on dev",
 )
+TRIALS = "trials"
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -46,15 +48,26 @@ class MatchRow:
     said: str
 
 
+def match_titles(report: Report) -> tuple[str, ...]:
+    """The quantities that are shown: trials only where there were some."""
+    return tuple(title for _, title in _shown(report))
+
+
+def _shown(report: Report) -> list[tuple[str, str]]:
+    tried = any(sum(one[TRIALS][side] or 0 for side in (0, 1)) for one in report.matches.values())
+    return [(of, title) for of, title in zip(QUANTITIES, MATCH_TITLES, strict=True) if of != TRIALS or tried]
+
+
 def match_rows(report: Report) -> list[MatchRow]:
     """The contrasts whose arms' recipes are known, the primary first."""
     rows = []
+    shown = _shown(report)
     controls = {arm.name: arm.params.control for arm in report.arms}
     for one in report.contrasts:
         name = one.contrast.name
         if name in report.matches and one.contrast.pair is not None:
             found = report.matches[name]
-            cells = tuple(_sides(title, *found[of]) for of, title in zip(QUANTITIES, MATCH_TITLES, strict=True))
+            cells = tuple(_sides(title, *found[of]) for of, title in shown)
             said = _said(controls[one.contrast.pair[1]], one.contrast.pair[0])
             rows.append(MatchRow(name, *one.contrast.pair, name == report.verdict.contrast, cells, said))
     return sorted(rows, key=lambda row: not row.primary)

@@ -27,6 +27,7 @@ from services.analyst.preferences import WinRate
 from services.analyst.scores import SeedScores
 from services.analyst.temperatures import Choices
 from services.analyst.trust import Trust
+from services.analyst.tuning.found import Tuning
 from services.analyst.verdict import Level, Verdict
 from shared.scales import Scale
 from shared.spec.matrix import in_cell
@@ -114,6 +115,7 @@ class ReportInputs:
     battles: Mapping[str, Mapping[tuple[str, str], Mapping[int, SeedScores]]] = field(default_factory=dict)
     choices: Choices = field(default_factory=dict)
     dev_there: int = 0
+    tuning: Tuning | None = None
     lengths: Mapping[tuple[str, str], Mapping[int, SeedLengths]] = field(default_factory=dict)
 
 
@@ -226,6 +228,7 @@ class Report:
     judges: tuple[JudgeView, ...] = ()
     another_family: bool | None = None
     lengths: Lengths | None = None
+    tuning: Tuning | None = None
 
     @property
     def matches(self) -> dict[str, Sides]:

@@ -19,7 +19,7 @@ from shared.plan.tuning import tried_again
 from shared.protocols.length_controlled import report_facts
 from shared.spec.model import Spec
 from shared.spec.parse import contrasts
-from shared.spec.sweeps import chosen_by, is_swept, trials_of
+from shared.spec.sweeps import chosen_by, is_swept, trials, trials_of
 from shared.splits import rows_between
 
 if TYPE_CHECKING:
@@ -52,7 +52,6 @@ def report_params(
         pairs["vanishing"] = [pairs["gain-weak"], pairs["gain-strong"]]
     needed = dict.fromkeys(key for keys in stages_of.values() for key in keys)
     declared = declared_prices(spec, needed, stages)
-    unequal = {"unequal_trials": True} if spec.tuning.unequal_trials and is_swept(spec) else {}
     return {
         "seeds": spec.seeds,
         "arms": {
@@ -77,13 +76,13 @@ def report_params(
         },
         "delta": spec.worth.model_dump(),
         "looks": spec.looks,
-        "checks": {"tuning_trials": trials_of(spec), **unequal},
+        "checks": {"tuning_trials": trials_of(spec)},
         "stages": {arm: [[stages[key].kind, key] for key in keys] for arm, keys in stages_of.items()},
         "recipes": {
             arm: {
                 "prompts": _train_prompts([stages[key] for key in of[0]], resolved.counts.get("train", 0)),
                 "stages": [list(keys) for keys in of],
-                **_tried_again(stages, of),
+                **_tried(spec, arm, starts, stages, of),
             }
             for arm, of in recipes.items()
         },
@@ -98,10 +97,17 @@ def report_params(
     }
 
 
-def _tried_again(stages: Mapping[str, Stage], recipe: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """The trainings of an arm on rows that an earlier trial of the same step had."""
-    found = tried_again(Plan(dict(stages), ""), (key for keys in recipe for key in keys))
-    return {"tried_again": found} if found else {}
+def _tried(
+    spec: Spec, name: str, starts: Mapping[str, str], stages: Mapping[str, Stage], recipe: Sequence[Sequence[str]]
+) -> dict[str, Any]:
+    """How many settings an arm or start tried, and its trainings on rows that an earlier trial of a step had."""
+    if not is_swept(spec):
+        return {}
+    count = trials_of(spec).get(name, 0)
+    if name not in spec.arms:
+        count += trials(spec.arms[next(arm for arm, start in starts.items() if start == name)].sft)
+    again = tried_again(Plan(dict(stages), ""), (key for keys in recipe for key in keys))
+    return {"trials": count, "tried_again": again}
 
 
 def _gold(spec: Spec, where: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,8 @@ def checkpoint_stage(ctx: StageContext) -> StageResult:
     states = training.metrics["checkpoints"]
     if not 1 <= number <= len(states):
         raise PermanentError(f"checkpoint {number}: the training has {len(states)}")
-    prefix = "" if number == len(states) else f"{FOLDER}/{number}/"
+    # What diverged left one model, the one that it began with.
+    prefix = "" if number == len(states) or DIVERGED in training.metrics else f"{FOLDER}/{number}/"
     files = {
         name.removeprefix(prefix): ref
         for name, ref in training.files.items()
