@@ -79,7 +79,11 @@ class Checkpointer(TrainerCallback):
 
 
 class StateKeeper(TrainerCallback):
-    """Keeps the states before the end that are tried. `save` writes the model as it is into a folder."""
+    """Keeps the states before the end that are tried. `save` writes the model as it is into a folder.
+
+    Each at the beginning of the next step, when its own has been logged; whoever goes on from that very step's
+    checkpoint begins it again.
+    """
 
     def __init__(self, states: int, save: Callable[[Path], None], send: Callable[[Message], None], root: Path) -> None:
         self._states = states
@@ -96,7 +100,7 @@ class StateKeeper(TrainerCallback):
         early = steps_at(state.max_steps, self._states)[:-1]
         self._at = {step: number for number, step in enumerate(early, start=1)}
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         number = self._at.get(state.global_step)
         if number is None or not state.is_world_process_zero:
             return

@@ -8,8 +8,7 @@ from typing import Any
 
 from services.analyst.params import ReportParams
 from shared.artifacts import Artifact, Manifest
-
-KIND = "choose"
+from shared.plan.tuning import CHOOSE
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def read_tuning(params: ReportParams, artifacts: Mapping[str, Artifact]) -> Tuni
     for row in params.training:
         # All seeds choose the same by the same scores.
         artifact = artifacts.get(row.input) if row.seed == params.seeds[0] else None
-        if artifact is not None and artifact.manifest.kind == KIND:
+        if artifact is not None and artifact.manifest.kind == CHOOSE:
             arms.setdefault(artifact.key, {})[row.arm] = None
             chosen.setdefault(artifact.key, (row.step, artifact.manifest))
     steps = tuple(_tuned(tuple(arms[key]), step, manifest.metrics) for key, (step, manifest) in chosen.items())

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from services.api.exports.chosen import Tried, trials_table
 from services.api.exports.markdown import LICENCE, LICENCE_WORDS, as_yaml, code, front_matter, table, text
 from services.api.exports.rows import Rows
 from services.api.exports.trained import Training
@@ -27,6 +28,8 @@ class Facts:
     training: Training
     seeds: tuple[int, ...]
     params: Mapping[str, Data]
+    chosen: Mapping[str, Tried]
+    """The steps whose settings were chosen on dev, with all that was tried."""
     rows: Sequence[Rows]
     lineage: Lineage
     weights: Mapping[str, str]
@@ -115,6 +118,9 @@ def _recipe(facts: Facts) -> Iterator[str]:
         on = f", on {trained.table.num_rows:,} rows (config `{name}` of the dataset)" if trained else ""
         yield f"**{name}**: {code(params['method'])}{on}. Of TRL's arguments the experiment set:"
         yield as_yaml({**own, "args": dict(params.get("args", {}))})
+        if name in facts.chosen:
+            yield "Chosen on the experiment's dev prompts, by the highest mean score, among these:"
+            yield trials_table(facts.chosen[name])
     if facts.rows:
         yield "The rows lie in `dataset/` of the exported folder; on the hub, in the dataset of the same name."
     yield "Every argument with its value is in `training/trl_config.json`, the loss by step in `training/loss.parquet`."

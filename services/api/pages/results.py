@@ -13,6 +13,7 @@ from services.api.pages.categories import CategoryTable, category_tables
 from services.api.pages.lengths import LengthTable, length_tables
 from services.api.pages.temperatures import TemperatureTable, temperature_tables
 from services.api.pages.trust import Trust, trust
+from services.api.pages.tuning import Tuning, tuning
 from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, MECHANISM, SCOPES, TERMS, Level, between, money, number
 from services.api.planned import Planned
 from shared import interval_drawing
@@ -130,6 +131,7 @@ class Block:
     temperatures: tuple[TemperatureTable, ...] = ()
     trust: Trust | None = None
     lengths: tuple[LengthTable, ...] = ()
+    tuning: Tuning | None = None
 
 
 def blocks(report: Data, planned: Planned | None) -> list[Block]:
@@ -168,6 +170,7 @@ def block(report: Data, planned: Planned | None, cell: str) -> Block:
         temperatures=temperature_tables(report),
         trust=trust(report.get("trust")),
         lengths=length_tables(report),
+        tuning=tuning(report),
     )
 
 

@@ -28,6 +28,7 @@ TABLES = {
     "rl": "Training curves",
     "reward_model": "Training curves",
     "pretrain": "Training curves",
+    "choose": "Trials on dev",
     "bandit": "Policies",
 }
 

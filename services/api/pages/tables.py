@@ -22,6 +22,7 @@ QUANTITIES = {
     "sampling_flops": "FLOPs of sampling",
     "usd": "US dollars",
     "device_hours": "Device hours",
+    "trials": "Settings and checkpoints tried on dev",
 }
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -82,10 +83,14 @@ def matches(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[Match]:
     """Every difference of two arms, that which decides first."""
     first = report["verdict"]["primary"]["contrast"]
     found = [
-        Match(name, *pairs.get(name, ("A", "B")), tuple(_match(quantity, both) for quantity, both in sides.items()))
-        for name, sides in (report.get("matches") or {}).items()
+        Match(name, *pairs.get(name, ("A", "B")), _rows(sides)) for name, sides in (report.get("matches") or {}).items()
     ]
     return sorted(found, key=lambda one: one.contrast != first)
+
+
+def _rows(sides: Data) -> tuple[MatchRow, ...]:
+    """Trials only where there were some."""
+    return tuple(_match(quantity, both) for quantity, both in sides.items() if quantity != "trials" or any(both))
 
 
 def _match(quantity: str, both: tuple[float | None, float | None]) -> MatchRow:

@@ -101,6 +101,8 @@ KINDS = {
     "rl": "RL step",
     "reward_model": "Train a reward model",
     "judge": "Judge compares",
+    "checkpoint": "Take a checkpoint",
+    "choose": "Choose on dev",
     "bandit": "Simulate the bandit",
     "report": "Write the report",
 }
@@ -116,6 +118,8 @@ SHORT = {
     "rl": "RL step",
     "reward_model": "Reward model",
     "judge": "Judge",
+    "checkpoint": "Checkpoint",
+    "choose": "Choice",
     "bandit": "Bandit",
     "report": "Report",
 }

@@ -37,6 +37,7 @@ def state(place: Place, unit: Unit, number: int) -> Artifact:
     return place.artifact(made)
 
 
+@pytest.mark.slow
 def test_a_training_leaves_its_states_and_trains_as_if_it_did_not(
     place: Place, base: CommitRef, demonstrations: CommitRef
 ) -> None:
@@ -57,6 +58,7 @@ def test_a_training_leaves_its_states_and_trains_as_if_it_did_not(
     assert place.store.list(f"scratch/{unit.key}/states/") == []
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverges_leaves_the_model_that_it_began_with_and_says_so(
     place: Place, base: CommitRef, demonstrations: CommitRef
 ) -> None:
