@@ -46,7 +46,7 @@ TABLES = st.lists(st.lists(st.lists(POINTS, min_size=3, max_size=3), min_size=2,
 
 
 @given(TABLES)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_the_highest_mean_over_seeds_and_prompts_is_chosen_and_of_equal_ones_the_first(
     tables: list[list[list[float]]],
 ) -> None:
@@ -58,7 +58,7 @@ def test_the_highest_mean_over_seeds_and_prompts_is_chosen_and_of_equal_ones_the
 
 
 @given(st.lists(POINTS, min_size=1, max_size=8), st.integers(1, 4))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_with_patience_nothing_counts_after_so_many_in_a_row_without_a_better_one(
     means: list[float], patience: int
 ) -> None:
@@ -108,6 +108,8 @@ RATES = {"learning_rate": [1e-4, 1e-3, 10.0]}
 def swept(**changes: Any) -> dict[str, Any]:
     """A spec whose arms each try six settings: SFT's of three rates at two checkpoints, RL's of three rates each."""
     spec = quickstart(**changes)
+    spec["prompts"] |= {"eval": 40, "dev": 20}
+    spec["evaluations"]["win-rate"]["temperature"] = 0.7
     for name in ("preset", "weak", "strong", "critic", "fraction", "rl"):
         del spec[name]
     spec["arms"] = {
@@ -149,8 +151,8 @@ def test_every_trial_is_in_the_arm_s_cost_and_its_rows_count_once(report: Report
     assert (used["start-weak"].trials, used["rlaif-weak"].trials, used["rlaif-weak"].steps) == (3, 6, 300 + 180)
     assert used["rlaif-weak"].pairs == 900
     costs = {arm.name: arm.cost.usd for arm in report.arms}
-    # A judgement on dev for each trial, and three on eval.
-    assert costs["sft-weak"] == pytest.approx(0.5 * (6 + 3))
+    # A judgement on dev for each trial, and one on eval.
+    assert costs["sft-weak"] == pytest.approx(0.5 * (6 + 1))
 
 
 def test_the_page_shows_the_trials_and_the_match_table_their_number(report: Report) -> None:
@@ -158,8 +160,6 @@ def test_the_page_shows_the_trials_and_the_match_table_their_number(report: Repo
     assert html.count('<table class="trials">') == 6
     assert "diverged: after step 7" in html and "Trials on dev" in html
     assert "declares no numbers of tuning trials" not in html
-    plain = build_report_of(quickstart())
-    assert plain.tuning is None and "Trials on dev" not in to_html(plain).decode()
 
 
 def build_report_of(spec: dict[str, Any]) -> Report:
