@@ -65,6 +65,12 @@ def _on_dev(build: PlanBuilder, arm: JudgedArm) -> str:
     return build.cell.evaluations[entry].plan(build.on("dev"), arm, temperature)
 
 
+def judged_on_dev(stages: Iterable[Stage]) -> set[str]:
+    """The stages that judged trials, and nothing else of anybody."""
+    choices = (stage for stage in stages if stage.kind == CHOOSE)
+    return {key for stage in choices for name, key in stage.inputs.items() if name.startswith("dev/")}
+
+
 def of_own_seed(plan: Plan, keys: Iterable[str]) -> list[list[str]]:
     """For each of `keys` the stages that make its model, inputs first; of what was chosen for all seeds together, the
     trials with its own seed. What it takes grows with the answer, not with the plan."""

@@ -79,12 +79,13 @@ def parse_spec(data: Any) -> Spec:
         _in_cells(lambda cell: battle_errors(cell, players(cell))),
         _in_cells(method_errors),
         _in_cells(guide_errors),
+        # Before all that looks at every setting of a grid: from here on there are few.
+        _in_cells(sweep_errors),
         _in_cells(_training),
         _in_cells(hardware_errors),
         _in_cells(control_errors),
         _in_cells(order_errors),
         _in_cells(_judgement),
-        _in_cells(sweep_errors),
         _in_cells(gold_errors),
     )
     for check in checks:

@@ -104,6 +104,9 @@ def test_every_arm_s_stages_and_recipe_have_its_trials() -> None:
     assert again == {"sft", "rl"}
     assert report.params["checks"]["tuning_trials"]["rlaif-weak"] == 4
     assert report.params["tuning"] == {"evaluation": "win-rate@0.7"}
+    carded = {key for keys in report.params["critics"]["critic"]["stages"].values() for key in keys}
+    tried = {key for stage in of_kind(made, "choose") for name, key in stage.inputs.items() if name.startswith("dev/")}
+    assert carded and tried and not carded & tried, "no arm answers as a bad trial does"
 
 
 def test_cells_by_another_judge_choose_by_it() -> None:
