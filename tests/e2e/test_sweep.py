@@ -16,7 +16,7 @@ from tests.e2e.test_kill_everything import start
 from tests.stack import Stack
 from tests.waiting import wait_until
 
-FINISH = 420
+FINISH = 720
 RATES = "{learning_rate: [3.0, 1.0e-3]}"
 SPEC = f"""
 name: swept
