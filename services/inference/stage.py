@@ -56,7 +56,7 @@ def model_folder(ctx: StageContext) -> Path:
         return ctx.input("checkpoint").folder()
     model: dict[str, Any] = ctx.unit.params.get("model") or {}
     if "uploaded" in model:
-        return fetch_model(ctx.store, model["uploaded"], cache_folder(ctx.settings) / "models")
+        return fetch_model(ctx.store, model["uploaded"], ctx.cache)
     if "hub" in model:
         return _download(ctx, model["hub"], model.get("revision"))
     raise BadInput("model", "neither an input checkpoint nor a model is given", "Name {uploaded: …} or {hub: …}.")

@@ -155,6 +155,6 @@ def _source(ctx: StageContext, name: str, model: dict[str, str] | None) -> Model
     if model is None:
         return None
     if "uploaded" in model:
-        folder = fetch_model(ctx.store, model["uploaded"], ctx.settings.data_dir / "models")
+        folder = fetch_model(ctx.store, model["uploaded"], ctx.cache)
         return ModelSource(folder=str(folder.resolve()))
     return ModelSource(hub=model["hub"], revision=model["revision"])
