@@ -34,6 +34,7 @@ from shared.artifacts import (
 from shared.attempts import Attempt, Outcome
 from shared.canonical import sha256_file, sha256_hex
 from shared.context import StageContext
+from shared.disk import FIX
 from shared.errors import BadInput, Later, Outage, PermanentError, Stopped, TouchstoneError
 from shared.gather import gather
 from shared.kinds import queue_of
@@ -47,7 +48,8 @@ log = structlog.get_logger()
 
 Handler = Callable[[StageContext], StageResult]
 OUTAGES = (Outage, redis.RedisError, kombu.exceptions.OperationalError)
-DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+DISK_ERRORS = FULL | {errno.EFBIG, errno.EROFS, errno.EIO}
 LIBRARIES = ("touchstone-rlaif", "torch", "transformers", "trl", "peft", "openai", "numpy", "scipy", "pyarrow")
 
 
@@ -145,7 +147,8 @@ class Runner:
         """Why the wait, if it was this machine's disk that took no more; no fault of the work."""
         if not isinstance(error, OSError) or error.errno not in DISK_ERRORS:
             return None
-        return f"{error.strerror or error} on {socket.gethostname()}: {error.filename or self.settings.data_dir}"
+        said = f"{error.strerror or error} on {socket.gethostname()}: {error.filename or self.settings.data_dir}"
+        return f"{said}; {FIX}" if error.errno in FULL else said
 
     def _end(
         self,

@@ -38,7 +38,7 @@ def main(folder: Path) -> int:
         # The parent must hear of whatever happened; the trace goes to the stage's log.
         traceback.print_exc()
         sys.stderr.flush()
-        send(describe(error))
+        send(describe(error, folder))
         return 1
     return 0
 

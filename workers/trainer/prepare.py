@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 
 from shared.artifacts import Artifact
 from shared.chat_templates import chat_template
-from shared.context import StageContext
+from shared.context import StageContext, cache_folder
 from shared.datasets import read_dataset
 from shared.errors import PermanentError
 from shared.hardware import divided
+from shared.hub_cache import fetch_from_hub
 from shared.models import fetch_model
 from shared.selection import chosen, selected
 from shared.splits import normalise, rows_of_split
@@ -157,4 +158,5 @@ def _source(ctx: StageContext, name: str, model: dict[str, str] | None) -> Model
     if "uploaded" in model:
         folder = fetch_model(ctx.store, model["uploaded"], ctx.cache)
         return ModelSource(folder=str(folder.resolve()))
-    return ModelSource(hub=model["hub"], revision=model["revision"])
+    local = fetch_from_hub(model["hub"], model["revision"], cache_folder(ctx.settings), ctx.settings.trust_remote_code)
+    return ModelSource(folder=str(local.resolve()))

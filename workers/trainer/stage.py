@@ -18,6 +18,7 @@ from shared.context import StageContext
 from shared.errors import Outage, PermanentError, StageError, Stopped
 from shared.trl import ACCUMULATION, BATCH
 from workers.trainer.checkpoints import Checkpoints, Marker
+from workers.trainer.disk import check_disk
 from workers.trainer.failures import MEMORY_FIX
 from workers.trainer.job import CHECKPOINTS, OUT, SAVE, Job
 from workers.trainer.leftovers import held
@@ -52,7 +53,7 @@ def train(ctx: StageContext) -> StageResult:
         Stopped: the work must end; every process of the training is gone by then.
         StageError: the training failed, with its last readable line; its whole trace is in the stage's log.
         PermanentError: it would fail again.
-        Outage: the store or the model hub is away, or the GPU is broken.
+        Outage: the store or the model hub is away, the disk has no room, or the GPU is broken.
     """
     folder = ctx.workdir.resolve() / "job"
     folder.mkdir(parents=True)
@@ -61,6 +62,8 @@ def train(ctx: StageContext) -> StageResult:
     checkpoints = Checkpoints(ctx.store, ctx.scratch)
     resumed = _resumed(ctx, checkpoints, folder)
     job = prepare(ctx, folder, resumed is not None)
+    ctx.log(str(ctx.cache.used))
+    check_disk(folder, job)
     followed = _Followed(ctx, folder, checkpoints, resumed.device_seconds if resumed is not None else 0.0)
     try:
         done = followed.run(job)
