@@ -114,7 +114,7 @@ def _answered(ctx: StageContext, prompts: pa.Table) -> pa.Table:
     dataset = ctx.unit.params.get("reward", {}).get("dataset")
     if dataset is None:
         return prompts
-    given = read_dataset(ctx.store, dataset)
+    given = read_dataset(ctx.store, dataset, ctx.cache)
     answers = dict(zip(given["prompt_id"].to_pylist(), given["completion"].to_pylist(), strict=True))
     found = [answers.get(prompt_id) for prompt_id in prompts["prompt_id"].to_pylist()]
     table = prompts.append_column("answer", pa.array(found, pa.string()))
