@@ -24,6 +24,6 @@ def too_long_notes(arms: Iterable[ArmReport]) -> Iterator[Note]:
     if said:
         yield Note(
             "data",
-            "Prompts that with max_tokens are too long for the policy's context have no completion, and neither count nor "
-            f"train: {', '.join(said)}.",
+            "Prompts that with max_tokens are too long for the policy's context have no completion; they neither count "
+            f"nor train: {', '.join(said)}.",
         )
