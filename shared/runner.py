@@ -48,8 +48,7 @@ log = structlog.get_logger()
 
 Handler = Callable[[StageContext], StageResult]
 OUTAGES = (Outage, redis.RedisError, kombu.exceptions.OperationalError)
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-DISK_ERRORS = FULL | {errno.EFBIG, errno.EROFS, errno.EIO}
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 LIBRARIES = ("touchstone-rlaif", "torch", "transformers", "trl", "peft", "openai", "numpy", "scipy", "pyarrow")
 
 
@@ -148,7 +147,7 @@ class Runner:
         if not isinstance(error, OSError) or error.errno not in DISK_ERRORS:
             return None
         said = f"{error.strerror or error} on {socket.gethostname()}: {error.filename or self.settings.data_dir}"
-        return f"{said}; {FIX}" if error.errno in FULL else said
+        return f"{said}; {FIX}" if error.errno in (errno.ENOSPC, errno.EDQUOT) else said
 
     def _end(
         self,
