@@ -17,13 +17,11 @@ SAVE = "save-now"
 
 
 class ModelSource(BaseModel):
-    """Where a model comes from: a local folder, or a hub's model at one commit."""
+    """Where a model lies: a local folder; None of a training that makes one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     folder: str | None = None
-    hub: str | None = None
-    revision: str | None = None
 
 
 class Lora(BaseModel):

@@ -125,7 +125,7 @@ class _Followed:
 
     def run(self, job: Job) -> Done:
         """Follow the training to its end."""
-        started = environment(self._folder, job.threads, local_model=job.model.hub is None)
+        started = environment(self._folder, job.threads, offline=not job.trust_remote_code)
         with (
             self._device() as keeps,
             self._uploads,
