@@ -80,6 +80,8 @@ def _training(ctx: StageContext, folder: Path) -> Job:
         checkpoint_seconds=ctx.settings.checkpoint_seconds,
         threads=ctx.settings.torch_threads,
         trust_remote_code=ctx.settings.trust_remote_code,
+        strategy=ctx.unit.options.get("strategy", "ddp"),
+        zero_stage=ctx.unit.options.get("zero_stage", 2),
     )
 
 
