@@ -110,8 +110,10 @@ def whole(trainer: Any, job: Job) -> Any:
         trained.save_pretrained(folder, state_dict=weights)
         model = PeftModel.from_pretrained(model, folder).merge_and_unload()
         trained = trained.get_base_model()
-    # TRL has written the tokenizer's end and padding tokens into them.
-    model.config, model.generation_config = trained.config, trained.generation_config
+    # TRL has written the tokenizer's end and padding tokens into them; a classifier generates nothing.
+    for name in ("config", "generation_config"):
+        if hasattr(trained, name):
+            setattr(model, name, getattr(trained, name))
     return model
 
 
