@@ -8,7 +8,6 @@ rank. The results are always whole, and those of a model that was trained on one
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType
 from accelerate.utils.fsdp_utils import fsdp2_prepare_model
 
-from shared.errors import PermanentError
 from workers.trainer.job import Job
 from workers.trainer.loading import load_whole
 
@@ -32,16 +30,7 @@ AUTO = "auto"
 
 
 def prepare(job: Job) -> None:
-    """Called before anything of a training is made.
-
-    Raises:
-        PermanentError: this trainer has no DeepSpeed.
-    """
-    if job.strategy == "deepspeed" and find_spec("deepspeed") is None:
-        raise PermanentError(
-            "hardware.strategy: deepspeed is not installed on this trainer; there, `pip install deepspeed`, or write "
-            "`strategy: fsdp`"
-        )
+    """Called before anything of a training is made."""
     if job.strategy == "fsdp":
         # Which of torch's communication backends there will be is decided before TRL's arguments are read.
         os.environ |= {"ACCELERATE_USE_FSDP": "true", "FSDP_STATE_DICT_TYPE": FSDP["state_dict_type"]}
