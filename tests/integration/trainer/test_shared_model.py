@@ -12,8 +12,9 @@ from transformers import AutoModelForCausalLM
 
 from shared.artifacts import CommitRef
 from shared.settings import Settings
+from shared.units import Unit
 from tests.integration.trainer.place import Place
-from tests.integration.trainer.test_faults import running
+from tests.integration.trainer.test_faults import alive, running
 from tests.waiting import wait_until
 
 SHARED = {"gpus": 2, "strategy": "fsdp"}
@@ -26,8 +27,8 @@ def settings(settings: Settings) -> Settings:
     return settings.model_copy(update={"checkpoint_seconds": 0.0})
 
 
-def curve(place: Place, unit: object) -> list[float]:
-    table: pa.Table = place.artifact(unit).table("loss.parquet")  # type: ignore[arg-type]
+def curve(place: Place, unit: Unit) -> list[float]:
+    table: pa.Table = place.artifact(unit).table("loss.parquet")
     return [float(loss) for loss in table["loss"].to_pylist()]
 
 
@@ -45,7 +46,7 @@ def test_two_ranks_with_a_share_of_the_model_each_learn_what_one_process_does(
         ranks = launcher.children(recursive=True)
         launcher.send_signal(signal.SIGKILL)
     assert place.markers(two)[-1].outcome == "error"
-    wait_until(lambda: not any(rank.is_running() for rank in ranks), 30, "the ranks to end")
+    wait_until(lambda: not any(alive(rank) for rank in ranks), 30, "the ranks to end")
     assert place.train(two).outcome == "committed", place.log(two)
     assert "going on from the checkpoint of step" in place.log(two)
 
