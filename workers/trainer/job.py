@@ -89,6 +89,10 @@ class Job(BaseModel):
     """Where TensorBoard's files go."""
     settings: dict[str, Any] = {}
     """pretrain's settings."""
+    strategy: Literal["ddp", "fsdp", "deepspeed"] = "ddp"
+    """What several ranks do with the model: hold it whole each, or a share of it."""
+    zero_stage: Literal[2, 3] = 2
+    """DeepSpeed's: 2 divides the optimizer's state and the gradients, 3 the weights too."""
     resume: str | None = None
     """The checkpoint to go on from."""
     checkpoint_seconds: float = 60.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def prepare(ctx: StageContext, folder: Path, resume: bool) -> Job:
     """Write everything that the training needs into `folder`; `resume` says whether a checkpoint lies there.
 
     Raises:
-        PermanentError: the rows cannot be trained on, or the method is unknown.
+        PermanentError: the rows cannot be trained on, the method is unknown, or there is no DeepSpeed here.
         Outage: the store is away.
     """
     job = _pretraining(ctx, folder) if ctx.unit.kind == "pretrain" else _training(ctx, folder)
@@ -81,7 +82,19 @@ def _training(ctx: StageContext, folder: Path) -> Job:
         checkpoint_seconds=ctx.settings.checkpoint_seconds,
         threads=ctx.settings.torch_threads,
         trust_remote_code=ctx.settings.trust_remote_code,
+        strategy=_strategy(ctx.unit.options.get("strategy", "ddp")),
+        zero_stage=ctx.unit.options.get("zero_stage", 2),
     )
+
+
+def _strategy(name: Any) -> Any:
+    """How the ranks share the model, where this trainer can."""
+    if name == "deepspeed" and find_spec("deepspeed") is None:
+        raise PermanentError(
+            "hardware.strategy: deepspeed is not installed on this trainer; there, `pip install deepspeed`, or write "
+            "`strategy: fsdp`"
+        )
+    return name
 
 
 def _args(args: dict[str, Any], gpus: int) -> dict[str, Any]:

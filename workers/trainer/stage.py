@@ -16,6 +16,7 @@ from shared import machine_lock, records
 from shared.artifacts import Cost, StageResult
 from shared.context import StageContext
 from shared.errors import Outage, PermanentError, StageError, Stopped
+from shared.hardware import layout
 from shared.trl import ACCUMULATION, BATCH
 from workers.trainer.checkpoints import Checkpoints, Marker
 from workers.trainer.disk import check_disk
@@ -59,7 +60,7 @@ def train(ctx: StageContext) -> StageResult:
     folder.mkdir(parents=True)
     # Beyond this function: the weights are uploaded after it, and wait here while the store is away.
     ctx.keep(held(ctx.workdir))
-    checkpoints = Checkpoints(ctx.store, ctx.scratch)
+    checkpoints = Checkpoints(ctx.store, ctx.scratch, layout(ctx.unit.options))
     resumed = _resumed(ctx, checkpoints, folder)
     job = prepare(ctx, folder, resumed is not None)
     ctx.log(str(ctx.cache.used))

@@ -14,7 +14,7 @@ import transformers
 from transformers import PrinterCallback
 
 from shared.errors import PermanentError
-from workers.trainer import outputs, reporting, speed
+from workers.trainer import outputs, reporting, sharding, speed
 from workers.trainer.callbacks import Checkpointer, Reporter, TokenCount
 from workers.trainer.failures import AfterStep
 from workers.trainer.guard import Guard
@@ -50,6 +50,7 @@ def run(job: Job, folder: Path, send: Callable[[Message], None]) -> dict[str, An
     """
     torch.set_num_threads(job.threads)
     reporting.prepare(job.report_to, None if job.logs is None else Path(job.logs), folder)
+    sharding.prepare(job)
     method = METHODS[job.method]
     trainer, rows = build(job, folder)
     evidence = method.evidence(trainer, job, rows)
@@ -62,6 +63,8 @@ def run(job: Job, folder: Path, send: Callable[[Message], None]) -> dict[str, An
         trainer.train(resume_from_checkpoint=str(folder / job.resume) if job.resume else None)
     except Exception as error:
         raise AfterStep(trainer.state.global_step) from error
+    if job.strategy != "ddp":
+        trainer.model = sharding.whole(trainer, job)
     if not trainer.is_world_process_zero():
         return {}
     outputs.save(trainer, job, folder / OUT)
@@ -87,6 +90,7 @@ def build(job: Job, folder: Path) -> tuple[Any, datasets.Dataset]:
     examples = method.examples(rows, tokenizer, job)
     try:
         config = config_class(**arguments(job, method, folder))
+        sharding.in_precision(config, job)
         with method.tokenizing(tokenizer):
             trainer = trainer_class(
                 model=model,
@@ -121,6 +125,7 @@ def arguments(job: Job, method: Method, folder: Path) -> dict[str, Any]:
         "run_name": job.run or None,
         "disable_tqdm": True,
         "trust_remote_code": job.trust_remote_code,
+        **sharding.arguments(job),
     }
     if job.max_length is not None and method.cuts:
         owned["max_length"] = job.max_length
