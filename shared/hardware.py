@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import FieldError
+from shared.methods import PREFERENCES
 from shared.spec.names import policy_of
 from shared.spec.recipes import rl_arguments
 from shared.spec.sweeps import as_tried, settings
 from shared.trl import ACCUMULATION, BATCH, batch_of
 
 if TYPE_CHECKING:
-    from shared.spec.model import Spec
+    from shared.spec.model import Hardware, Spec
 
 
 def divided(args: Mapping[str, Any], gpus: int) -> dict[str, Any] | None:
@@ -25,8 +26,66 @@ def divided(args: Mapping[str, Any], gpus: int) -> dict[str, Any] | None:
     return None
 
 
+def layout(options: Mapping[str, Any]) -> str:
+    """What a training must be to go on from another's checkpoint, by a stage's options: the files are those of a whole
+    model (`ddp`), of FSDP, or one of each of DeepSpeed's ranks."""
+    strategy = str(options.get("strategy", "ddp"))
+    return f"{strategy}-{options.get('zero_stage', 2)}-{options['gpus']}" if strategy == "deepspeed" else strategy
+
+
+def arithmetic(hardware: Hardware, precision: str) -> dict[str, str]:
+    """What of a strategy a stage's key holds: it, where it computes in other numbers than one GPU would.
+
+    In float32 a divided model's sums come in another order, as on another number of GPUs, and that is all. In bfloat16
+    one GPU multiplies in it and keeps what lies between in float32 (autocast); a divided model's weights are bfloat16
+    themselves while it computes, and what lies between with them.
+    """
+    other = hardware.gpus > 1 and hardware.strategy != "ddp" and precision == "bfloat16"
+    return {"strategy": hardware.strategy} if other else {}
+
+
+def strategy_errors(spec: Spec) -> Iterator[FieldError]:
+    """Strategies that share out what is not there, or what cannot be shared."""
+    for name, policy in spec.policies.items():
+        given, field = policy.hardware, f"policies.{name}.hardware"
+        if given.zero_stage is not None and given.strategy != "deepspeed":
+            yield FieldError(
+                f"{field}.zero_stage",
+                f"is {given.zero_stage}, and hardware.strategy is {given.strategy}",
+                "Write `strategy: deepspeed` beside it, or leave it out.",
+            )
+        if given.strategy == "ddp":
+            continue
+        if given.gpus == 1:
+            yield FieldError(
+                f"{field}.strategy",
+                f"is {given.strategy}, and on one GPU there is nobody to share with",
+                "Write `gpus: 2` or more beside it, or leave it out.",
+            )
+        if policy.lora is not None and policy.lora.quantize is not None:
+            yield FieldError(
+                f"{field}.strategy",
+                f"is {given.strategy}, which does not divide weights in 4 bits (lora.quantize)",
+                "Write `strategy: ddp`, or leave lora.quantize out.",
+            )
+    for arm_name, arm in spec.arms.items():
+        policy_name = policy_of(spec, arm)
+        if policy_name not in spec.policies or arm.rl is None:
+            continue
+        strategy = spec.policies[policy_name].hardware.strategy
+        method = PREFERENCES.get(arm.rl.method)
+        if strategy != "ddp" and method is not None and method.guide != "pairs":
+            yield FieldError(
+                f"policies.{policy_name}.hardware.strategy",
+                f"is {strategy}, and {arm_name}'s rl.method {arm.rl.method} samples while it trains, which a model "
+                "that no GPU holds whole does not do here",
+                "Write `strategy: ddp`, or give that arm another method, such as dpo.",
+            )
+
+
 def hardware_errors(spec: Spec) -> Iterator[FieldError]:
-    """Policies whose arms have batches that their GPUs cannot divide."""
+    """Policies whose arms have batches that their GPUs cannot divide, and strategies that do not go with the rest."""
+    yield from strategy_errors(spec)
     for name, arm in spec.arms.items():
         policy = policy_of(spec, arm)
         if policy not in spec.policies or (gpus := spec.policies[policy].hardware.gpus) == 1:

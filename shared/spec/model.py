@@ -104,10 +104,23 @@ class Hardware(SpecModel):
     """What one training of a policy runs on. It is no part of what a stage is: the batch stays the same."""
 
     gpus: int = Field(1, ge=1, le=MOST_GPUS, description="how many; the batch is divided among them")
+    strategy: Literal["ddp", "fsdp", "deepspeed"] = Field(
+        "ddp",
+        description="what each of several GPUs holds: the whole model (ddp), or a share of it, of its gradients and of "
+        "its optimizer (fsdp; deepspeed, which the trainers must have installed)",
+    )
+    zero_stage: Literal[2, 3] | None = Field(
+        None, description="of deepspeed: 2 shares optimizer and gradients, 3 the weights too; None: 2"
+    )
 
     def options(self) -> dict[str, Any]:
         """What a stage that trains says of it; nothing of a single GPU."""
-        return {} if self.gpus == 1 else {"gpus": self.gpus}
+        if self.gpus == 1:
+            return {}
+        told: dict[str, Any] = {"gpus": self.gpus}
+        if self.strategy != "ddp":
+            told["strategy"] = self.strategy
+        return told if self.zero_stage is None else {**told, "zero_stage": self.zero_stage}
 
 
 class Policy(SpecModel):

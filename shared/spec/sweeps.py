@@ -14,7 +14,7 @@ from shared.errors import FieldError
 from shared.methods import PREFERENCES
 from shared.plan.evaluated import BEST, all_names, evaluation_names
 from shared.spec.model import Arm, Rl, Spec
-from shared.spec.names import unknown
+from shared.spec.names import policy_of, unknown
 from shared.spec.recipes import rl_arguments
 from shared.spec.swept import Swept
 from shared.trl import check_arguments, trl_arguments
@@ -116,6 +116,13 @@ def sweep_errors(spec: Spec) -> Iterator[FieldError]:
             errors += _left_open(spec, name, arm) if field == "control" else ()
             wrong = wrong or bool(errors)
             yield from errors
+        policy = spec.policies[policy_of(spec, arm)]
+        if policy.hardware.strategy != "ddp" and any(step.checkpoints > 1 for step in steps_of(arm).values()):
+            problem = (
+                f"is {policy.hardware.strategy}, and {name} tries checkpoints, which a divided model does not leave"
+            )
+            fix = "Write `strategy: ddp`, or leave checkpoints out."
+            yield FieldError(f"policies.{policy_of(spec, arm)}.hardware.strategy", problem, fix)
     if spec.prompts.dev == 0:
         yield FieldError("prompts.dev", "is 0, and settings are chosen on dev prompts", "Write 50 or more.")
     yield from _evaluation(spec)

@@ -566,6 +566,27 @@ ENGINES: list[Row] = [
         {"policies__toy__hardware": {"gpus": 2}, "defaults": {"rl": {"per_device_train_batch_size": 5}}},
         f"{TOY}.hardware.gpus", "of rlaif-weak",
     ),
+    ({"policies__toy__hardware": {"gpus": 2, "strategy": "zero"}}, f"{TOY}.hardware.strategy", "'fsdp'"),
+    ({"policies__toy__hardware": {"strategy": "fsdp"}}, f"{TOY}.hardware.strategy", "gpus: 2"),
+    (
+        {"policies__toy__hardware": {"gpus": 2, "strategy": "fsdp", "zero_stage": 3}},
+        f"{TOY}.hardware.zero_stage", "strategy: deepspeed",
+    ),
+    (
+        {"policies__toy__hardware": {"gpus": 2, "strategy": "deepspeed", "zero_stage": 4}},
+        f"{TOY}.hardware.zero_stage", "2 or 3",
+    ),
+    (
+        {"policies__toy__hardware": {"gpus": 2, "strategy": "fsdp"}, "policies__toy__lora": {"quantize": "nf4"}},
+        f"{TOY}.hardware.strategy", "lora.quantize",
+    ),
+    *(
+        (
+            {**guided(method=method, critic="check"), "policies__toy__hardware": {"gpus": 2, "strategy": strategy}},
+            f"{TOY}.hardware.strategy", f"g's rl.method {method}",
+        )
+        for method, strategy in (("grpo", "fsdp"), ("rloo", "deepspeed"))
+    ),
     (served("tgi", disable_custom_kernels=False), f"{TOY}.engine_args.disable_custom_kernels", "Leave it out"),
 ]  # fmt: skip
 

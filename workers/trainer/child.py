@@ -1,7 +1,8 @@
 """One training, in a process of its own: `python -m workers.trainer.child JOB_FOLDER`.
 
 Its worker started it and holds the other end of its standard input; on standard output go the messages of
-`workers.trainer.messages`, everything else on standard error. A launcher may start it once a rank: only rank 0 speaks.
+`workers.trainer.messages`, everything else on standard error. A launcher may start it once a rank: rank 0 speaks for
+all, but for what ends another one.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def main(folder: Path) -> int:
         # The parent must hear of whatever happened; the trace goes to the stage's log.
         traceback.print_exc()
         sys.stderr.flush()
-        send(describe(error))
+        channel.send(describe(error, folder))
         return 1
     return 0
 

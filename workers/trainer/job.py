@@ -18,13 +18,11 @@ SAVE = "save-now"
 
 
 class ModelSource(BaseModel):
-    """Where a model comes from: a local folder, or a hub's model at one commit."""
+    """Where a model lies: a local folder; None of a training that makes one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     folder: str | None = None
-    hub: str | None = None
-    revision: str | None = None
 
 
 class Lora(BaseModel):
@@ -96,6 +94,10 @@ class Job(BaseModel):
     """How many of its states are tried, its end among them."""
     trial: bool = False
     """Whether it is one of several: where it diverges it leaves the model that it began with, and says so."""
+    strategy: Literal["ddp", "fsdp", "deepspeed"] = "ddp"
+    """What several ranks do with the model: hold it whole each, or a share of it."""
+    zero_stage: Literal[2, 3] = 2
+    """DeepSpeed's: 2 divides the optimizer's state and the gradients, 3 the weights too."""
     resume: str | None = None
     """The checkpoint to go on from."""
     checkpoint_seconds: float = 60.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pyarrow.parquet as pq
 
 from shared.artifacts import Artifact
 from shared.chat_templates import chat_template
-from shared.context import StageContext
+from shared.context import StageContext, cache_folder
 from shared.datasets import read_dataset
 from shared.errors import PermanentError
 from shared.hardware import divided
+from shared.hub_cache import fetch_from_hub
 from shared.models import fetch_model
 from shared.selection import chosen, selected
 from shared.splits import normalise, rows_of_split
@@ -31,7 +33,7 @@ def prepare(ctx: StageContext, folder: Path, resume: bool) -> Job:
     """Write everything that the training needs into `folder`; `resume` says whether a checkpoint lies there.
 
     Raises:
-        PermanentError: the rows cannot be trained on, or the method is unknown.
+        PermanentError: the rows cannot be trained on, the method is unknown, or there is no DeepSpeed here.
         Outage: the store is away.
     """
     job = _pretraining(ctx, folder) if ctx.unit.kind == "pretrain" else _training(ctx, folder)
@@ -82,7 +84,19 @@ def _training(ctx: StageContext, folder: Path) -> Job:
         checkpoint_seconds=ctx.settings.checkpoint_seconds,
         threads=ctx.settings.torch_threads,
         trust_remote_code=ctx.settings.trust_remote_code,
+        strategy=_strategy(ctx.unit.options.get("strategy", "ddp")),
+        zero_stage=ctx.unit.options.get("zero_stage", 2),
     )
+
+
+def _strategy(name: Any) -> Any:
+    """How the ranks share the model, where this trainer can."""
+    if name == "deepspeed" and find_spec("deepspeed") is None:
+        raise PermanentError(
+            "hardware.strategy: deepspeed is not installed on this trainer; there, `pip install deepspeed`, or write "
+            "`strategy: fsdp`"
+        )
+    return name
 
 
 def _args(args: dict[str, Any], gpus: int) -> dict[str, Any]:
@@ -115,7 +129,7 @@ def _answered(ctx: StageContext, prompts: pa.Table) -> pa.Table:
     dataset = ctx.unit.params.get("reward", {}).get("dataset")
     if dataset is None:
         return prompts
-    given = read_dataset(ctx.store, dataset)
+    given = read_dataset(ctx.store, dataset, ctx.cache)
     answers = dict(zip(given["prompt_id"].to_pylist(), given["completion"].to_pylist(), strict=True))
     found = [answers.get(prompt_id) for prompt_id in prompts["prompt_id"].to_pylist()]
     table = prompts.append_column("answer", pa.array(found, pa.string()))
@@ -157,6 +171,7 @@ def _source(ctx: StageContext, name: str, model: dict[str, str] | None) -> Model
     if model is None:
         return None
     if "uploaded" in model:
-        folder = fetch_model(ctx.store, model["uploaded"], ctx.settings.data_dir / "models")
+        folder = fetch_model(ctx.store, model["uploaded"], ctx.cache)
         return ModelSource(folder=str(folder.resolve()))
-    return ModelSource(hub=model["hub"], revision=model["revision"])
+    local = fetch_from_hub(model["hub"], model["revision"], cache_folder(ctx.settings), ctx.settings.trust_remote_code)
+    return ModelSource(folder=str(local.resolve()))

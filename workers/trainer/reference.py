@@ -84,8 +84,9 @@ def log_probabilities(trainer: Any, job: Job, row: dict[str, Any]) -> dict[str, 
 def _token_logps(trainer: Any, job: Job, prompt: list[int], completion: list[int]) -> torch.Tensor:
     """log p of each completion token, float32, of shape (completion tokens within max_length,)."""
     ids = (prompt + completion)[: trainer.args.max_length]
-    inputs = torch.tensor([ids], device=trainer.accelerator.device)
     model = trainer.model
+    # Where its strategy divides a model, it is not on the device yet.
+    inputs = torch.tensor([ids], device=model.device)
     training = model.training
     model.eval()
     with torch.no_grad(), trainer.accelerator.autocast():

@@ -64,8 +64,8 @@ def measured(trainer: Any, watch: Stopwatch, job: Job, tokens: int, examples: in
         "tokens_per_second": _rounded(tokens * share / seconds),
         "peak_memory_bytes": torch.cuda.max_memory_allocated() if on_gpu else _peak_of_process(),
     }
-    # Weights in 4 bits, or spread over ranks, cannot be counted by their numbers here.
-    counted = not trainer.is_fsdp_enabled and (job.lora is None or job.lora.quantize is None)
+    # Weights in 4 bits cannot be counted by their numbers here.
+    counted = job.lora is None or job.lora.quantize is None
     peak = peak_flops(found["device"], _arithmetic(job)) if on_gpu and counted else None
     if peak is not None:
         each = flops_per_token(trainer.accelerator.unwrap_model(trainer.model))

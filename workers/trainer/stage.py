@@ -16,9 +16,11 @@ from shared import machine_lock, records
 from shared.artifacts import Cost, FileRef, StageResult
 from shared.context import StageContext
 from shared.errors import Outage, PermanentError, StageError, Stopped
+from shared.hardware import layout
 from shared.trials import DIVERGED
 from shared.trl import ACCUMULATION, BATCH
 from workers.trainer.checkpoints import Checkpoints, Marker
+from workers.trainer.disk import check_disk
 from workers.trainer.failures import MEMORY_FIX
 from workers.trainer.job import CHECKPOINTS, OUT, SAVE, STATES, Job
 from workers.trainer.leftovers import held
@@ -54,15 +56,18 @@ def train(ctx: StageContext) -> StageResult:
         Stopped: the work must end; every process of the training is gone by then.
         StageError: the training failed, with its last readable line; its whole trace is in the stage's log.
         PermanentError: it would fail again.
-        Outage: the store or the model hub is away, or the GPU is broken.
+        Outage: the store or the model hub is away, the disk has no room, or the GPU is broken.
     """
     folder = ctx.workdir.resolve() / "job"
     folder.mkdir(parents=True)
     # Beyond this function: the weights are uploaded after it, and wait here while the store is away.
     ctx.keep(held(ctx.workdir))
-    checkpoints, states = Checkpoints(ctx.store, ctx.scratch), States(ctx.store, ctx.unit, ctx.scratch)
+    checkpoints = Checkpoints(ctx.store, ctx.scratch, layout(ctx.unit.options))
+    states = States(ctx.store, ctx.unit, ctx.scratch)
     resumed = _resumed(ctx, checkpoints, folder)
     job = prepare(ctx, folder, resumed is not None)
+    ctx.log(str(ctx.cache.used))
+    check_disk(folder, job)
     followed = _Followed(ctx, folder, checkpoints, resumed.device_seconds if resumed is not None else 0.0)
     try:
         done = followed.run(job)
@@ -128,7 +133,7 @@ class _Followed:
 
     def run(self, job: Job) -> Done:
         """Follow the training to its end."""
-        started = environment(self._folder, job.threads, local_model=job.model.hub is None)
+        started = environment(self._folder, job.threads, offline=not job.trust_remote_code)
         with (
             self._device() as keeps,
             self._uploads,

@@ -17,7 +17,7 @@ from transformers import PrinterCallback
 
 from shared.errors import PermanentError
 from shared.trials import DIVERGED, steps_at
-from workers.trainer import outputs, reporting, speed
+from workers.trainer import outputs, reporting, sharding, speed
 from workers.trainer.callbacks import Checkpointer, Reporter, StateKeeper, TokenCount
 from workers.trainer.failures import AfterStep, LossError
 from workers.trainer.guard import Guard
@@ -53,6 +53,7 @@ def run(job: Job, folder: Path, send: Callable[[Message], None]) -> dict[str, An
     """
     torch.set_num_threads(job.threads)
     reporting.prepare(job.report_to, None if job.logs is None else Path(job.logs), folder)
+    sharding.prepare(job)
     method = METHODS[job.method]
     trainer, rows = build(job, folder)
     evidence = method.evidence(trainer, job, rows)
@@ -64,10 +65,12 @@ def run(job: Job, folder: Path, send: Callable[[Message], None]) -> dict[str, An
         trainer.add_callback(callback)
     try:
         trainer.train(resume_from_checkpoint=str(folder / job.resume) if job.resume else None)
+        if job.strategy != "ddp":
+            trainer.model = sharding.whole(trainer, job)
         if trainer.is_world_process_zero():
             outputs.save(trainer, job, folder / OUT)
     except Exception as error:
-        if job.trial and isinstance(error, LossError):
+        if job.trial and job.strategy == "ddp" and isinstance(error, LossError):
             return _diverged(trainer, job, folder, error) | evidence
         raise AfterStep(trainer.state.global_step) from error
     if not trainer.is_world_process_zero():
@@ -111,6 +114,7 @@ def build(job: Job, folder: Path) -> tuple[Any, datasets.Dataset]:
     examples = method.examples(rows, tokenizer, job)
     try:
         config = config_class(**arguments(job, method, folder))
+        sharding.in_precision(config, job)
         with method.tokenizing(tokenizer):
             trainer = trainer_class(
                 model=model,
@@ -145,6 +149,7 @@ def arguments(job: Job, method: Method, folder: Path) -> dict[str, Any]:
         "run_name": job.run or None,
         "disable_tqdm": True,
         "trust_remote_code": job.trust_remote_code,
+        **sharding.arguments(job),
     }
     if job.max_length is not None and method.cuts:
         owned["max_length"] = job.max_length

@@ -80,7 +80,7 @@ def test_a_killed_training_has_the_states_of_an_undisturbed_one_which_trains_as_
         training.kill()
     assert place.train(unit).outcome == "committed", place.log(unit)
     assert "going on from the checkpoint" in place.log(unit)
-    assert place.store.list(f"scratch/{unit.key}/states/") == []
+    assert list(place.store.list(f"scratch/{unit.key}/states/")) == []
     other = place.unit("sft", {**params, "undisturbed": True}, base=base, demonstrations=demonstrations)
     plain = place.unit("sft", {**PARAMS, "args": args}, base=base, demonstrations=demonstrations)
     for one in (other, plain):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.api.pages.results import left_out
 from services.api.pages.tables import frontier, matches
 
 REPORT: dict[str, Any] = {
@@ -49,3 +50,8 @@ def test_a_frontier_says_what_is_declared_and_what_points_come_to() -> None:
     assert found.rows[0].score == "51.0 (49.0 to 53.0)"
     assert "come to −$9.40 (95% interval −$14.40 to −$4.60)" in found.nets[0]
     assert frontier({"frontier": None}) is None
+
+
+def test_prompts_that_an_arms_context_does_not_hold_are_told_by_split() -> None:
+    assert left_out({"eval": 2, "train": 1_000}) == "Left out: 2 eval and 1,000 train prompts too long for its context."
+    assert left_out({}) == ""

@@ -10,20 +10,15 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from workers.trainer.job import Job
-from workers.trainer.methods.owned import REFERENCE
-from workers.trainer.methods.pairs import Pairs
+from workers.trainer.methods.referenced import WithReference
 
 
-class Dpo(Pairs):
+class Dpo(WithReference):
     """TRL's DPOTrainer, with whatever of its losses the spec names."""
 
     name: ClassVar[str] = "dpo"
     config: ClassVar[str] = "DPOConfig"
     trainer: ClassVar[str] = "DPOTrainer"
-    owned: ClassVar[frozenset[str]] = frozenset({"beta"}) | REFERENCE
-
-    def arguments(self, job: Job) -> dict[str, Any]:
-        return {**super().arguments(job), "precompute_ref_log_probs": True}
 
     def evidence(self, trainer: Any, job: Job, rows: Any) -> dict[str, Any]:
         from workers.trainer import reference, tokens

@@ -13,17 +13,15 @@ import pyarrow as pa
 
 from workers.trainer.job import Job
 from workers.trainer.methods.base import turn
-from workers.trainer.methods.owned import REFERENCE
-from workers.trainer.methods.pairs import Pairs
+from workers.trainer.methods.referenced import WithReference
 
 
-class Kto(Pairs):
+class Kto(WithReference):
     """TRL's KTOTrainer; the reference is the start, by log-probabilities computed beforehand, as DPO's is."""
 
     name: ClassVar[str] = "kto"
     config: ClassVar[str] = "KTOConfig"
     trainer: ClassVar[str] = "KTOTrainer"
-    owned: ClassVar[frozenset[str]] = frozenset({"beta"}) | REFERENCE
 
     def rows(self, tables: Sequence[pa.Table]) -> pa.Table:
         pairs = super().rows(tables)
@@ -42,9 +40,6 @@ class Kto(Pairs):
 
     def examples(self, rows: Any, tokenizer: Any, job: Job) -> Any:
         return rows.shuffle(seed=job.seed)
-
-    def arguments(self, job: Job) -> dict[str, Any]:
-        return {**super().arguments(job), "precompute_ref_log_probs": True}
 
     def evidence(self, trainer: Any, job: Job, rows: Any) -> dict[str, Any]:
         from workers.trainer import reference, tokens
