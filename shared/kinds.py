@@ -45,6 +45,7 @@ KINDS: dict[str, Kind] = {
         Kind("score", "inference"),
         Kind("reward", "inference"),
         Kind("label", "critic", version=2, sharded=True),
+        Kind("reference", "trainer"),
         Kind("rl", "trainer"),
         Kind("reward_model", "trainer"),
         Kind("judge", "critic", version=2, sharded=True),

@@ -16,6 +16,7 @@ from shared.plan.model import Plan, Stage
 ALIKE = {
     "pretrain": ("settings",),
     "sft": ("method", "args", "precision", "lora", "max_length"),
+    "reference": ("args", "precision", "quantize", "max_length"),
     "rl": ("method", "args", "precision", "lora", "max_length"),
     "reward_model": ("method", "args", "precision", "lora", "max_length"),
     "sample": ("engine", "dtype", "max_tokens"),

@@ -5,7 +5,7 @@ To add one: a file here, one of the same name there, a line in both registries, 
 
 from __future__ import annotations
 
-from shared.methods.base import Preference
+from shared.methods.base import SHARED_REFERENCE, Preference
 from shared.methods.cpo import CPO, SIMPO
 from shared.methods.distill import DISTILL
 from shared.methods.dpo import DPO
@@ -17,4 +17,4 @@ PREFERENCES: dict[str, Preference] = {
     method.name: method for method in (DPO, KTO, ORPO, CPO, SIMPO, GRPO, RLOO, DISTILL)
 }
 
-__all__ = ["PREFERENCES", "Preference"]
+__all__ = ["PREFERENCES", "SHARED_REFERENCE", "Preference"]

@@ -9,6 +9,8 @@ from typing import Any, Literal
 from shared.errors import FieldError
 
 Guide = Literal["pairs", "reward", "teacher"]
+SHARED_REFERENCE = "precompute_ref_log_probs"
+"""TRL's argument by which a spec asks for a stage that computes the reference for all trainings with the same one."""
 
 
 @dataclass(frozen=True)

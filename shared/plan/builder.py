@@ -18,6 +18,7 @@ from shared.methods import PREFERENCES
 from shared.nulls import NULLS, PROMPTS
 from shared.plan.beside import BASE, NULL, Beside
 from shared.plan.model import Stage, stage_key
+from shared.plan.references import is_shared, own_arguments, reference_params
 from shared.prices import FREE, price_of
 from shared.protocols import JudgedArm
 from shared.protocols.base import questions_count
@@ -205,9 +206,12 @@ class PlanBuilder:
     ) -> str:
         beta = PREFERENCES[rl.method].beta if rl.beta is None else rl.beta
         params: dict[str, Any] = {"method": rl.method, "seed": seed, "beta": beta, **training_params(policy)}
-        params |= {"args": rl_arguments(rl, self.spec.defaults.rl), **bound_params(rl)}
+        args = rl_arguments(rl, self.spec.defaults.rl)
+        params |= {"args": own_arguments(args), **bound_params(rl)}
         if PREFERENCES[rl.method].guide == "pairs":
             inputs = {"start": start, "preferences": self._pairs(name, sft, rl, start, seed)}
+            if is_shared(args):
+                inputs["reference"] = self.add("reference", reference_params(policy, args), inputs, trained=policy)
             return self.add("rl", {**params, **selection}, inputs, trained=policy)
         params |= {"split": "train", "start": sft.fraction, "stop": 1.0}
         params |= {"temperature": rl.temperature, "top_p": policy.top_p, "max_tokens": policy.max_tokens}

@@ -76,6 +76,9 @@ class Job(BaseModel):
     sampling: Sampling | None = None
     grader: Grader | None = None
     teacher: ModelSource | None = None
+    reference: Literal["own", "given", "wanted"] = "own"
+    """The reference's log-probabilities are computed before the training, stand in its rows, or are all that the job is
+    to compute."""
     holdout: float = 0.0
     """The share of the prompts that a reward model is measured on and not trained on."""
     attention: str | None = None

@@ -18,6 +18,7 @@ from shared.context import StageContext
 from shared.errors import Outage, PermanentError, StageError, Stopped
 from shared.hardware import layout
 from shared.trl import ACCUMULATION, BATCH
+from workers.trainer import references
 from workers.trainer.checkpoints import Checkpoints, Marker
 from workers.trainer.disk import check_disk
 from workers.trainer.failures import MEMORY_FIX
@@ -238,8 +239,8 @@ class _Followed:
 
 
 def _files(out: Path) -> dict[str, pa.Table | bytes | Path]:
-    """The results as the stage's files; the curve as a table, so that its rows are counted."""
+    """The results as the stage's files; tables as tables, so that their rows are counted."""
     files: dict[str, pa.Table | bytes | Path] = {path.name: path for path in sorted(out.iterdir()) if path.is_file()}
-    if CURVE in files:
-        files[CURVE] = records.read(out / CURVE)
+    for name in files.keys() & {CURVE, references.FILE}:
+        files[name] = records.read(out / name)
     return files

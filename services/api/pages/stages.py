@@ -24,6 +24,7 @@ TABLES = {
     "prompts": "Prompts",
     "score": "Likelihoods",
     "reward": "Rewards",
+    "reference": "Log-probabilities",
     "sft": "Training curves",
     "rl": "Training curves",
     "reward_model": "Training curves",

@@ -31,6 +31,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> ReportInputs:
 def test_training_is_six_n_t_and_dpo_adds_its_references_pass() -> None:
     assert training_flops(facts("sft", tokens=100, epochs=2.0), 7) == 6 * 7 * 100
     assert training_flops(facts("rl", tokens=100, epochs=4.0), 7) == 6 * 7 * 100 + 2 * 7 * 25
+    assert training_flops(facts("reference", tokens=25), 7) == 2 * 7 * 25
     assert sampling_flops(facts("sample", input_tokens=30, output_tokens=20), 7) == 2 * 7 * 50
 
 
