@@ -4,8 +4,8 @@ Floating-point operations are the usual estimate (Kaplan et al. 2020, arXiv 2001
 T tokens, attention's own products left out:
 
     training  6 N T, forward and backward; DPO's reference adds its one forward pass, 2 N T / epochs; KTO's two, and its
-              KL term one in every epoch; ORPO, CPO and SimPO have no reference; GRPO, RLOO and distillation sample each
-              token by a forward pass, and a reference, reward model or teacher adds its own, by its size
+              KL term one in every epoch; ORPO, CPO and SimPO have no reference; GRPO, RLOO, online DPO and distillation sample
+              each token by a forward pass, and a reference, reward model or teacher adds its own, by its size
     sampling  2 N T, forward only, T prompt and completion tokens, as if each completion read its prompt anew
 
 What an endpoint's model computes is not known and not in it. Evaluation and the base model's making are left out.
@@ -44,11 +44,11 @@ class Stage(Protocol):
 class Used:
     """What makes one model of an arm: the mean over its seeds. None where a stage did not record it.
 
-    `demonstrations` and `pairs` are rows trained on (of KTO the pairs that its completions were; of GRPO and RLOO those
-    of their reward model), `labels` pairs that a critic compared, `steps` gradient steps and `tokens` those that
-    training saw (every epoch's, prompts included), over SFT, reward model and RL together, a distillation's teacher
-    included where it is an arm; `usd` is what endpoints were paid and recorded data would have cost, `device_hours`
-    those of training and of sampling for pairs.
+    `demonstrations` and `pairs` are rows trained on (of KTO the pairs that its completions were; of GRPO, RLOO and
+    online DPO those of their reward model), `labels` pairs that a critic compared, `steps` gradient steps and `tokens`
+    those that training saw (every epoch's, prompts included), over SFT, reward model and RL together, a distillation's
+    teacher included where it is an arm; `usd` is what endpoints were paid and recorded data would have cost,
+    `device_hours` those of training and of sampling for pairs.
     """
 
     prompts: float

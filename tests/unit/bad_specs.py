@@ -216,7 +216,7 @@ def control(**fields: Any) -> dict[str, Any]:
 
 
 METHODS: list[Row] = [
-    (trained(method="ppo"), "arms.rlaif-weak.rl.method", "Use one of: cpo, distill, dpo, grpo, kto, orpo, rloo, simpo"),
+    (trained(method="ppo"), "arms.rlaif-weak.rl.method", "grpo, kto, online_dpo, orpo, rloo, simpo"),
     (trained(loss="sigmoyd"), "arms.rlaif-weak.rl.loss", "Did you mean sigmoid"),
     (trained(loss="xyz"), "arms.rlaif-weak.rl.loss", "sppo_hard"),
     (trained(loss=["ipo", 7]), "arms.rlaif-weak.rl.loss.1", "Write a text"),
@@ -299,6 +299,15 @@ GUIDED: list[Row] = [
     (guided(method="dpo", critic="critic", teacher={"arm": "sft-weak"}), "arms.g.rl.teacher", "means nothing for dpo"),
     (guided(method="rloo", critic="check", teacher={"arm": "sft-weak"}), "arms.g.rl.teacher", "means nothing for rloo"),
     (guided(method="rloo", critic="check", samples=4), "arms.g.rl.samples", "args.num_generations"),
+    (guided(method="online_dpo", critic="check", samples=4), "arms.g.rl.samples", "always gets two"),
+    (guided(method="online_dpo", critic="critic"), "arms.g.rl.critic", "Write `reward: {}`"),
+    (guided(method="online_dpo", critic="check", loss="hinge"), "arms.g.rl.loss", "Use one of: ipo, sigmoid"),
+    (guided(method="online_dpo", critic="check", loss=["ipo", "sigmoid"]), "arms.g.rl.loss", "one name"),
+    (guided(method="online_dpo", critic="check", beta=0), "arms.g.rl.beta", "above 0"),
+    (guided(method="online_dpo", critic="check", args={"num_generations": 4}),
+     "arms.g.rl.args.num_generations", "no such"),
+    (guided(method="online_dpo", critic="check", args={"missing_eos_penalty": -1.0}),
+     "arms.g.rl.args.missing_eos_penalty", "above 0"),
     (guided(method="rloo", critic="check", rounds=2), "arms.g.rl.rounds", "newest policy"),
     (guided(method="rloo", critic="check", loss="grpo"), "arms.g.rl.loss", "one loss"),
     (guided(method="grpo", critic="check", loss="xyz"), "arms.g.rl.loss", "dr_grpo"),

@@ -203,7 +203,7 @@ def test_a_trained_reward_model_rewards_and_a_language_model_is_refused(tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["grpo", "distill"])
+@pytest.mark.parametrize("method", ["grpo", "online_dpo", "distill"])
 @pytest.mark.parametrize("stop", [2, 5], ids=["in the first epoch", "in the second epoch"])
 def test_it_goes_on_from_a_checkpoint_as_if_undisturbed(tmp_path: Path, method: str, stop: int) -> None:
     """Bit for bit, prompts and samples included: three steps an epoch, with accumulation."""
