@@ -171,7 +171,8 @@ class Artifact:
         for name in self.manifest.files:
             target = folder / name
             if not target.exists():
-                link = folder / f".{name}.{uuid.uuid4().hex}"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                link = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
                 os.link(self.path(name), link)
                 link.replace(target)
         return folder

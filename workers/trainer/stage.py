@@ -235,7 +235,9 @@ class _Followed:
 
 def _files(out: Path) -> dict[str, pa.Table | bytes | Path]:
     """The results as the stage's files; the curve as a table, so that its rows are counted."""
-    files: dict[str, pa.Table | bytes | Path] = {path.name: path for path in sorted(out.iterdir()) if path.is_file()}
+    files: dict[str, pa.Table | bytes | Path] = {
+        path.relative_to(out).as_posix(): path for path in sorted(out.rglob("*")) if path.is_file()
+    }
     if CURVE in files:
         files[CURVE] = records.read(out / CURVE)
     return files

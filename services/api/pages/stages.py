@@ -24,6 +24,7 @@ TABLES = {
     "prompts": "Prompts",
     "score": "Likelihoods",
     "reward": "Rewards",
+    "best": "Best samples",
     "sft": "Training curves",
     "rl": "Training curves",
     "reward_model": "Training curves",

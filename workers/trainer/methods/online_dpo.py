@@ -77,14 +77,14 @@ def _take_the_mean(trainer: Any) -> None:
 
 def _count_tokens(trainer: Any) -> None:
     generate = trainer._generate
-    trainer._total_train_tokens = 0
 
     def counted(*given: Any) -> Any:
         made = generate(*given)
         _, prompt_mask, _, completion_mask, _ = made
-        trainer._total_train_tokens += int(trainer.accelerator.gather(prompt_mask.sum() + completion_mask.sum()).sum())
-        # TRL logs each list's mean: this one has one entry, the count so far.
-        trainer.stats["num_tokens"] = [trainer._total_train_tokens]
+        seen = trainer.accelerator.gather(prompt_mask.sum() + completion_mask.sum()).sum().item()
+        # Of the trainer's state, which checkpoints keep. TRL logs each list's mean: this one has one entry.
+        trainer.state.num_input_tokens_seen += seen
+        trainer.stats["num_tokens"] = [trainer.state.num_input_tokens_seen]
         return made
 
     trainer._generate = counted
