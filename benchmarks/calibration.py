@@ -250,7 +250,7 @@ def full_grid(delta: float = 2.0) -> list[Setting]:
     return [
         Setting(n, s, sd, delta, baseline, correlation, tie)
         for correlation, baseline, tie, n, s, sd in product(
-            (0.0, 0.25, 0.5), (10.0, 50.0, 88.0), (0.0, 0.8), (60, 200, 805), (1, 3, 5, 10), (0.0, 2.0, 5.0)
+            (0.0, 0.25, 0.5), (10.0, 50.0, 90.0), (0.0, 0.8), (60, 200, 805), (1, 3, 5, 10), (0.0, 2.0, 5.0)
         )
     ]
 

@@ -1,11 +1,14 @@
 """What does a training through Touchstone cost beside the same TRL script run bare?
 
-Run it: `python -m benchmarks.training [--pairs 7] [--method sft|dpo] [--steps 400]` (seven pairs: about five minutes on
-an idle core). Both train the quickstart's model on the simulated world with one thread, with the same
-arguments, turn about. The peer (`benchmarks/bare_trl.py`) is timed from after its imports until it has saved its model.
-Touchstone is timed from the unit's arrival at the worker until its commit is in a real S3 server, less the imports of
-the training: inputs fetched, job folder, process, messages, metrics, checkpoints at the default interval, hashing and
-upload are in it.
+    python -m benchmarks.training [--pairs 7] [--method sft|dpo] [--steps 400]
+    python -m benchmarks.training --shape smollm2 --steps 150 [--peer unsaved --pairs 3]
+
+(Seven pairs of the first: about five minutes on an idle core; one pair of the second: six.) Both sides train the same
+model with one thread and the same arguments, turn about: the quickstart's, or a random one of SmolLM2-135M's shape. The
+peer (`benchmarks/bare_trl.py`) is timed from after its imports until it has saved its model. Touchstone is timed from
+the unit's arrival at the worker until its commit is in a real S3 server, less the imports of the training: inputs
+fetched, job folder, process, messages, metrics, checkpoints at the default interval, hashing and upload are in it. With
+`--peer unsaved` both sides are Touchstone: one streams a checkpoint to the store every 20 steps, the other none.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import os
 import platform
 import re
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -27,11 +31,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.engine import make_model
 from shared import records
 from shared.artifacts import CommitRef
 from shared.canonical import sha256_file
 from shared.store import S3Store
-from shared.world.pretrain import PretrainSettings
 from shared.world.prompts import make_prompts
 from shared.world.tasks import gold
 from tests.integration.trainer.place import Place
@@ -41,26 +45,22 @@ from workers.trainer.methods import METHODS
 from workers.trainer.methods.base import Method
 
 ROWS = 1000
-ARGS = {"per_device_train_batch_size": 32, "learning_rate": 1e-3}
-TARGET = 1.05
+ARGS: dict[str, dict[str, Any]] = {
+    "quickstart": {"per_device_train_batch_size": 32, "learning_rate": 1e-3},
+    "smollm2": {"per_device_train_batch_size": 8, "learning_rate": 1e-5},
+}
+SAVE_STEPS = 20
+TARGETS = {"bare": 1.05, "unsaved": 1.03}
 
 
-def inputs(place: Place, folder: Path, method: Method) -> tuple[CommitRef, CommitRef, Path]:
-    """The model and the rows, committed, and the model's folder for the peer."""
-    import torch
-
-    from workers.trainer.pretrain import make_model, make_tokenizer
-
-    torch.manual_seed(0)
-    tokenizer = make_tokenizer()
-    make_model(PretrainSettings(), tokenizer).save_pretrained(folder / "model")
-    tokenizer.save_pretrained(folder / "model")
+def inputs(place: Place, folder: Path, method: Method, shape: str) -> tuple[CommitRef, CommitRef]:
+    """The model and the rows, committed; `folder` has both for the peer too."""
+    make_model(folder / "model", toy=shape == "quickstart")
     table = rows_of(method.name)
     pq.write_table(peer_rows(method, table), folder / "rows.parquet")
     return (
         place.commit_folder("model", folder / "model"),
         place.commit(method.tables, {"rows.parquet": table}),
-        folder / "model",
     )
 
 
@@ -107,11 +107,11 @@ def through_touchstone(place: Place, params: dict[str, Any], given: dict[str, Co
     return seconds - float(imported[1]), place.artifact(unit).manifest.files["model.safetensors"].sha256
 
 
-def peer_arguments(method: Method, steps: int) -> dict[str, Any]:
+def peer_arguments(method: Method, args: dict[str, Any]) -> dict[str, Any]:
     """What Touchstone would give TRL, less what has only to do with Touchstone."""
     from workers.trainer.training import arguments
 
-    job = Job(method=method.name, args={**ARGS, "max_steps": steps}, beta=0.1, max_length=64)
+    job = Job(method=method.name, args=args, beta=0.1, max_length=64)
     made = arguments(job, method, Path("unused"))
     return {name: value for name, value in made.items() if name != "output_dir"}
 
@@ -121,44 +121,74 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--method", choices=METHODS, default="sft")
     parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--shape", choices=ARGS, default="quickstart")
+    parser.add_argument("--peer", choices=TARGETS, default="bare")
     options = parser.parse_args()
-    method = METHODS[options.method]
     with tempfile.TemporaryDirectory() as name:
-        stack = Stack(Path(name) / "stack")
+        stack = Stack(Path(name) / "stack", lease_seconds=30.0)
         try:
             stack.start_servers()
-            run(Place(stack.settings, S3Store.from_settings(stack.settings), stack.redis), Path(name), method, options)
+            run(Pairs(stack, Path(name), options), options)
         finally:
             stack.stop()
 
 
-def run(place: Place, folder: Path, method: Method, options: argparse.Namespace) -> None:
+class Pairs:
+    """The two sides of a pair: `touchstone`, and its peer, `bare` or `unsaved`."""
+
+    def __init__(self, stack: Stack, folder: Path, options: argparse.Namespace) -> None:
+        self.folder = folder
+        self.method = METHODS[options.method]
+        self.args = {**ARGS[options.shape], "max_steps": options.steps, "logging_steps": SAVE_STEPS}
+        seconds = {
+            "touchstone": 0.0 if options.peer == "unsaved" else stack.settings.checkpoint_seconds,
+            "unsaved": 1e9,
+        }
+        self.places = {
+            who: Place(settings, S3Store.from_settings(settings), stack.redis)
+            for who, pause in seconds.items()
+            if (settings := stack.settings.model_copy(update={"checkpoint_seconds": pause}))
+        }
+        model, table = inputs(self.places["touchstone"], folder, self.method, options.shape)
+        self.given = {self.method.model: model, self.method.tables: table}
+
+    def seconds(self, who: str, pair: int) -> tuple[float, str]:
+        """How long one side took, and the SHA-256 of its weights."""
+        if who == "bare":
+            out = self.folder / f"bare-{pair}"
+            taken = bare(self.method, self.folder, peer_arguments(self.method, self.args), out)
+            digest = sha256_file(out / "model.safetensors")
+            shutil.rmtree(out)
+            return taken, digest
+        params = {"method": self.method.name, "seed": 0, "beta": 0.1, "max_length": 64, "args": self.args}
+        return through_touchstone(self.places[who], {**params, "pair": f"{who}-{pair}"}, self.given)
+
+    def close(self) -> None:
+        for place in self.places.values():
+            place.close()
+
+
+def run(pairs: Pairs, options: argparse.Namespace) -> None:
     """The pairs, turn about which comes first, and what came out."""
-    model, table, _ = inputs(place, folder, method)
-    given = {method.model: model, method.tables: table}
-    arguments = peer_arguments(method, options.steps)
-    params = {"method": method.name, "seed": 0, "beta": 0.1, "max_length": 64}
     ratios, costs = [], []
+    sides = (options.peer, "touchstone")
     for pair in range(options.pairs):
-        settings = {**params, "args": {**ARGS, "max_steps": options.steps}, "pair": pair}
-        out = folder / f"bare-{pair}"
         seconds, cpu, weights = {}, {}, {}
-        for who in ("touchstone", "bare") if pair % 2 else ("bare", "touchstone"):
+        for who in reversed(sides) if pair % 2 else sides:
             before = cpu_seconds()
-            if who == "bare":
-                seconds[who] = bare(method, folder, arguments, out)
-                weights[who] = sha256_file(out / "model.safetensors")
-            else:
-                seconds[who], weights[who] = through_touchstone(place, settings, given)
+            seconds[who], weights[who] = pairs.seconds(who, pair)
             cpu[who] = cpu_seconds() - before
-        ratios.append(seconds["touchstone"] / seconds["bare"])
-        costs.append(cpu["touchstone"] / cpu["bare"])
+        ratios.append(seconds["touchstone"] / seconds[options.peer])
+        costs.append(cpu["touchstone"] / cpu[options.peer])
         both = ", ".join(f"{who} {seconds[who]:.2f} s ({cpu[who]:.1f} s of CPU)" for who in seconds)
-        print(f"pair {pair}: {both}, ratio {ratios[-1]:.3f}, same weights: {len(set(weights.values())) == 1}")
-    place.close()
+        same = len(set(weights.values())) == 1
+        print(f"pair {pair}: {both}, ratio {ratios[-1]:.3f}, same weights: {same}", flush=True)
+    pairs.close()
     median = statistics.median(ratios)
-    print(f"{method.name}, {options.steps} steps, {options.pairs} pairs, {processor()}, load {os.getloadavg()[0]:.1f}")
-    print(f"median ratio {median:.3f}, range {min(ratios):.3f} to {max(ratios):.3f} (target: at most {TARGET})")
+    what = f"{options.method}, {options.shape}, {options.steps} steps, {options.pairs} pairs beside {options.peer}"
+    print(f"{what}, {processor()}, load {os.getloadavg()[0]:.1f}")
+    target = TARGETS[options.peer]
+    print(f"median ratio {median:.3f}, range {min(ratios):.3f} to {max(ratios):.3f} (target: at most {target})")
     print(f"median ratio of CPU, imports included: {statistics.median(costs):.3f}")
 
 
