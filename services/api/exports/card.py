@@ -44,7 +44,7 @@ def card(facts: Facts) -> str:
         f"# {text(facts.training.arm)} of {text(facts.experiment)}",
         summary(facts.experiment, facts.id, facts.training, facts.seeds, facts.params),
         _use(),
-        _adapter(facts.weights),
+        of_adapter(facts.weights),
         *_recipe(facts),
         "## Where it comes from",
         _sources(facts.lineage.sources),
@@ -91,7 +91,7 @@ def summary(experiment: str, id: str, training: Training, every_seed: Sequence[i
 
 
 def _step(method: str) -> str:
-    return "a reward model" if method == "reward" else method.upper()
+    return "a reward model" if method == "reward" else method.replace("_", " ").upper()
 
 
 def _use() -> str:
@@ -108,7 +108,8 @@ print(tokenizer.decode(model.generate(**inputs, max_new_tokens=64)[0]))
 `vllm serve FOLDER` and TGI's `--model-id FOLDER` take the same folder. It holds the chat template of its training."""
 
 
-def _adapter(files: Mapping[str, str]) -> str | None:
+def of_adapter(files: Mapping[str, str]) -> str | None:
+    """What a card says of the adapter among these files, if there is one."""
     if not any(path.startswith(ADAPTER) for path in files):
         return None
     return (
