@@ -109,3 +109,13 @@ def test_of_equal_rewards_the_first_sample_is_kept_and_what_is_no_number_is_the_
 def test_a_resolved_spec_plans_the_same_again(settings: dict[str, Any]) -> None:
     once = resolved(with_control("best_of_n", **settings))
     assert set(plan(once).stages) == set(plan(resolved(once.spec)).stages)
+
+
+def test_second_turns_have_no_best_by_a_reward_model() -> None:
+    spec = parse_spec(best(at="sampling"))
+    arm = spec.arms["other"]
+    assert arm.control is not None and arm.rl is not None
+    critic = spec.models["critic"]
+    (error,) = arm.control.clashes("arms.other.control", arm.rl, critic, ["pairwise", "mt_bench"])
+    assert error.field == "arms.other.control.at" and "mt_bench" in error.fix
+    assert not list(arm.control.clashes("arms.other.control", arm.rl, critic, ["pairwise", "arena"]))

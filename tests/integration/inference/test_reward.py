@@ -57,7 +57,7 @@ def test_a_trained_checkpoint_s_rewards_keep_one_sample_of_each_prompt(place: Pl
     tokenizer = byte_tokenizer()
     model = place.checkpoint(save(tmp_path / "m", tiny_reward(tokenizer), tokenizer))
     texts = [("p0", "yes"), ("p0", "no, but at length"), ("p0", "yes"), ("p1", "perhaps"), ("p1", "")]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"prompt_id": name, "sample_index": index, "prompt": "Say.", "completion": text, "finish_reason": "stop"}
         for index, (name, text) in enumerate(texts)
     ]
@@ -67,7 +67,7 @@ def test_a_trained_checkpoint_s_rewards_keep_one_sample_of_each_prompt(place: Pl
     assert rewards[0] == pytest.approx(rewards[2], abs=1e-6) and len(set(rewards)) >= 4
     kept = place.done(place.unit("best", {}, samples=samples, rewards=place.reference(scored)))
     found = kept.rows().to_pylist()
-    best = [max(some, key=lambda row: rewards[int(row["sample_index"])]) for some in (rows[:3], rows[3:])]
+    best = [max(some, key=lambda row: rewards[row["sample_index"]]) for some in (rows[:3], rows[3:])]
     assert [(row["prompt_id"], row["completion"]) for row in found] == [(r["prompt_id"], r["completion"]) for r in best]
     assert [row["sample_index"] for row in found] == [0, 0]
     assert (kept.manifest.metrics["prompts"], kept.manifest.metrics["samples"]) == (2, 5)

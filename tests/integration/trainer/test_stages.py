@@ -87,6 +87,7 @@ def test_the_same_training_gives_the_same_bytes(place: Place, base: CommitRef, d
     assert hashes[0] == hashes[1]
 
 
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 def test_an_uploaded_model_with_lora_in_bfloat16(
     place: Place, settings: Settings, demonstrations: CommitRef, tmp_path: Path
 ) -> None:
