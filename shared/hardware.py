@@ -103,8 +103,9 @@ def hardware_errors(spec: Spec) -> Iterator[FieldError]:
         given = [{**spec.defaults.sft, **arm.sft.args}]
         if arm.rl is not None:
             given.append(rl_arguments(arm.rl, spec.defaults.rl))
-        if arm.rl is not None and arm.rl.reward is not None:
-            given.append({**spec.defaults.reward, **arm.rl.reward.args})
+        own = arm.control is not None and arm.control.trains_reward
+        if arm.rl is not None and (arm.rl.reward is not None or own):
+            given.append({**spec.defaults.reward, **(arm.rl.reward.args if arm.rl.reward is not None else {})})
         if any(divided(args, gpus) is None for args in given):
             problem = f"is {gpus}, which divides neither {BATCH} nor {ACCUMULATION} of {name}"
             fix = f"Make one of the two a multiple of {gpus}, in the arm's args or under defaults."

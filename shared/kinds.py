@@ -44,6 +44,7 @@ KINDS: dict[str, Kind] = {
         Kind("sample", "inference"),
         Kind("score", "inference"),
         Kind("reward", "inference"),
+        Kind("best", "inference"),
         Kind("label", "critic", version=2, sharded=True),
         Kind("reference", "trainer"),
         Kind("rl", "trainer"),

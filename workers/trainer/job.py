@@ -25,7 +25,7 @@ class ModelSource(BaseModel):
 
 
 class Lora(BaseModel):
-    """Low-rank adapters (Hu et al. 2021), merged into the weights before they are saved."""
+    """Low-rank adapters (Hu et al. 2021), merged into the weights before they are saved, and kept."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

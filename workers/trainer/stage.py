@@ -240,7 +240,9 @@ class _Followed:
 
 def _files(out: Path) -> dict[str, pa.Table | bytes | Path]:
     """The results as the stage's files; tables as tables, so that their rows are counted."""
-    files: dict[str, pa.Table | bytes | Path] = {path.name: path for path in sorted(out.iterdir()) if path.is_file()}
+    files: dict[str, pa.Table | bytes | Path] = {
+        path.relative_to(out).as_posix(): path for path in sorted(out.rglob("*")) if path.is_file()
+    }
     for name in files.keys() & {CURVE, references.FILE}:
         files[name] = records.read(out / name)
     return files

@@ -25,6 +25,7 @@ TABLES = {
     "score": "Likelihoods",
     "reward": "Rewards",
     "reference": "Log-probabilities",
+    "best": "Best samples",
     "sft": "Training curves",
     "rl": "Training curves",
     "reward_model": "Training curves",
