@@ -19,6 +19,7 @@ from shared.canonical import sha256_hex
 from shared.errors import Outage
 from shared.filecache import FileCache, Wanted
 from shared.store import NotFound, ObjectInfo, ObjectStore
+from shared.trials import FOLDER
 
 MANIFEST_SCHEMA = "touchstone/manifest/1"
 
@@ -154,9 +155,9 @@ class Artifact:
     def folder(self) -> Path:
         """A local folder with its files under their names, as `from_pretrained` takes it; it stays likewise.
 
-        Without those that have a folder of their own (`checkpoints/1/…`), which are other states of the model.
+        Without those below `checkpoints/`, which are other states of the model.
         """
-        own = [name for name in self.manifest.files if "/" not in name]
+        own = [name for name in self.manifest.files if not name.startswith(f"{FOLDER}/")]
         return self._cache.folder(self._store, {name: self._wanted(name) for name in own})
 
     def _wanted(self, file: str) -> Wanted:

@@ -3,9 +3,10 @@
 Floating-point operations are the usual estimate (Kaplan et al. 2020, arXiv 2001.08361, section 2.1), N parameters and
 T tokens, attention's own products left out:
 
-    training  6 N T, forward and backward; DPO's reference adds its one forward pass, 2 N T / epochs; KTO's two, and its
-              KL term one in every epoch; ORPO, CPO and SimPO have no reference; GRPO, RLOO and distillation sample each
-              token by a forward pass, and a reference, reward model or teacher adds its own, by its size
+    training  6 N T, forward and backward; DPO's reference adds its one forward pass, 2 N T / epochs, or has a stage
+              that counts it; KTO's two, and its KL term one in every epoch; ORPO, CPO and SimPO have no reference;
+              GRPO, RLOO, online DPO and distillation sample each token by a forward pass, and a reference, reward
+              model or teacher adds its own, by its size
     sampling  2 N T, forward only, T prompt and completion tokens, as if each completion read its prompt anew
 
 What an endpoint's model computes is not known and not in it. Evaluation and the base model's making are left out.
@@ -44,12 +45,13 @@ class Stage(Protocol):
 class Used:
     """What makes one model of an arm: the mean over its seeds. None where a stage did not record it.
 
-    `demonstrations` and `pairs` are rows trained on (of KTO the pairs that its completions were; of GRPO and RLOO those
-    of their reward model), `labels` pairs that a critic compared, `steps` gradient steps and `tokens` those that
-    training saw (every epoch's, prompts included), over SFT, reward model and RL together, a distillation's teacher
-    included where it is an arm; `trials` settings and checkpoints tried on dev, whose steps, tokens, FLOPs, dollars and
-    hours are all counted; `usd` is what endpoints were paid and recorded data would have cost, `device_hours`
-    those of training and of sampling for pairs.
+    `demonstrations` and `pairs` are rows trained on (of KTO the pairs that its completions were; of GRPO, RLOO and
+    online DPO those of their reward model), `labels` pairs that a critic compared, `steps` gradient steps and `tokens`
+    those that training saw (every epoch's, prompts included), over SFT, reward model and RL together, a distillation's
+    teacher included where it is an arm; `usd` is what endpoints were paid and recorded data would have cost,
+    `device_hours` those of training and of sampling for pairs. `samples` are those that an answer takes once the model
+    is made: more than one where the best of them is kept. `trials` are settings and checkpoints tried on dev, whose
+    steps, tokens, FLOPs, dollars and hours are all counted.
     """
 
     prompts: float
@@ -62,13 +64,14 @@ class Used:
     sampling_flops: float | None
     usd: float
     device_hours: float
+    samples: float
     trials: float = 0.0
 
 
 Sides = Mapping[str, tuple[float | None, float | None]]
 """By quantity: A's and B's."""
 
-KINDS = ("sft", "rl", "reward_model", "sample", "label")
+KINDS = ("sft", "rl", "reward_model", "reference", "sample", "label")
 QUANTITIES = tuple(field.name for field in fields(Used))
 
 
@@ -106,10 +109,11 @@ def _run(recipe: RecipeParams, stages: Sequence[Stage], first: Sequence[bool]) -
         pairs=_sum(stage.metrics.get("pairs", stage.metrics.get("examples")) for stage in on_pairs if stage in rows),
         steps=_sum(stage.metrics.get("steps") for stage in training),
         tokens=_sum(stage.metrics.get("tokens") for stage in training),
-        training_flops=_sum(training_flops(stage, parameters) for stage in training),
+        training_flops=_sum(training_flops(stage, parameters) for stage in [*training, *of["reference"]]),
         sampling_flops=_sum(sampling_flops(stage, parameters) for stage in of["sample"]),
         usd=sum(stage.usd + stage.declared_usd for stage in own),
         device_hours=sum(stage.device_seconds for stage in own) / 3600,
+        samples=recipe.samples,
         trials=recipe.trials,
     )
 
@@ -130,6 +134,8 @@ def training_flops(stage: Stage, parameters: float | None) -> float | None:
     parameters = stage.metrics.get("parameters") or parameters
     if parameters is None or tokens is None:
         return None
+    if stage.kind == "reference":
+        return 2.0 * parameters * float(tokens)
     if stage.kind != "rl":
         return 6.0 * parameters * float(tokens)
     if not epochs:

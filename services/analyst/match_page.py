@@ -20,9 +20,10 @@ MATCH_TITLES = (
     "FLOPs, sampling",
     "US dollars",
     "Device hours",
+    "Samples an answer",
     "Trials on dev",
 )
-TRIALS = "trials"
+SAMPLES, TRIALS = "samples", "trials"
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -49,13 +50,15 @@ class MatchRow:
 
 
 def match_titles(report: Report) -> tuple[str, ...]:
-    """The quantities that are shown: trials only where there were some."""
+    """The quantities that are shown: where every answer is one sample, or nothing was tried, that goes unsaid."""
     return tuple(title for _, title in _shown(report))
 
 
 def _shown(report: Report) -> list[tuple[str, str]]:
-    tried = any(sum(one[TRIALS][side] or 0 for side in (0, 1)) for one in report.matches.values())
-    return [(of, title) for of, title in zip(QUANTITIES, MATCH_TITLES, strict=True) if of != TRIALS or tried]
+    unsaid = {SAMPLES: 1, TRIALS: 0}
+    sides = report.matches.values()
+    left_out = {of for of, usual in unsaid.items() if all(one[of] == (usual, usual) for one in sides)}
+    return [(of, title) for of, title in zip(QUANTITIES, MATCH_TITLES, strict=True) if of not in left_out]
 
 
 def match_rows(report: Report) -> list[MatchRow]:

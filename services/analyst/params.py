@@ -150,12 +150,14 @@ class TuningParams(Params):
 
 
 class RecipeParams(Params):
-    """What makes an arm's model: how many train prompts it uses, and the keys of its stages, a list a seed.
+    """What makes an arm's model: how many train prompts it uses, and the keys of its stages, a list a seed; and of how
+    many samples each of its answers is the best.
 
     `trials` were made on dev; `tried_again` are trainings on rows that an earlier trial of the same step had."""
 
     prompts: int
     stages: list[list[str]]
+    samples: int = 1
     trials: int = 0
     tried_again: list[str] = []
 

@@ -59,6 +59,10 @@ def _training(job: Job) -> Callable[[Path, Send], dict[str, Any]]:
     from workers.trainer import training
 
     training.import_trl(job)
+    if job.reference == "wanted":
+        from workers.trainer import scoring
+
+        return lambda folder, send: scoring.run(job, folder, send)
     return lambda folder, send: training.run(job, folder, send)
 
 

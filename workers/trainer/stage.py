@@ -19,6 +19,7 @@ from shared.errors import Outage, PermanentError, StageError, Stopped
 from shared.hardware import layout
 from shared.trials import DIVERGED
 from shared.trl import ACCUMULATION, BATCH
+from workers.trainer import references
 from workers.trainer.checkpoints import Checkpoints, Marker
 from workers.trainer.disk import check_disk
 from workers.trainer.failures import MEMORY_FIX
@@ -247,10 +248,10 @@ class _Followed:
 
 
 def _files(out: Path) -> dict[str, pa.Table | bytes | Path | FileRef]:
-    """The results as the stage's files; the curve as a table, so that its rows are counted."""
+    """The results as the stage's files; tables as tables, so that their rows are counted."""
     files: dict[str, pa.Table | bytes | Path | FileRef] = {
-        path.name: path for path in sorted(out.iterdir()) if path.is_file()
+        path.relative_to(out).as_posix(): path for path in sorted(out.rglob("*")) if path.is_file()
     }
-    if CURVE in files:
-        files[CURVE] = records.read(out / CURVE)
+    for name in files.keys() & {CURVE, references.FILE}:
+        files[name] = records.read(out / name)
     return files

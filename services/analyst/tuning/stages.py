@@ -31,7 +31,7 @@ def checkpoint_stage(ctx: StageContext) -> StageResult:
     files = {
         name.removeprefix(prefix): ref
         for name, ref in training.files.items()
-        if name.startswith(prefix) and "/" not in name.removeprefix(prefix)
+        if name.startswith(prefix) and not name.removeprefix(prefix).startswith(f"{FOLDER}/")
     }
     diverged = {name: training.metrics[name] for name in (DIVERGED,) if name in training.metrics}
     return StageResult(dict(files), {**states[number - 1], **diverged})
@@ -52,7 +52,7 @@ def choose_stage(ctx: StageContext) -> StageResult:
     rows = _rows(trials, found)
     files: dict[str, pa.Table | FileRef] = {TRIALS: _table(rows)}
     chosen = models[found.chosen][params["seed"]].manifest
-    files |= {name: ref for name, ref in chosen.files.items() if "/" not in name}
+    files |= {name: ref for name, ref in chosen.files.items() if not name.startswith(f"{FOLDER}/")}
     metrics = {"chosen": found.chosen, "dev_prompts": found.prompts, "seeds": len(params["seeds"]), "trials": rows}
     return StageResult(dict(files), metrics)
 

@@ -22,8 +22,11 @@ QUANTITIES = {
     "sampling_flops": "FLOPs of sampling",
     "usd": "US dollars",
     "device_hours": "Device hours",
+    "samples": "Samples for each answer",
     "trials": "Settings and checkpoints tried on dev",
 }
+UNSAID = (("samples", [1.0, 1.0]), ("trials", [0.0, 0.0]))
+"""What goes without saying."""
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -89,8 +92,7 @@ def matches(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[Match]:
 
 
 def _rows(sides: Data) -> tuple[MatchRow, ...]:
-    """Trials only where there were some."""
-    return tuple(_match(quantity, both) for quantity, both in sides.items() if quantity != "trials" or any(both))
+    return tuple(_match(*one) for one in sides.items() if one not in UNSAID)
 
 
 def _match(quantity: str, both: tuple[float | None, float | None]) -> MatchRow:

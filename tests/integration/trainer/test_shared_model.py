@@ -33,6 +33,7 @@ def curve(place: Place, unit: Unit) -> list[float]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_two_ranks_with_a_share_of_the_model_each_learn_what_one_process_does(
     place: Place, base: CommitRef, preferences: CommitRef
 ) -> None:

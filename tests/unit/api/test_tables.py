@@ -10,7 +10,7 @@ from services.api.pages.tables import frontier, matches
 REPORT: dict[str, Any] = {
     "verdict": {"primary": {"contrast": "headline", "evaluation": "win-rate@0.7"}},
     "matches": {
-        "added": {"prompts": [10, 10]},
+        "added": {"prompts": [10, 10], "samples": [1.0, 4.0]},
         "headline": {
             "prompts": [1700, 1700],
             "steps": [104, 100],
@@ -18,6 +18,7 @@ REPORT: dict[str, Any] = {
             "training_flops": [1.61e11, 7.16e10],
             "usd": [0.004, 0.0],
             "tokens": [None, 5],
+            "samples": [1.0, 1.0],
         },
     },
 }
@@ -27,7 +28,7 @@ PAIRS = {"headline": ("rlaif-weak", "sft-strong")}
 def test_the_difference_that_decides_is_first_and_says_what_was_not_held_equal() -> None:
     first, second = matches(REPORT, PAIRS)
     assert (first.contrast, first.a, first.b) == ("headline", "rlaif-weak", "sft-strong")
-    assert (second.a, second.b, second.apart) == ("A", "B", "")
+    assert (second.a, second.b, second.apart) == ("A", "B", "samples for each answer")
     assert first.apart == "pairs that the critic compared, FLOPs of training, US dollars, tokens seen in training"
 
 
