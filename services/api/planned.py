@@ -127,7 +127,7 @@ class Planned:
     @cached_property
     def tried(self) -> dict[str, str]:
         """What each stage of a trial tries, in words."""
-        stages, found = self.plan.stages, {}
+        stages, found = self.plan.stages, dict[str, str]()
         for stage in [one for one in stages.values() if one.kind == CHOOSE]:
             for place, trial in enumerate(stage.params["trials"]):
                 for seed in stage.params["seeds"]:

@@ -71,7 +71,7 @@ class Exports:
             if (found := self._rows(planned.plan.stages[key].params, step, manifest)) is not None
         ]
         params = {step: planned.plan.stages[key].params for step, (key, _) in trained.items()}
-        chosen = {step: found for step, manifest in manifests.items() if (found := tried(manifest)) is not None}
+        chosen = {step: trials for step, manifest in manifests.items() if (trials := tried(manifest)) is not None}
         facts = self._facts(summary, planned, training, rows, model, params, chosen)
         written = {
             "README.md": card(facts).encode(),

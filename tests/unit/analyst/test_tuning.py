@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from shared.errors import PermanentError
 from tests.unit.analyst.fixture import experiment, quickstart
 
 
-def scores(*seeds: list[float | None]) -> ArmScores:
+def scores(*seeds: Sequence[float | None]) -> ArmScores:
     """One trial's: a list of prompts' scores for each seed, None where the judgement cannot be read."""
     tables = {
         seed: SeedScores(
