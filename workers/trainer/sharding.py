@@ -16,6 +16,7 @@ from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType
 from accelerate.utils.fsdp_utils import fsdp2_prepare_model
 
+from shared.errors import PermanentError
 from workers.trainer.job import Job
 from workers.trainer.loading import load_whole
 
@@ -30,7 +31,15 @@ AUTO = "auto"
 
 
 def prepare(job: Job) -> None:
-    """Called before anything of a training is made."""
+    """Called before anything of a training is made.
+
+    Raises:
+        PermanentError: the strategy needs GPUs, and there is none.
+    """
+    if job.strategy == "deepspeed" and not torch.cuda.is_available():
+        raise PermanentError(
+            "hardware.strategy: deepspeed needs GPUs here, and this trainer has none; write `strategy: fsdp`"
+        )
     if job.strategy == "fsdp":
         # Which of torch's communication backends there will be is decided before TRL's arguments are read.
         os.environ |= {"ACCELERATE_USE_FSDP": "true", "FSDP_STATE_DICT_TYPE": FSDP["state_dict_type"]}
