@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import FieldError
-from shared.methods import PREFERENCES
+from shared.methods import PREFERENCES, SHARED_REFERENCE
 from shared.spec.names import policy_of
 from shared.spec.recipes import rl_arguments
 from shared.trl import ACCUMULATION, BATCH, batch_of
 
 if TYPE_CHECKING:
-    from shared.spec.model import Hardware, Spec
+    from shared.spec.model import Hardware, Rl, Spec
 
 
 def divided(args: Mapping[str, Any], gpus: int) -> dict[str, Any] | None:
@@ -69,17 +69,28 @@ def strategy_errors(spec: Spec) -> Iterator[FieldError]:
             )
     for arm_name, arm in spec.arms.items():
         policy_name = policy_of(spec, arm)
-        if policy_name not in spec.policies or arm.rl is None:
-            continue
-        strategy = spec.policies[policy_name].hardware.strategy
-        method = PREFERENCES.get(arm.rl.method)
-        if strategy != "ddp" and method is not None and method.guide != "pairs":
-            yield FieldError(
-                f"policies.{policy_name}.hardware.strategy",
-                f"is {strategy}, and {arm_name}'s rl.method {arm.rl.method} samples while it trains, which a model "
-                "that no GPU holds whole does not do here",
-                "Write `strategy: ddp`, or give that arm another method, such as dpo.",
-            )
+        if policy_name in spec.policies and arm.rl is not None:
+            yield from _unshared(spec, policy_name, arm_name, arm.rl)
+
+
+def _unshared(spec: Spec, policy: str, arm: str, rl: Rl) -> Iterator[FieldError]:
+    """What an arm asks of a model that no GPU holds whole, and it cannot do."""
+    strategy, method = spec.policies[policy].hardware.strategy, PREFERENCES.get(rl.method)
+    if strategy == "ddp" or method is None:
+        return
+    if method.guide != "pairs":
+        yield FieldError(
+            f"policies.{policy}.hardware.strategy",
+            f"is {strategy}, and {arm}'s rl.method {rl.method} samples while it trains, which a model that no GPU "
+            "holds whole does not do here",
+            "Write `strategy: ddp`, or give that arm another method, such as dpo.",
+        )
+    elif rl_arguments(rl, spec.defaults.rl).get(SHARED_REFERENCE):
+        yield FieldError(
+            f"policies.{policy}.hardware.strategy",
+            f"is {strategy}, and {arm} asks for {SHARED_REFERENCE}, a stage that wants the whole model on one GPU",
+            f"Write `strategy: ddp`, or leave {SHARED_REFERENCE} out: the training computes it then, divided.",
+        )
 
 
 def hardware_errors(spec: Spec) -> Iterator[FieldError]:
@@ -92,8 +103,9 @@ def hardware_errors(spec: Spec) -> Iterator[FieldError]:
         given = [{**spec.defaults.sft, **arm.sft.args}]
         if arm.rl is not None:
             given.append(rl_arguments(arm.rl, spec.defaults.rl))
-        if arm.rl is not None and arm.rl.reward is not None:
-            given.append({**spec.defaults.reward, **arm.rl.reward.args})
+        own = arm.control is not None and arm.control.trains_reward
+        if arm.rl is not None and (arm.rl.reward is not None or own):
+            given.append({**spec.defaults.reward, **(arm.rl.reward.args if arm.rl.reward is not None else {})})
         if any(divided(args, gpus) is None for args in given):
             problem = f"is {gpus}, which divides neither {BATCH} nor {ACCUMULATION} of {name}"
             fix = f"Make one of the two a multiple of {gpus}, in the arm's args or under defaults."

@@ -34,6 +34,7 @@ from shared.artifacts import (
 from shared.attempts import Attempt, Outcome
 from shared.canonical import sha256_file, sha256_hex
 from shared.context import StageContext
+from shared.disk import FIX
 from shared.errors import BadInput, Later, Outage, PermanentError, Stopped, TouchstoneError
 from shared.gather import gather
 from shared.kinds import queue_of
@@ -145,7 +146,8 @@ class Runner:
         """Why the wait, if it was this machine's disk that took no more; no fault of the work."""
         if not isinstance(error, OSError) or error.errno not in DISK_ERRORS:
             return None
-        return f"{error.strerror or error} on {socket.gethostname()}: {error.filename or self.settings.data_dir}"
+        said = f"{error.strerror or error} on {socket.gethostname()}: {error.filename or self.settings.data_dir}"
+        return f"{said}; {FIX}" if error.errno in (errno.ENOSPC, errno.EDQUOT) else said
 
     def _end(
         self,

@@ -178,6 +178,7 @@ def _arm(arm: ArmReport) -> dict[str, Any]:
             for name, found in arm.evaluations.items()
         },
         "cost": _cost(arm.cost),
+        **({"too_long": dict(arm.too_long)} if arm.too_long else {}),
     }
 
 

@@ -28,6 +28,7 @@ from services.analyst.orders import under_each_order
 from services.analyst.params import ReportParams
 from services.analyst.preferences import by_seed
 from services.analyst.scores import ArmScores, align, assemble
+from services.analyst.too_long import too_long, too_long_notes
 from services.analyst.trust import Trust, trust
 
 Scores = Mapping[tuple[str, str], ArmScores]
@@ -85,6 +86,7 @@ def build_report(
             *notes_for(params, contrasts, scores, partial, arenas),
             *length_notes(params, contrasts, lengths),
             *answer_notes(inputs.stages.values()),
+            *too_long_notes(arms),
             *declared_notes(params, inputs.stages),
         ),
         total=cost_of((key for stages in params.stages.values() for _, key in stages), inputs.stages),
@@ -298,6 +300,7 @@ def _arms(
             costs.get(name, Cost()),
             used(params.recipes[name], stages) if name in params.recipes else None,
             tuple(one for one in params.evaluations if (name, one) not in figures),
+            too_long((key for _, key in params.stages.get(name, ())), stages),
         )
         for name, arm in params.arms.items()
     )

@@ -20,6 +20,7 @@ MATCH_TITLES = (
     "FLOPs, sampling",
     "US dollars",
     "Device hours",
+    "Samples an answer",
 )
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -46,15 +47,21 @@ class MatchRow:
     said: str
 
 
+def match_titles(report: Report) -> tuple[str, ...]:
+    """The table's columns; where every answer is one sample, that goes without saying."""
+    alone = all(sides["samples"] == (1, 1) for sides in report.matches.values())
+    return MATCH_TITLES[:-1] if alone else MATCH_TITLES
+
+
 def match_rows(report: Report) -> list[MatchRow]:
     """The contrasts whose arms' recipes are known, the primary first."""
-    rows = []
+    rows, titles = [], match_titles(report)
     controls = {arm.name: arm.params.control for arm in report.arms}
     for one in report.contrasts:
         name = one.contrast.name
         if name in report.matches and one.contrast.pair is not None:
             found = report.matches[name]
-            cells = tuple(_sides(title, *found[of]) for of, title in zip(QUANTITIES, MATCH_TITLES, strict=True))
+            cells = tuple(_sides(title, *found[of]) for of, title in zip(QUANTITIES, titles, strict=False))
             said = _said(controls[one.contrast.pair[1]], one.contrast.pair[0])
             rows.append(MatchRow(name, *one.contrast.pair, name == report.verdict.contrast, cells, said))
     return sorted(rows, key=lambda row: not row.primary)

@@ -149,7 +149,8 @@ class Cost:
 class ArmReport:
     """An arm's results and its price; `used` is what makes its model, None where that is not there yet.
 
-    `unjudged` are the evaluations that say nothing of it: completions that no policy wrote have no likelihood."""
+    `unjudged` are the evaluations that say nothing of it: completions that no policy wrote have no likelihood.
+    `too_long` are prompts, by split, that its context does not hold."""
 
     name: str
     params: ArmParams
@@ -157,6 +158,7 @@ class ArmReport:
     cost: Cost
     used: Used | None = None
     unjudged: tuple[str, ...] = ()
+    too_long: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

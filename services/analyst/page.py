@@ -20,7 +20,7 @@ from services.analyst.contrasts import ContrastResult
 from services.analyst.critics.view import views
 from services.analyst.frontier_page import frontier_view
 from services.analyst.lengths.view import lengths_view, times
-from services.analyst.match_page import MATCH_TITLES, match_rows
+from services.analyst.match_page import match_rows, match_titles
 from services.analyst.model import (
     ArmEstimate,
     ArmReport,
@@ -146,7 +146,7 @@ def context(report: Report, at: str = "", top: int = 1) -> dict[str, Any]:
         "win_rates": matrix_views(report.win_rates, at),
         "lengths": lengths_view(report.lengths, at),
         "matches": match_rows(report),
-        "match_titles": MATCH_TITLES,
+        "match_titles": match_titles(report),
         "decisions": report.looks * report.cells,
         "since": decisions(report.looks, report.cells),
         "trust": trust_view(report.trust),

@@ -144,10 +144,12 @@ class CheckParams(Params):
 
 
 class RecipeParams(Params):
-    """What makes an arm's model: how many train prompts it uses, and the keys of its stages, a list a seed."""
+    """What makes an arm's model: how many train prompts it uses, and the keys of its stages, a list a seed; and of how
+    many samples each of its answers is the best."""
 
     prompts: int
     stages: list[list[str]]
+    samples: int = 1
 
 
 class GoldParams(Params):

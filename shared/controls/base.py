@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -12,6 +12,8 @@ from shared.errors import FieldError
 from shared.spec.base import SpecModel
 
 if TYPE_CHECKING:
+    from shared.llm.providers import ModelSpec
+    from shared.protocols.base import BestOf
     from shared.spec.model import Rl, Sft
 
 Steps = dict[str, str]
@@ -44,6 +46,13 @@ class Builder(Protocol):
     def taught(self, at: Started, teacher: str) -> str:
         """The key of a teacher's completions of the RL step's prompts."""
 
+    def rater(self, at: Started, n: int) -> BestOf:
+        """What keeps the best of n samples: the arm's critic where it is a reward model, or else one that is trained
+        on the arm's labelled pairs."""
+
+    def best(self, at: Started, of: BestOf) -> str:
+        """The key of the best of n samples of the start for each of the RL step's prompts."""
+
 
 class Control(SpecModel):
     """One entry of an arm's `control:`. The arm takes policy, SFT and RL settings from the arm that it is `of`."""
@@ -61,6 +70,24 @@ class Control(SpecModel):
         """The stages after the start."""
         raise NotImplementedError
 
+    def sampled(self, build: Builder, at: Started) -> BestOf | None:
+        """What keeps the best of several samples wherever the arm is judged; None where an answer is one sample."""
+        return None
+
+    @property
+    def samples_an_answer(self) -> int:
+        """How many samples the arm takes for each answer."""
+        return 1
+
+    @property
+    def trains_reward(self) -> bool:
+        """Whether it may train a reward model of its own."""
+        return False
+
+    def words(self) -> tuple[str, str]:
+        """What it holds equal, and in what it differs."""
+        return self.equal, self.differs
+
     def teachers(self) -> Mapping[str, str]:
         """The names of models that write completions for it, by its field."""
         return {}
@@ -75,8 +102,8 @@ class Control(SpecModel):
             problem = f"{self.of} ({rl.method}) has no labelled pairs, which {self.kind} is about"
             yield FieldError(f"{field}.of", problem, "Name an arm that has, or use kind: swap.")
 
-    def clashes(self, field: str, rl: Rl, records_preferences: bool) -> Iterator[FieldError]:
-        """What does not go with the arm's RL settings; whether its critic only has recorded pairs."""
+    def clashes(self, field: str, rl: Rl, critic: ModelSpec, protocols: Iterable[str]) -> Iterator[FieldError]:
+        """What does not go with the arm's RL settings, its critic, or the protocols of the spec's evaluations."""
         return iter(())
 
 

@@ -18,11 +18,12 @@ from shared.methods import PREFERENCES
 from shared.nulls import NULLS, PROMPTS
 from shared.plan.beside import BASE, NULL, Beside
 from shared.plan.model import Stage, stage_key
+from shared.plan.references import is_shared, own_arguments, reference_params
 from shared.prices import FREE, price_of
 from shared.protocols import JudgedArm
-from shared.protocols.base import questions_count
+from shared.protocols.base import BestOf, questions_count
 from shared.spec.base import DeclaredDataset
-from shared.spec.model import Arm, Policy, Rl, Sft, SimulatedPrompts, Spec
+from shared.spec.model import Arm, Policy, RewardTraining, Rl, Sft, SimulatedPrompts, Spec
 from shared.spec.names import policy_of
 from shared.spec.parse import needed_models
 from shared.spec.recipes import rl_arguments
@@ -72,8 +73,12 @@ class PlanBuilder:
 
     def trained(self, arm: Arm, seed: int, steps: Steps) -> JudgedArm:
         """An arm after its training stages."""
-        first, *after = steps.values()
         name = policy_of(self.spec, arm)
+        if arm.control is not None and arm.rl is not None:
+            at = Started(name, arm.sft, arm.rl, steps["sft"], seed)
+            if (best := arm.control.sampled(self, at)) is not None:
+                return JudgedArm(name, seed, at.start, best=best)
+        first, *after = steps.values()
         return JudgedArm(name, seed, after[-1], first) if after else JudgedArm(name, seed, first)
 
     def steps(self, arm: Arm, seed: int) -> Steps:
@@ -83,7 +88,8 @@ class PlanBuilder:
         if arm.rl is None:
             return {"sft": start}
         at = Started(name, arm.sft, arm.rl, start, seed)
-        return {"sft": start, **(self.optimised(at, {}) if arm.control is None else arm.control.steps(self, at))}
+        after = self.optimised(at, {}) if arm.control is None else arm.control.steps(self, at)
+        return after if "sft" in after else {"sft": start, **after}
 
     def optimised(self, at: Started, selection: Mapping[str, Any]) -> Steps:
         """The rounds of an RL step, each from the policy that the one before left."""
@@ -112,6 +118,27 @@ class PlanBuilder:
         """A teacher's completions of the prompts of an RL step."""
         return self._teach(teacher, "train", at.sft.fraction, 1.0)
 
+    def rater(self, at: Started, n: int) -> BestOf:
+        assert at.rl.critic is not None
+        if at.rl.reward is None and self.spec.models[at.rl.critic].base_model is not None:
+            return BestOf(n, model=at.rl.critic)
+        return BestOf(n, checkpoint=self._reward_model(at.policy, at.sft, at.rl, at.start, at.seed, {}))
+
+    def best(self, at: Started, of: BestOf) -> str:
+        where = {"split": "train", "start": at.sft.fraction, "stop": 1.0}
+        params = {**where, "n": of.n, "temperature": at.rl.temperature, "seed": at.seed}
+        return self._kept(of, self._sample(at.policy, at.start, params))
+
+    def _kept(self, of: BestOf, samples: str) -> str:
+        if of.model is not None:
+            rewards = self.rewards(of.model, samples)
+        else:
+            assert of.checkpoint is not None
+            # In the precision in which a training is rewarded by it.
+            given = {"checkpoint": of.checkpoint, "completions": samples}
+            rewards = self.add("reward", {"dtype": "float32"}, given)
+        return self.add("best", {}, {"samples": samples, "rewards": rewards})
+
     def beside(self, who: Beside, seed: int) -> JudgedArm:
         """A policy as it is before any training, or completions that no policy wrote."""
         if who.role == BASE:
@@ -129,7 +156,11 @@ class PlanBuilder:
         if arm.completions is not None:
             return arm.completions
         params = self._sampling(arm, temperature, prompts)
-        return self._sample(arm.policy, arm.checkpoint, params, {"prompts": prompts or self.prompts})
+        source = {"prompts": prompts or self.prompts}
+        # Without chance all samples are alike.
+        if arm.best is None or temperature == 0:
+            return self._sample(arm.policy, arm.checkpoint, params, source)
+        return self._kept(arm.best, self._sample(arm.policy, arm.checkpoint, {**params, "n": arm.best.n}, source))
 
     def second_turn(self, arm: JudgedArm, temperature: float, first: str, prompts: str) -> str:
         params = {**self._sampling(arm, temperature, prompts), "turn": 2}
@@ -205,9 +236,12 @@ class PlanBuilder:
     ) -> str:
         beta = PREFERENCES[rl.method].beta if rl.beta is None else rl.beta
         params: dict[str, Any] = {"method": rl.method, "seed": seed, "beta": beta, **training_params(policy)}
-        params |= {"args": rl_arguments(rl, self.spec.defaults.rl), **bound_params(rl)}
+        args = rl_arguments(rl, self.spec.defaults.rl)
+        params |= {"args": own_arguments(args), **bound_params(rl)}
         if PREFERENCES[rl.method].guide == "pairs":
             inputs = {"start": start, "preferences": self._pairs(name, sft, rl, start, seed)}
+            if is_shared(args):
+                inputs["reference"] = self.add("reference", reference_params(policy, args), inputs, trained=policy)
             return self.add("rl", {**params, **selection}, inputs, trained=policy)
         params |= {"split": "train", "start": sft.fraction, "stop": 1.0}
         params |= {"temperature": rl.temperature, "top_p": policy.top_p, "max_tokens": policy.max_tokens}
@@ -230,11 +264,15 @@ class PlanBuilder:
         assert rl.critic is not None
         if rl.reward is None:
             return {"reward": self._identity(rl.critic)}, {}
-        params = {"method": "reward", "seed": seed, "holdout": rl.reward.holdout}
+        return {}, {"reward": self._reward_model(policy, sft, rl, start, seed, selection)}
+
+    def _reward_model(self, policy: str, sft: Sft, rl: Rl, start: str, seed: int, selection: Mapping[str, Any]) -> str:
+        training = rl.reward or RewardTraining()
+        params = {"method": "reward", "seed": seed, "holdout": training.holdout}
         params |= training_params(self.spec.policies[policy])
-        params |= {"args": {**self.spec.defaults.reward, **rl.reward.args}, **selection}
+        params |= {"args": {**self.spec.defaults.reward, **training.args}, **selection}
         labelled = {"start": start, "preferences": self._pairs(policy, sft, rl, start, seed)}
-        return {}, {"reward": self.add("reward_model", params, labelled, trained=self.spec.policies[policy])}
+        return self.add("reward_model", params, labelled, trained=self.spec.policies[policy])
 
     def _pairs(self, policy: str, sft: Sft, rl: Rl, start: str, seed: int) -> str:
         """The labelled pairs on P2, the train prompts from `sft.fraction` on."""

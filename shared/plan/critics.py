@@ -87,7 +87,7 @@ def _sides(stage: Stage, stages: Mapping[str, Stage]) -> str | None:
     if stage.params.get("pairs", "on_policy") != "on_policy":
         return str(stage.params["pairs"])
     other = stage.inputs.get("reference")
-    return "arms" if other is not None and stages[other].kind == "sample" else None
+    return "arms" if other is not None and stages[other].kind in {"sample", "best"} else None
 
 
 def _role(stage: Stage) -> str:

@@ -126,9 +126,14 @@ def _stages_of_arms(build: PlanBuilder, cell: CellPlan) -> dict[str, list[str]]:
 
 def _recipes(build: PlanBuilder, cell: CellPlan) -> dict[str, list[list[str]]]:
     """For every arm, the stages that make its model, a list a seed; evaluation is not among them."""
-    last = {(row["arm"], row["seed"]): cell.inputs[row["input"]] for row in cell.training}
-    made = Plan(build.stages, "").ancestors_of_each(last.values())
+    trained: dict[tuple[str, int], list[str]] = {}
+    for row in cell.training:
+        trained.setdefault((row["arm"], row["seed"]), []).append(cell.inputs[row["input"]])
+    drawn = Plan(build.stages, "")
+    made = drawn.ancestors_of_each(keys[-1] for keys in trained.values())
     recipes: dict[str, list[list[str]]] = {}
-    for (arm, _), stages in zip(last, made, strict=True):
-        recipes.setdefault(arm, []).append(stages)
+    for ((arm, _), keys), stages in zip(trained.items(), made, strict=True):
+        # What picks among samples is made beside the model, not before it.
+        apart = not set(keys) <= set(stages)
+        recipes.setdefault(arm, []).append(drawn.ancestors(keys) if apart else stages)
     return recipes

@@ -79,6 +79,7 @@ def report_params(
             arm: {
                 "prompts": _train_prompts([stages[key] for key in of[0]], resolved.counts.get("train", 0)),
                 "stages": [list(keys) for keys in of],
+                **_samples(spec, arm),
             }
             for arm, of in recipes.items()
         },
@@ -121,8 +122,14 @@ def _control(spec: Spec, name: str) -> dict[str, Any]:
     control = None if name not in spec.arms else spec.arms[name].control
     if control is None:
         return {}
-    said = {"kind": control.kind, "of": control.of, "equal": control.equal, "differs": control.differs}
-    return {"control": said}
+    equal, differs = control.words()
+    return {"control": {"kind": control.kind, "of": control.of, "equal": equal, "differs": differs}}
+
+
+def _samples(spec: Spec, arm: str) -> dict[str, int]:
+    """How many samples an arm takes for each answer, where that is not one."""
+    control = None if arm not in spec.arms else spec.arms[arm].control
+    return {} if control is None or control.samples_an_answer == 1 else {"samples": control.samples_an_answer}
 
 
 def _evaluation(spec: Spec, entry: str, at: At) -> dict[str, Any]:

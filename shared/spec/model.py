@@ -86,7 +86,7 @@ class Pretrain(SpecModel):
 
 
 class Lora(SpecModel):
-    """Low-rank adapters (Hu et al. 2021), merged into the weights before the commit."""
+    """Low-rank adapters (Hu et al. 2021), merged into the weights before the commit, and kept beside them."""
 
     r: int = Field(16, ge=1)
     alpha: int = Field(32, ge=1)
@@ -175,16 +175,19 @@ class RewardTraining(SpecModel):
 class Rl(SpecModel):
     """The step after SFT, on the train prompts that the arm's SFT did not use."""
 
-    method: str = Field("dpo", description="one of shared/methods: dpo, kto, orpo, cpo, simpo, grpo, rloo or distill")
+    method: str = Field(
+        "dpo", description="one of shared/methods: dpo, kto, orpo, cpo, simpo, grpo, rloo, online_dpo or distill"
+    )
     loss: (
         Annotated[Annotated[str, Tag(PLAIN)] | Annotated[list[str], Field(min_length=1), Tag(LIST)], BY_SHAPE] | None
     ) = Field(None, description="one of TRL's losses of this method, or several for dpo; None: TRL's own")
     critic: str | None = Field(
-        None, description="who labels the pairs; of grpo and rloo a check or reward model that rewards completions"
+        None,
+        description="who labels the pairs; of grpo, rloo, online_dpo a check or reward model that rewards completions",
     )
     teacher: DistilledFrom | None = Field(None, description="distill: a checkpoint of the same tokenizer")
     reward: RewardTraining | None = Field(
-        None, description="grpo, rloo: reward by a model that is trained on the critic's labelled pairs; {} will do"
+        None, description="grpo, rloo, online_dpo: by a model trained on the critic's labelled pairs; {} will do"
     )
     pairs: Literal["on_policy", "policy_vs_teacher", "recorded"] = Field(
         "on_policy", description="two samples of the start; one of them and a teacher's completion; recorded pairs"

@@ -18,6 +18,7 @@ import structlog
 from pydantic import BaseModel
 
 from shared.canonical import sha256_file
+from shared.disk import check_room
 from shared.store import NotFound, ObjectStore
 
 log = structlog.get_logger()
@@ -73,11 +74,14 @@ class Checkpoints:
         """Fetch the newest whole checkpoint into `target`, and say which; None if there is none.
 
         Raises:
-            Outage: the store is away.
+            Outage: the store is away, or the disk has no room for it.
         """
         names = [info.name for info in self._store.list(self._prefix) if info.name.endswith(f"/{MARKER}")]
         for name in sorted(names, reverse=True):
-            if marker := self._download(name.removesuffix(MARKER), target):
+            prefix = name.removesuffix(MARKER)
+            size = sum(info.size for info in self._store.list(prefix))
+            check_room(target.parent, size, "the checkpoint that the training goes on from")
+            if marker := self._download(prefix, target):
                 return marker
         return None
 

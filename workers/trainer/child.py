@@ -39,7 +39,7 @@ def main(folder: Path) -> int:
         # The parent must hear of whatever happened; the trace goes to the stage's log.
         traceback.print_exc()
         sys.stderr.flush()
-        failed = describe(error)
+        failed = describe(error, folder)
         # A rank that is left by another one fails too, and knows of no cause.
         (channel.send if failed.cause is not None else send)(failed)
         return 1
@@ -61,6 +61,10 @@ def _training(job: Job) -> Callable[[Path, Send], dict[str, Any]]:
     from workers.trainer import training
 
     training.import_trl(job)
+    if job.reference == "wanted":
+        from workers.trainer import scoring
+
+        return lambda folder, send: scoring.run(job, folder, send)
     return lambda folder, send: training.run(job, folder, send)
 
 

@@ -17,17 +17,15 @@ SAVE = "save-now"
 
 
 class ModelSource(BaseModel):
-    """Where a model comes from: a local folder, or a hub's model at one commit."""
+    """Where a model lies: a local folder; None of a training that makes one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     folder: str | None = None
-    hub: str | None = None
-    revision: str | None = None
 
 
 class Lora(BaseModel):
-    """Low-rank adapters (Hu et al. 2021), merged into the weights before they are saved."""
+    """Low-rank adapters (Hu et al. 2021), merged into the weights before they are saved, and kept."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -78,6 +76,9 @@ class Job(BaseModel):
     sampling: Sampling | None = None
     grader: Grader | None = None
     teacher: ModelSource | None = None
+    reference: Literal["own", "given", "wanted"] = "own"
+    """The reference's log-probabilities are computed before the training, stand in its rows, or are all that the job is
+    to compute."""
     holdout: float = 0.0
     """The share of the prompts that a reward model is measured on and not trained on."""
     attention: str | None = None

@@ -13,6 +13,7 @@ import torch
 
 from shared import records
 from shared.errors import PermanentError
+from workers.trainer import adapter
 from workers.trainer.job import Job
 from workers.trainer.loading import load_whole
 
@@ -25,16 +26,16 @@ LAST_ROWS = 10
 
 
 def save(trainer: Any, job: Job, out: Path) -> None:
-    """Write the model folder and the training's files; adapters are merged.
+    """Write the model folder and the training's files; adapters are merged, and kept in a folder of their own below.
 
     Raises:
         PermanentError: a weight is not finite.
     """
     model = trainer.accelerator.unwrap_model(trainer.model)
-    if job.lora is not None and job.lora.quantize is not None:
-        model = merged_whole(model, job, out.with_name("adapter"))
-    elif hasattr(model, "merge_and_unload"):
-        model = model.merge_and_unload()
+    if hasattr(model, "merge_and_unload"):
+        adapter.keep(model, job.model, out / adapter.FOLDER)
+        quantized = job.lora is not None and job.lora.quantize is not None
+        model = merged_whole(job, out / adapter.FOLDER) if quantized else model.merge_and_unload()
     if not all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters()):
         raise PermanentError("the trained weights are not finite: lower learning_rate, or set max_grad_norm")
     out.mkdir(parents=True, exist_ok=True)
@@ -48,14 +49,10 @@ def save(trainer: Any, job: Job, out: Path) -> None:
     _write_json(out / "versions.json", versions())
 
 
-def merged_whole(model: Any, job: Job, folder: Path) -> Any:
-    """The adapters of `model` merged into the weights as they were before they were rounded to 4 bits, in float32.
-
-    `folder` gets the adapters on the way.
-    """
+def merged_whole(job: Job, folder: Path) -> Any:
+    """The adapter in `folder` merged into the weights as they were before they were rounded to 4 bits, in float32."""
     from peft import PeftModel
 
-    model.save_pretrained(folder)
     return PeftModel.from_pretrained(load_whole(job), folder).merge_and_unload()
 
 

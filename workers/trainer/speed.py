@@ -73,6 +73,19 @@ def measured(trainer: Any, watch: Stopwatch, job: Job, tokens: int, examples: in
     return found
 
 
+def forward(trainer: Any, seconds: float, tokens: int, examples: int) -> dict[str, Any]:
+    """The same of forward passes alone, without steps and mfu: tokens and examples are those of `seconds`."""
+    on_gpu = bool(torch.cuda.is_available() and not trainer.args.use_cpu)
+    return {
+        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
+        "devices": int(trainer.args.world_size),
+        "seconds": round(seconds, 3),
+        "samples_per_second": _rounded(examples / max(seconds, 1e-9)),
+        "tokens_per_second": _rounded(tokens / max(seconds, 1e-9)),
+        "peak_memory_bytes": torch.cuda.max_memory_allocated() if on_gpu else _peak_of_process(),
+    }
+
+
 def flops_per_token(model: Any) -> float:
     """Floating-point operations that a token takes in a training step, forwards and backwards, in matrix products.
 

@@ -18,7 +18,9 @@ from shared.context import StageContext
 from shared.errors import Outage, PermanentError, StageError, Stopped
 from shared.hardware import layout
 from shared.trl import ACCUMULATION, BATCH
+from workers.trainer import references
 from workers.trainer.checkpoints import Checkpoints, Marker
+from workers.trainer.disk import check_disk
 from workers.trainer.failures import MEMORY_FIX
 from workers.trainer.job import CHECKPOINTS, OUT, SAVE, Job
 from workers.trainer.leftovers import held
@@ -53,7 +55,7 @@ def train(ctx: StageContext) -> StageResult:
         Stopped: the work must end; every process of the training is gone by then.
         StageError: the training failed, with its last readable line; its whole trace is in the stage's log.
         PermanentError: it would fail again.
-        Outage: the store or the model hub is away, or the GPU is broken.
+        Outage: the store or the model hub is away, the disk has no room, or the GPU is broken.
     """
     folder = ctx.workdir.resolve() / "job"
     folder.mkdir(parents=True)
@@ -62,6 +64,8 @@ def train(ctx: StageContext) -> StageResult:
     checkpoints = Checkpoints(ctx.store, ctx.scratch, layout(ctx.unit.options))
     resumed = _resumed(ctx, checkpoints, folder)
     job = prepare(ctx, folder, resumed is not None)
+    ctx.log(str(ctx.cache.used))
+    check_disk(folder, job)
     followed = _Followed(ctx, folder, checkpoints, resumed.device_seconds if resumed is not None else 0.0)
     try:
         done = followed.run(job)
@@ -123,7 +127,7 @@ class _Followed:
 
     def run(self, job: Job) -> Done:
         """Follow the training to its end."""
-        started = environment(self._folder, job.threads, local_model=job.model.hub is None)
+        started = environment(self._folder, job.threads, offline=not job.trust_remote_code)
         with (
             self._device() as keeps,
             self._uploads,
@@ -235,8 +239,10 @@ class _Followed:
 
 
 def _files(out: Path) -> dict[str, pa.Table | bytes | Path]:
-    """The results as the stage's files; the curve as a table, so that its rows are counted."""
-    files: dict[str, pa.Table | bytes | Path] = {path.name: path for path in sorted(out.iterdir()) if path.is_file()}
-    if CURVE in files:
-        files[CURVE] = records.read(out / CURVE)
+    """The results as the stage's files; tables as tables, so that their rows are counted."""
+    files: dict[str, pa.Table | bytes | Path] = {
+        path.relative_to(out).as_posix(): path for path in sorted(out.rglob("*")) if path.is_file()
+    }
+    for name in files.keys() & {CURVE, references.FILE}:
+        files[name] = records.read(out / name)
     return files

@@ -83,6 +83,7 @@ def build(job: Job, folder: Path) -> tuple[Any, datasets.Dataset]:
     _quiet()
     method = METHODS[job.method]
     config_class, trainer_class = method.classes()
+    trainer_class = method.adapted(trainer_class, job)
     # In files of the job's folder, not in memory: where there are several ranks, they share what one of them prepares.
     rows = datasets.Dataset.from_parquet(str(folder / ROWS), cache_dir=str(folder / "cache")).map(method.example)
     model, tokenizer = load(job, classifies=method.classifies)

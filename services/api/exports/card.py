@@ -15,6 +15,7 @@ from services.api.lineage import Lineage, Source, Step
 Data = Mapping[str, Any]
 PRIVATE = frozenset({"base_url"})
 """Of a model's identity what says nothing to those who read a published card."""
+ADAPTER = "adapter/"
 OWN = ("method", "seed", "beta", "chat_template", "precision", "max_length", "lora", "labels", "length_within")
 
 
@@ -43,6 +44,7 @@ def card(facts: Facts) -> str:
         f"# {text(facts.training.arm)} of {text(facts.experiment)}",
         summary(facts.experiment, facts.id, facts.training, facts.seeds, facts.params),
         _use(),
+        of_adapter(facts.weights),
         *_recipe(facts),
         "## Where it comes from",
         _sources(facts.lineage.sources),
@@ -89,7 +91,7 @@ def summary(experiment: str, id: str, training: Training, every_seed: Sequence[i
 
 
 def _step(method: str) -> str:
-    return "a reward model" if method == "reward" else method.upper()
+    return "a reward model" if method == "reward" else method.replace("_", " ").upper()
 
 
 def _use() -> str:
@@ -104,6 +106,16 @@ print(tokenizer.decode(model.generate(**inputs, max_new_tokens=64)[0]))
 ```
 
 `vllm serve FOLDER` and TGI's `--model-id FOLDER` take the same folder. It holds the chat template of its training."""
+
+
+def of_adapter(files: Mapping[str, str]) -> str | None:
+    """What a card says of the adapter among these files, if there is one."""
+    if not any(path.startswith(ADAPTER) for path in files):
+        return None
+    return (
+        f"The weights are whole. `{ADAPTER}` has what the LoRA of its last training learned, alone, as peft loads it "
+        "over the model that this training began from."
+    )
 
 
 def _recipe(facts: Facts) -> Iterator[str]:

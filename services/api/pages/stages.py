@@ -24,6 +24,8 @@ TABLES = {
     "prompts": "Prompts",
     "score": "Likelihoods",
     "reward": "Rewards",
+    "reference": "Log-probabilities",
+    "best": "Best samples",
     "sft": "Training curves",
     "rl": "Training curves",
     "reward_model": "Training curves",

@@ -22,7 +22,10 @@ QUANTITIES = {
     "sampling_flops": "FLOPs of sampling",
     "usd": "US dollars",
     "device_hours": "Device hours",
+    "samples": "Samples for each answer",
 }
+ONE_SAMPLE = ("samples", [1.0, 1.0])
+"""What goes without saying."""
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -82,7 +85,7 @@ def matches(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[Match]:
     """Every difference of two arms, that which decides first."""
     first = report["verdict"]["primary"]["contrast"]
     found = [
-        Match(name, *pairs.get(name, ("A", "B")), tuple(_match(quantity, both) for quantity, both in sides.items()))
+        Match(name, *pairs.get(name, ("A", "B")), tuple(_match(*one) for one in sides.items() if one != ONE_SAMPLE))
         for name, sides in (report.get("matches") or {}).items()
     ]
     return sorted(found, key=lambda one: one.contrast != first)

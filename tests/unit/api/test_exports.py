@@ -14,7 +14,7 @@ import redis
 import yaml
 from celery import Celery
 
-from services.api.exports.card import summary
+from services.api.exports.card import of_adapter, summary
 from services.api.exports.made import Exports
 from services.api.exports.markdown import table, text
 from services.api.exports.rows import rows_of
@@ -212,3 +212,10 @@ def test_the_card_names_every_step_for_what_it_is() -> None:
     training = Training("by-model", 0, {"sft": "a", "reward": "b", "rl": "c"})
     methods = {"sft": {"method": "sft"}, "reward": {"method": "reward"}, "rl": {"method": "grpo"}}
     assert "with seed 0: SFT, then a reward model, then GRPO." in summary("quickstart", "one", training, (0,), methods)
+    assert summary("q", "one", training, (0,), {"rl": {"method": "online_dpo"}}).count("ONLINE DPO") == 1
+
+
+def test_a_card_says_what_an_adapter_beside_whole_weights_is_of() -> None:
+    said = of_adapter({"model.safetensors": "1", "adapter/adapter_model.safetensors": "2"})
+    assert said is not None and "`adapter/`" in said and "peft" in said
+    assert of_adapter({"model.safetensors": "1"}) is None

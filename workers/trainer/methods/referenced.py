@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 from typing import Any, ClassVar
 
+from shared.methods import SHARED_REFERENCE
+from workers.trainer import references
 from workers.trainer.job import Job
 from workers.trainer.methods.owned import REFERENCE
 from workers.trainer.methods.pairs import Pairs
@@ -21,7 +23,10 @@ class WithReference(Pairs):
     owned: ClassVar[frozenset[str]] = frozenset({"beta"}) | REFERENCE
 
     def arguments(self, job: Job) -> dict[str, Any]:
-        return {**super().arguments(job), "precompute_ref_log_probs": True}
+        return {**super().arguments(job), SHARED_REFERENCE: True}
+
+    def adapted(self, trainer: type[Any], job: Job) -> type[Any]:
+        return references.adapted(trainer, job)
 
     def companions(self, model: Any, tokenizer: Any, job: Job) -> dict[str, Any]:
         if job.strategy == "ddp":
