@@ -86,7 +86,7 @@ def divided(model: Any, accelerator: Any) -> Any:
 
 
 def whole(trainer: Any, job: Job) -> Any:
-    """The trained model as one process holds it, in float32 on the CPU, adapters merged; None on ranks other than 0.
+    """The trained model as one process holds it, in float32 on the CPU; None on ranks other than 0.
 
     Every rank has to call it.
     """
@@ -105,13 +105,14 @@ def whole(trainer: Any, job: Job) -> Any:
         from peft import PeftModel
 
         folder = Path(trainer.args.output_dir).with_name("adapter")
-        trained.save_pretrained(folder, state_dict=weights)
-        model = PeftModel.from_pretrained(model, folder).merge_and_unload()
+        trained.save_pretrained(folder, state_dict=weights, save_embedding_layers=False)
+        model = PeftModel.from_pretrained(model, folder)
         trained = trained.get_base_model()
     # TRL has written the tokenizer's end and padding tokens into them; a classifier generates nothing.
+    filled = model if job.lora is None else model.get_base_model()
     for name in ("config", "generation_config"):
         if hasattr(trained, name):
-            setattr(model, name, getattr(trained, name))
+            setattr(filled, name, getattr(trained, name))
     return model
 
 
