@@ -126,8 +126,8 @@ def _zero_weights(trainer: Any) -> dict[str, torch.Tensor]:
     from deepspeed.utils import safe_get_full_fp32_param
     from deepspeed.zero import GatheredParameters
 
-    model, found = trainer.accelerator.unwrap_model(trainer.model), {}
-    keep = trainer.is_world_process_zero()
+    model, keep = trainer.accelerator.unwrap_model(trainer.model), trainer.is_world_process_zero()
+    found: dict[str, torch.Tensor] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         full = safe_get_full_fp32_param(parameter) if parameter.requires_grad else None
         if full is None:
