@@ -2,7 +2,7 @@
 
 Its worker started it and holds the other end of its standard input; on standard output go the messages of
 `workers.trainer.messages`, everything else on standard error. A launcher may start it once a rank: rank 0 speaks for
-all, but for what ends another one.
+all, but for a cause, such as no memory, that ends another one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def main(folder: Path) -> int:
         # The parent must hear of whatever happened; the trace goes to the stage's log.
         traceback.print_exc()
         sys.stderr.flush()
-        channel.send(describe(error, folder))
+        failed = describe(error, folder)
+        # A rank that is left by another one fails too, and knows of no cause.
+        (channel.send if failed.cause is not None else send)(failed)
         return 1
     return 0
 

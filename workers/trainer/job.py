@@ -18,11 +18,14 @@ SAVE = "save-now"
 
 
 class ModelSource(BaseModel):
-    """Where a model lies: a local folder; None of a training that makes one."""
+    """Where a model lies: a local folder; None of a training that makes one. `hub` and `revision`: whose it is, where
+    others can find it by that name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     folder: str | None = None
+    hub: str | None = None
+    revision: str | None = None
 
 
 class Lora(BaseModel):

@@ -204,4 +204,4 @@ def _source(ctx: StageContext, name: str, model: dict[str, str] | None) -> Model
         folder = fetch_model(ctx.store, model["uploaded"], ctx.cache)
         return ModelSource(folder=str(folder.resolve()))
     local = fetch_from_hub(model["hub"], model["revision"], cache_folder(ctx.settings), ctx.settings.trust_remote_code)
-    return ModelSource(folder=str(local.resolve()))
+    return ModelSource(folder=str(local.resolve()), hub=model["hub"], revision=model["revision"])

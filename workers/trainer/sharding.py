@@ -16,6 +16,7 @@ from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType
 from accelerate.utils.fsdp_utils import fsdp2_prepare_model
 
+from shared.errors import PermanentError
 from workers.trainer.job import Job
 from workers.trainer.loading import load_whole
 
@@ -30,7 +31,15 @@ AUTO = "auto"
 
 
 def prepare(job: Job) -> None:
-    """Called before anything of a training is made."""
+    """Called before anything of a training is made.
+
+    Raises:
+        PermanentError: the strategy needs GPUs, and there is none.
+    """
+    if job.strategy == "deepspeed" and not torch.cuda.is_available():
+        raise PermanentError(
+            "hardware.strategy: deepspeed needs GPUs here, and this trainer has none; write `strategy: fsdp`"
+        )
     if job.strategy == "fsdp":
         # Which of torch's communication backends there will be is decided before TRL's arguments are read.
         os.environ |= {"ACCELERATE_USE_FSDP": "true", "FSDP_STATE_DICT_TYPE": FSDP["state_dict_type"]}
@@ -77,7 +86,7 @@ def divided(model: Any, accelerator: Any) -> Any:
 
 
 def whole(trainer: Any, job: Job) -> Any:
-    """The trained model as one process holds it, in float32 on the CPU, adapters merged; None on ranks other than 0.
+    """The trained model as one process holds it, in float32 on the CPU; None on ranks other than 0.
 
     Every rank has to call it.
     """
@@ -96,13 +105,14 @@ def whole(trainer: Any, job: Job) -> Any:
         from peft import PeftModel
 
         folder = Path(trainer.args.output_dir).with_name("adapter")
-        trained.save_pretrained(folder, state_dict=weights)
-        model = PeftModel.from_pretrained(model, folder).merge_and_unload()
+        trained.save_pretrained(folder, state_dict=weights, save_embedding_layers=False)
+        model = PeftModel.from_pretrained(model, folder)
         trained = trained.get_base_model()
     # TRL has written the tokenizer's end and padding tokens into them; a classifier generates nothing.
+    filled = model if job.lora is None else model.get_base_model()
     for name in ("config", "generation_config"):
         if hasattr(trained, name):
-            setattr(model, name, getattr(trained, name))
+            setattr(filled, name, getattr(trained, name))
     return model
 
 
@@ -116,8 +126,8 @@ def _zero_weights(trainer: Any) -> dict[str, torch.Tensor]:
     from deepspeed.utils import safe_get_full_fp32_param
     from deepspeed.zero import GatheredParameters
 
-    model, found = trainer.accelerator.unwrap_model(trainer.model), {}
-    keep = trainer.is_world_process_zero()
+    model, keep = trainer.accelerator.unwrap_model(trainer.model), trainer.is_world_process_zero()
+    found: dict[str, torch.Tensor] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         full = safe_get_full_fp32_param(parameter) if parameter.requires_grad else None
         if full is None:
