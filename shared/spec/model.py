@@ -112,12 +112,16 @@ class Hardware(SpecModel):
     zero_stage: Literal[2, 3] | None = Field(
         None, description="of deepspeed: 2 shares optimizer and gradients, 3 the weights too; None: 2"
     )
+    share: bool = Field(
+        False, description="trainings and the engines of their host take its GPU in turn, by a lock (TOUCHSTONE_GPU_LOCK)"
+    )
 
     def options(self) -> dict[str, Any]:
-        """What a stage that trains says of it; nothing of a single GPU."""
+        """What a stage that trains says of it; nothing of a single GPU that it has to itself."""
+        shared = {"share": True} if self.share else {}
         if self.gpus == 1:
-            return {}
-        told: dict[str, Any] = {"gpus": self.gpus}
+            return shared
+        told: dict[str, Any] = {"gpus": self.gpus, **shared}
         if self.strategy != "ddp":
             told["strategy"] = self.strategy
         return told if self.zero_stage is None else {**told, "zero_stage": self.zero_stage}

@@ -52,6 +52,13 @@ def test_trainings_go_where_their_hardware_is_and_are_the_same_stages() -> None:
     assert set(one.stages) - {one.report} == set(four.stages) - {four.report}
 
 
+def test_that_a_gpu_is_shared_is_told_to_trainings_and_changes_no_stage() -> None:
+    alone, shared = (plan(resolved(spec_with(policies__toy__hardware={"share": share}))) for share in (False, True))
+    assert {stage.kind for stage in shared.stages.values() if stage.options.get("share")} == {"sft", "rl"}
+    assert not any("share" in stage.options for stage in alone.stages.values())
+    assert set(alone.stages) - {alone.report} == set(shared.stages) - {shared.report}
+
+
 def test_a_stage_of_one_gpu_has_no_option_for_it() -> None:
     options: list[dict[str, Any]] = [stage.options for stage in plan(resolved()).stages.values()]
     assert not any("gpus" in one for one in options)

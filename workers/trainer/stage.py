@@ -184,10 +184,11 @@ class _Followed:
     @contextmanager
     def _device(self) -> Iterator[Sequence[int]]:
         """The GPU, where an engine of this host may have it: waited for, and held until the training's last process."""
-        if self._ctx.settings.gpu_lock is None:
+        settings = self._ctx.settings
+        if settings.gpu_lock is None and not self._ctx.unit.options.get("share", False):
             yield ()
             return
-        with machine_lock.held(self._ctx.settings.gpu_lock, self._wait) as lock:
+        with machine_lock.held(settings.engine_lock, self._wait) as lock:
             self._started = time.monotonic()
             yield (lock,)
 

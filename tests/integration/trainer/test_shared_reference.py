@@ -101,7 +101,7 @@ def test_other_batches_and_exchanged_labels_differ_by_rounding_alone(tmp_path: P
 
 def test_kto_without_its_kl_term_takes_the_halves(tmp_path: Path) -> None:
     reference = scored(tmp_path / "reference")
-    more = {"method": "kto", "args": {"loss_type": "apo_zero_unpaired"}}
+    more: dict[str, Any] = {"method": "kto", "args": {"loss_type": "apo_zero_unpaired"}}
     own, given = (trained(tmp_path / name, table, **more) for name, table in (("own", None), ("given", reference)))
     curves = [pq.read_table(out / "loss.parquet")["loss"].to_pylist() for out in (own, given)]
     assert curves[1] == pytest.approx(curves[0], abs=1e-5)
@@ -151,7 +151,7 @@ def test_a_training_that_is_given_it_computes_none(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.slow
 def test_the_stages_as_a_worker_runs_them(place: Place, base: CommitRef, preferences: CommitRef) -> None:
-    params = {"chat_template": None, "precision": "float32", "max_length": 32, "args": {}}
+    params: dict[str, Any] = {"chat_template": None, "precision": "float32", "max_length": 32, "args": {}}
     unit = place.unit("reference", params, start=base, preferences=preferences)
     assert place.train(unit).outcome == "committed", place.log(unit)
     found = place.artifact(unit)
@@ -168,7 +168,7 @@ def test_the_stages_as_a_worker_runs_them(place: Place, base: CommitRef, prefere
 def test_a_killed_reference_goes_on(place: Place, base: CommitRef) -> None:
     many = place.commit("many", {"preferences.parquet": tiny.preferences(2400)})
     args = {"precompute_ref_batch_size": 1}
-    params = {"chat_template": None, "precision": "float32", "max_length": 32, "args": args}
+    params: dict[str, Any] = {"chat_template": None, "precision": "float32", "max_length": 32, "args": args}
     unit = place.unit("reference", params, start=base, preferences=many)
     with running(place, unit) as process:
         process.kill()

@@ -17,7 +17,7 @@ from workers.trainer.job import Job
 
 @pytest.mark.parametrize("stage", [2, 3])
 def test_deepspeed_s_settings_are_read_as_they_are_meant(stage: int) -> None:
-    job = Job(method="sft", strategy="deepspeed", zero_stage=stage)  # type: ignore[arg-type]
+    job = Job(method="sft", strategy="deepspeed", zero_stage=stage)
     read = HfDeepSpeedConfig(sharding.arguments(job)["deepspeed"])
     assert (read.is_zero2(), read.is_zero3(), read.is_offload()) == (stage == 2, stage == 3, False)
     filled = set(re.findall(r"fill_\w+\(\s*\"([\w.]+)\"", getsource(HfTrainerDeepSpeedConfig)))
