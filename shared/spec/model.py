@@ -113,7 +113,7 @@ class Hardware(SpecModel):
         None, description="of deepspeed: 2 shares optimizer and gradients, 3 the weights too; None: 2"
     )
     share: bool = Field(
-        False, description="trainings and the engines of their host take its GPU in turn, by a lock (TOUCHSTONE_GPU_LOCK)"
+        False, description="trainings and engines of a host take its GPU in turn, by a lock (TOUCHSTONE_GPU_LOCK)"
     )
 
     def options(self) -> dict[str, Any]:

@@ -80,6 +80,8 @@ def test_a_training_waits_for_the_gpu_says_so_and_holds_it_to_its_end(place: Pla
 
 def test_a_spec_that_shares_needs_no_setting(place: Place, lock: Path, unit: Unit) -> None:
     place.settings.gpu_lock = None
+    lock.parent.mkdir()
+    lock.touch()
     engine = hold(place.settings.engine_lock)
     shared = unit.model_copy(update={"options": {"share": True}})
     thread = threading.Thread(target=place.attempt, args=(shared, train))
