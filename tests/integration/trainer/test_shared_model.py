@@ -18,7 +18,7 @@ from tests.integration.trainer.test_faults import alive, running
 from tests.waiting import wait_until
 
 SHARED = {"gpus": 2, "strategy": "fsdp"}
-ARGS = {"per_device_train_batch_size": 8, "max_steps": 12, "learning_rate": 1e-2, "gradient_checkpointing": True}
+ARGS = {"per_device_train_batch_size": 4, "max_steps": 12, "learning_rate": 1e-2, "gradient_checkpointing": True}
 
 
 @pytest.fixture
