@@ -6,8 +6,6 @@ A manifest is one attempt's commit, written last and never overwritten. Of sever
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +15,11 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from shared import records
-from shared.canonical import sha256_file, sha256_hex
+from shared.canonical import sha256_hex
 from shared.errors import Outage
+from shared.filecache import FileCache, Wanted
 from shared.store import NotFound, ObjectInfo, ObjectStore
+from shared.trials import FOLDER
 
 MANIFEST_SCHEMA = "touchstone/manifest/1"
 
@@ -81,9 +81,9 @@ class Manifest(Frozen):
 
 @dataclass(frozen=True)
 class StageResult:
-    """What a handler returns: files by name (a table, bytes, or a local file), metrics and cost."""
+    """What a handler returns: metrics, cost, and files by name (a table, bytes, a local file, or one in the store)."""
 
-    files: dict[str, pa.Table | bytes | Path]
+    files: dict[str, pa.Table | bytes | Path | FileRef]
     metrics: dict[str, Any] = field(default_factory=dict)
     cost: Cost = field(default_factory=Cost)
 
@@ -115,16 +115,16 @@ def read_commit(store: ObjectStore, name: str) -> tuple[CommitRef, Manifest]:
 
 
 class Artifact:
-    """A committed stage's files, downloaded once into a local folder of content-addressed files."""
+    """A committed stage's files, downloaded once into a cache; a folder alone is one without a limit."""
 
-    def __init__(self, store: ObjectStore, manifest: Manifest, cache: Path) -> None:
+    def __init__(self, store: ObjectStore, manifest: Manifest, cache: FileCache | Path) -> None:
         self._store = store
-        self._cache = cache
+        self._cache = FileCache(cache) if isinstance(cache, Path) else cache
         self.manifest = manifest
         self.key = manifest.key
 
     @classmethod
-    def load(cls, store: ObjectStore, ref: CommitRef, cache: Path) -> Artifact:
+    def load(cls, store: ObjectStore, ref: CommitRef, cache: FileCache | Path) -> Artifact:
         """Read the manifest that `ref` names.
 
         Raises:
@@ -140,7 +140,8 @@ class Artifact:
 
     def table(self, file: str) -> pa.Table:
         """Read one of its Parquet files."""
-        return records.read(self.path(file))
+        with self._cache.borrowed(self._store, self._wanted(file)) as path:
+            return records.read(path)
 
     def rows(self) -> pa.Table:
         """Its rows, of a stage that leaves one Parquet file (every kind but the trainings and the report)."""
@@ -148,30 +149,17 @@ class Artifact:
         return self.table(file)
 
     def path(self, file: str) -> Path:
-        """A local copy of one of its files, checked against its hash."""
-        ref = self.manifest.files[file]
-        target = self._cache / ref.sha256[:2] / ref.sha256
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
-            try:
-                self._store.get_file(ref.object, partial)
-                if sha256_file(partial) != ref.sha256:
-                    raise Outage(f"object store: {ref.object} is not what was committed")
-                partial.replace(target)
-            finally:
-                partial.unlink(missing_ok=True)
-        return target
+        """A local copy of one of its files, checked against its hash; it stays while the cache is open."""
+        return self._cache.path(self._store, self._wanted(file))
 
     def folder(self) -> Path:
-        """A local folder with all of its files under their names, as `from_pretrained` takes it."""
-        content = sha256_hex("".join(f"{name}={ref.sha256};" for name, ref in sorted(self.manifest.files.items())))
-        folder = self._cache / "folders" / content
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in self.manifest.files:
-            target = folder / name
-            if not target.exists():
-                link = folder / f".{name}.{uuid.uuid4().hex}"
-                os.link(self.path(name), link)
-                link.replace(target)
-        return folder
+        """A local folder with its files under their names, as `from_pretrained` takes it; it stays likewise.
+
+        Without those below `checkpoints/`, which are other states of the model.
+        """
+        own = [name for name in self.manifest.files if not name.startswith(f"{FOLDER}/")]
+        return self._cache.folder(self._store, {name: self._wanted(name) for name in own})
+
+    def _wanted(self, file: str) -> Wanted:
+        ref = self.manifest.files[file]
+        return Wanted(ref.object, ref.sha256, ref.size)

@@ -16,7 +16,9 @@ import redis
 from shared import signals
 from shared.artifacts import Artifact
 from shared.attempts import Attempt
+from shared.disk import GB
 from shared.errors import Stopped
+from shared.filecache import FileCache
 from shared.leases import Lease
 from shared.settings import Settings
 from shared.store import ObjectStore
@@ -54,7 +56,9 @@ class StageContext:
         self.scratch = f"scratch/{unit.key}/"
         self.workdir = settings.data_dir / "attempts" / attempt.id
         self.workdir.mkdir(parents=True, exist_ok=True)
+        self.cache = file_cache(settings, self.check)
         self._kept = ExitStack()
+        self._kept.callback(self.cache.close)
         self._lease = lease
         self._attempt = attempt
         self._shutdown = shutdown
@@ -71,7 +75,7 @@ class StageContext:
 
     def input(self, name: str) -> Artifact:
         """A committed input. Raises KeyError where the plan gave none of this name."""
-        return Artifact.load(self.store, self.unit.inputs[name], self.settings.data_dir / "cache")
+        return Artifact.load(self.store, self.unit.inputs[name], self.cache)
 
     @property
     def budget(self) -> str | None:
@@ -169,5 +173,10 @@ class StageContext:
 
 
 def cache_folder(settings: Settings) -> Path:
-    """Where committed files are kept locally; may be emptied at any time no work runs."""
+    """Where files of the store and the hub are kept locally; may be emptied at any time no work runs."""
     return settings.data_dir / "cache"
+
+
+def file_cache(settings: Settings, check: Callable[[], None] = lambda: None) -> FileCache:
+    """This host's cache of the store's files. `check` ends a wait or a download by what it raises."""
+    return FileCache(cache_folder(settings), settings.cache_gb * GB, check)

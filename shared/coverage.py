@@ -16,6 +16,7 @@ from shared.spec.base import DeclaredDataset
 from shared.spec.matrix import cells
 from shared.spec.model import Spec
 from shared.spec.parse import needed_models
+from shared.spec.sweeps import entries_on_dev
 from shared.splits import Splits, rows_between
 from shared.store import ObjectStore
 
@@ -114,7 +115,7 @@ def _ranges(spec: Spec, name: str) -> list[tuple[str, int, int]]:
     evaluated = {model for entry in evaluations for model in entry.models().values()} | towards
     if evaluated & asking:
         found["eval"] = 0, sizes.eval
-    on_dev = [evaluation for evaluation in evaluations if evaluation.best_on_dev]
+    on_dev = [cell.evaluations[entry] for cell in variants for entry in entries_on_dev(cell)]
     if on_dev and ({model for entry in on_dev for model in entry.models().values()} | towards) & asking:
         found["dev"] = 0, sizes.dev
     if spec.critic_check is not None and {name, *asking} & {spec.critic_check.labels, *towards, *critics_of(spec)}:

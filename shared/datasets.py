@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from shared import records, tables
 from shared.canonical import sha256_hex
 from shared.errors import BadInput, PermanentError
+from shared.filecache import FileCache, Wanted, WrongContent
 from shared.names import check_name, newest_record, newest_records, write_record
 from shared.store import NotFound, ObjectStore
 
@@ -217,19 +218,33 @@ def list_datasets(
     return [_info(record) for record in found], more
 
 
-def read_dataset(store: ObjectStore, sha256: str) -> pa.Table:
-    """A dataset's rows by content hash.
+def read_dataset(store: ObjectStore, sha256: str, cache: FileCache | None = None) -> pa.Table:
+    """A dataset's rows by content hash, from the local cache where one is given.
 
     Raises:
         PermanentError: the store lacks it, or holds something else under its name.
     """
+    changed = f"the dataset {sha256} is not what was added: its bytes changed in the store"
     try:
+        if cache is not None:
+            return _cached(store, sha256, cache)
         data = store.get(_object(sha256))
     except NotFound as error:
         raise PermanentError(f"the dataset {sha256} is not in the store") from error
+    except WrongContent as error:
+        raise PermanentError(changed) from error
     if sha256_hex(data) != sha256:
-        raise PermanentError(f"the dataset {sha256} is not what was added: its bytes changed in the store")
+        raise PermanentError(changed)
     return pq.read_table(io.BytesIO(data))
+
+
+def _cached(store: ObjectStore, sha256: str, cache: FileCache) -> pa.Table:
+    name = _object(sha256)
+    size = next((info.size for info in store.list(name) if info.name == name), None)
+    if size is None:
+        raise NotFound(name)
+    with cache.borrowed(store, Wanted(name, sha256, size)) as path:
+        return pq.read_table(path)
 
 
 def _object(sha256: str) -> str:

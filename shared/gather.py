@@ -15,8 +15,7 @@ from shared.context import StageContext
 def gather(ctx: StageContext) -> StageResult:
     """Concatenate the shards' tables in order; add up their numbers and costs."""
     assert ctx.unit.parts is not None
-    cache = ctx.settings.data_dir / "cache"
-    parts = [Artifact.load(ctx.store, ref, cache) for ref in ctx.unit.parts]
+    parts = [Artifact.load(ctx.store, ref, ctx.cache) for ref in ctx.unit.parts]
     # A shard from before a column was added lacks it: null there.
     files = {
         name: pa.concat_tables([part.table(name) for part in parts], promote_options="default")

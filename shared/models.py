@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -21,8 +19,9 @@ from typing import Any
 
 from shared.canonical import content_key, sha256_file
 from shared.errors import BadInput, PermanentError
+from shared.filecache import FileCache, Wanted, WrongContent
 from shared.names import check_name, newest_record, newest_records, write_record
-from shared.store import NotFound, ObjectStore
+from shared.store import ObjectStore
 
 SCHEMA = "touchstone/model/1"
 NAMES = "models/names"
@@ -139,39 +138,25 @@ def list_models(store: ObjectStore, limit: int | None = None, after: str = "") -
     return [_info(record) for record in found], more
 
 
-def fetch_model(store: ObjectStore, sha256: str, into: Path) -> Path:
-    """A local copy of a model folder: `into/<sha256>`, downloaded once and checked against its hashes.
+def fetch_model(store: ObjectStore, sha256: str, cache: FileCache) -> Path:
+    """A local copy of a model folder, each file checked against its hash; it stays while the cache is open.
 
     Raises:
         PermanentError: the store lacks it, or holds something else under its name.
-        Outage: the store is away.
+        Outage: the store is away, or the disk has no room.
     """
-    target = into / sha256
-    if target.exists():
-        return target
-    partial = into / f".{sha256}.{uuid.uuid4().hex}"
     try:
-        _download(store, sha256, partial)
-        partial.rename(target)
-    except NotFound as error:
-        raise PermanentError(f"the model {sha256} is not in the store") from error
-    except OSError:
-        # Another process was faster: a folder that is not empty cannot be renamed over.
-        if not target.exists():
-            raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return target
-
-
-def _download(store: ObjectStore, sha256: str, folder: Path) -> None:
-    hashes: dict[str, str] = json.loads(store.get(_manifest(sha256)))["files"]
-    for file, expected in hashes.items():
-        path = folder / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        store.get_file(f"models/{sha256}/{file}", path)
-        if sha256_file(path) != expected:
-            raise PermanentError(f"the model {sha256} is not what was added: {file} changed in the store")
+        hashes: dict[str, str] = json.loads(store.get(_manifest(sha256)))["files"]
+        prefix = f"models/{sha256}/"
+        sizes = {info.name.removeprefix(prefix): info.size for info in store.list(prefix)}
+        files = {file: Wanted(prefix + file, digest, sizes[file]) for file, digest in hashes.items()}
+        return cache.folder(store, files)
+    except KeyError as error:
+        raise PermanentError(f"the model {sha256} is not in the store: {error.args[0]} is missing") from error
+    except WrongContent as error:
+        raise PermanentError(
+            f"the model {sha256} is not what was added: a file changed in the store: {error}"
+        ) from error
 
 
 def _manifest(sha256: str) -> str:

@@ -119,6 +119,19 @@ LIKELIHOODS = pa.schema(
 )
 """logprob in nats, summed over the completion's tokens; which is completion, a or b; row is the scored table's row."""
 
+REFERENCES = pa.schema(
+    [
+        ("row", pa.int32()),
+        ("prompt_id", pa.string()),
+        ("ref_chosen_logps", pa.float64()),
+        ("ref_rejected_logps", pa.float64()),
+        ("ref_chosen_tokens", pa.int32()),
+        ("ref_rejected_tokens", pa.int32()),
+    ]
+)
+"""A start's log-probabilities of pairs, by TRL's names: in nats, summed over a completion's tokens within max_length.
+row is the row of PREFERENCES; those that make no pair are not here, nor those of which max_length leaves nothing."""
+
 REWARDS = pa.schema(
     [
         ("prompt_id", pa.string()),

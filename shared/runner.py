@@ -34,6 +34,7 @@ from shared.artifacts import (
 from shared.attempts import Attempt, Outcome
 from shared.canonical import sha256_file, sha256_hex
 from shared.context import StageContext
+from shared.disk import FIX
 from shared.errors import BadInput, Later, Outage, PermanentError, Stopped, TouchstoneError
 from shared.gather import gather
 from shared.kinds import queue_of
@@ -48,6 +49,8 @@ log = structlog.get_logger()
 Handler = Callable[[StageContext], StageResult]
 OUTAGES = (Outage, redis.RedisError, kombu.exceptions.OperationalError)
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+CHECKPOINTS, STATES = "checkpoints/", "states/"
+"""What a training keeps in its scratch until it is committed."""
 LIBRARIES = ("touchstone-rlaif", "torch", "transformers", "trl", "peft", "openai", "numpy", "scipy", "pyarrow")
 
 
@@ -145,7 +148,8 @@ class Runner:
         """Why the wait, if it was this machine's disk that took no more; no fault of the work."""
         if not isinstance(error, OSError) or error.errno not in DISK_ERRORS:
             return None
-        return f"{error.strerror or error} on {socket.gethostname()}: {error.filename or self.settings.data_dir}"
+        said = f"{error.strerror or error} on {socket.gethostname()}: {error.filename or self.settings.data_dir}"
+        return f"{said}; {FIX}" if error.errno in (errno.ENOSPC, errno.EDQUOT) else said
 
     def _end(
         self,
@@ -182,7 +186,8 @@ class Runner:
 
     def _forget_checkpoints(self, ctx: StageContext) -> None:
         try:
-            self.store.delete([info.name for info in self.store.list(f"{ctx.scratch}checkpoints/")])
+            for folder in (CHECKPOINTS, STATES):
+                self.store.delete([info.name for info in self.store.list(f"{ctx.scratch}{folder}")])
         except Outage as outage:
             log.warning("checkpoints.left", key=ctx.unit.key, error=str(outage))
 
@@ -226,13 +231,14 @@ class Runner:
         self.store.put(name, manifest.to_json())
         return name
 
-    def _put(self, unit: Unit, name: str, content: pa.Table | bytes | Path) -> FileRef:
-        """Write one file of the result under its content's name."""
+    def _put(self, unit: Unit, name: str, content: pa.Table | bytes | Path | FileRef) -> FileRef:
+        """Write one file of the result under its content's name, unless it is in the store."""
+        if isinstance(content, FileRef):
+            return content
         rows = content.num_rows if isinstance(content, pa.Table) else None
         data = records.to_bytes(content) if isinstance(content, pa.Table) else content
         digest = sha256_file(data) if isinstance(data, Path) else sha256_hex(data)
-        suffix = "".join(Path(name).suffixes[-1:])
-        target = f"stages/{unit.kind}/{unit.commit_key}/{digest}{suffix}"
+        target = stage_file(unit, name, digest)
         if isinstance(data, Path):
             size = data.stat().st_size
             self.store.put_file(target, data)
@@ -243,6 +249,11 @@ class Runner:
 
     def _signal(self, type: signals.Type, unit: Unit, **fields: Any) -> None:
         signals.send(self.redis, type, key=unit.key, unit=unit.commit_key, **fields)
+
+
+def stage_file(unit: Unit, name: str, digest: str) -> str:
+    """Where a file of a unit's result lies, by its content."""
+    return f"stages/{unit.kind}/{unit.commit_key}/{digest}{''.join(Path(name).suffixes[-1:])}"
 
 
 def queued_name(commit_key: str) -> str:

@@ -12,6 +12,7 @@ from shared.canonical import sha256_hex
 from shared.errors import PermanentError
 
 Row = dict[str, Any]
+SIDES = [("chosen", "rejected"), *((f"ref_chosen_{what}", f"ref_rejected_{what}") for what in ("logps", "tokens"))]
 
 
 def selected(table: pa.Table, params: Mapping[str, Any]) -> pa.Table:
@@ -73,4 +74,10 @@ def _tossed(row: Row, seed: int) -> Row:
     # Of both texts in one order, so that who was chosen before says nothing of the coin.
     pair = sorted((row["chosen"], row["rejected"]))
     heads = int(sha256_hex("\0".join([str(seed), row["prompt_id"], *pair])), 16) % 2
-    return {**row, "chosen": pair[heads], "rejected": pair[1 - heads]}
+    return row if pair[heads] == row["chosen"] else {**row, **_exchanged(row)}
+
+
+def _exchanged(row: Row) -> Row:
+    """The columns of a pair with the other label; what a reference says of either completion goes with it."""
+    there = [sides for sides in SIDES if sides[0] in row]
+    return {name: row[other] for sides in there for name, other in (sides, sides[::-1])}

@@ -26,6 +26,9 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path(".touchstone/work"), description="local scratch: write-ahead answers, caches, job folders"
     )
+    cache_gb: float = Field(
+        100.0, ge=0, description="GB of models, checkpoints and tables that are kept on this host for their next use"
+    )
 
     api_host: str = Field("127.0.0.1", description="where the API listens")
     api_port: int = Field(8000, description="the API's port")

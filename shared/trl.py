@@ -12,6 +12,8 @@ from typing import Any
 from shared.errors import FieldError
 
 BATCH, ACCUMULATION = "per_device_train_batch_size", "gradient_accumulation_steps"
+AT_ONCE = "precompute_ref_batch_size"
+"""How many pairs of a reference are in memory at once on a device; BATCH where it is not given."""
 USUAL = {BATCH: 8, ACCUMULATION: 1}
 """TRL's own values of the two."""
 

@@ -91,7 +91,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._create(json.loads(body))
         elif path == "/api/validate-yaml":
             self._json({"errors": [], "warnings": []})
-        elif match := re.fullmatch(r"/api/(model|dataset)s/([^/]+/[^/]+)(?:/(revision|preupload|commit)/(.+))?", path):
+        elif match := re.fullmatch(
+            r"/api/(model|dataset)s/([^/]+/[^/]+)(?:/(revision|tree|preupload|commit)/(.+))?", path
+        ):
             self._api(match[1], match[2], match[3], match[4], body)
         elif match := re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             self._file("dataset" if match[1] else "model", match[2], match[3], match[4])
@@ -122,6 +124,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({"commitOid": found.sha, "commitUrl": f"{self.owner.endpoint}/{name}/commit/{found.sha}"})
         elif revision is not None and revision not in (*found.names, found.sha):
             self._json({"error": "Invalid rev id"}, 404, {"X-Error-Code": "RevisionNotFound"})
+        elif verb == "tree":
+            sizes = sorted((file, len(data)) for file, data in found.files.items())
+            self._json([{"type": "file", "path": file, "size": size, "oid": "0" * 40} for file, size in sizes])
         else:
             siblings = [{"rfilename": file, "size": len(data)} for file, data in found.files.items()]
             self._json({"id": name, "sha": found.sha, "private": found.private, "siblings": siblings, "tags": []})

@@ -6,7 +6,7 @@ FROM ghcr.io/huggingface/text-generation-inference:3.3.7
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 # TGI's Python lies under /root, which the user without rights may look through but not list.
 RUN useradd --create-home --uid 10001 touchstone \
-    && install --directory --owner touchstone --group touchstone /var/lib/touchstone /var/lib/touchstone-gpu \
+    && install --directory --owner touchstone --group touchstone /var/lib/touchstone /var/lib/touchstone/cache /var/lib/touchstone-gpu \
     && chmod o+x /root /root/.local /root/.local/share
 
 # The service has a Python and libraries of its own: TGI's are older, and stay as they are.

@@ -5,7 +5,7 @@ FROM vllm/vllm-openai:v0.30.0
 
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 RUN useradd --create-home --uid 10001 touchstone \
-    && install --directory --owner touchstone --group touchstone /var/lib/touchstone /var/lib/touchstone-gpu
+    && install --directory --owner touchstone --group touchstone /var/lib/touchstone /var/lib/touchstone/cache /var/lib/touchstone-gpu
 
 # The service has a Python and libraries of its own: vLLM's are pinned to it, and stay as they are.
 COPY --from=ghcr.io/astral-sh/uv:0.9.7 /uv /usr/local/bin/uv

@@ -3,7 +3,7 @@
 FROM python:3.11-slim-bookworm
 
 RUN useradd --create-home --uid 10001 touchstone \
-    && install --directory --owner touchstone --group touchstone /var/lib/touchstone
+    && install --directory --owner touchstone --group touchstone /var/lib/touchstone /var/lib/touchstone/cache
 
 WORKDIR /usr/src/touchstone
 COPY pyproject.toml requirements.lock README.md ./

@@ -20,13 +20,14 @@ from services.analyst.model import ArmEstimate, ArmReport, ContrastReport, Cost,
 from services.analyst.preferences import WinRate
 from services.analyst.scaling import scaling
 from services.analyst.trust_json import trust_dict
+from services.analyst.tuning.view import tuning_dict
 from services.analyst.verdict import Verdict
 from shared.spec.matrix import in_cell
 
 SCHEMA = "touchstone/report/1"
 CELL_FIELDS = (
     "verdict", "arms", "contrasts", "trust", "frontier", "lengths", "matches", "categories", "evaluations", "arenas",
-    "win_rates", "best_on_dev", "nulls", "scores",
+    "win_rates", "best_on_dev", "tuning", "nulls", "scores",
 )  # fmt: skip
 """What a report says of each cell of a matrix."""
 
@@ -60,6 +61,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "best_on_dev": {
             name: {arm: asdict(chosen) for arm, chosen in of.items()} for name, of in report.choices.items()
         },
+        "tuning": tuning_dict(report.tuning),
         "nulls": {
             name: {evaluation: asdict(found) for evaluation, found in of.items()} for name, of in report.nulls.items()
         },
@@ -178,6 +180,7 @@ def _arm(arm: ArmReport) -> dict[str, Any]:
             for name, found in arm.evaluations.items()
         },
         "cost": _cost(arm.cost),
+        **({"too_long": dict(arm.too_long)} if arm.too_long else {}),
     }
 
 

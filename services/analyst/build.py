@@ -28,7 +28,9 @@ from services.analyst.orders import under_each_order
 from services.analyst.params import ReportParams
 from services.analyst.preferences import by_seed
 from services.analyst.scores import ArmScores, align, assemble
+from services.analyst.too_long import too_long, too_long_notes
 from services.analyst.trust import Trust, trust
+from services.analyst.tuning.notes import compared_trials, tuning_notes
 
 Scores = Mapping[tuple[str, str], ArmScores]
 """By arm and evaluation, where all seeds are there."""
@@ -83,8 +85,10 @@ def build_report(
         evaluations=params.evaluations,
         notes=(
             *notes_for(params, contrasts, scores, partial, arenas),
+            *tuning_notes(params),
             *length_notes(params, contrasts, lengths),
             *answer_notes(inputs.stages.values()),
+            *too_long_notes(arms),
             *declared_notes(params, inputs.stages),
         ),
         total=cost_of((key for stages in params.stages.values() for _, key in stages), inputs.stages),
@@ -115,6 +119,7 @@ def build_report(
         arenas=arenas,
         win_rates=win_rates(params.evaluations, pairs, method),
         lengths=lengths,
+        tuning=inputs.tuning,
     )
 
 
@@ -298,6 +303,7 @@ def _arms(
             costs.get(name, Cost()),
             used(params.recipes[name], stages) if name in params.recipes else None,
             tuple(one for one in params.evaluations if (name, one) not in figures),
+            too_long((key for _, key in params.stages.get(name, ())), stages),
         )
         for name, arm in params.arms.items()
     )
@@ -373,7 +379,7 @@ def _verdict(
         return verdicts.unjudged(name, evaluation, seeds, delta)
     checks = verdicts.Checks(
         eval_in_training=params.checks.eval_in_training,
-        tuning_trials=params.checks.tuning_trials,
+        tuning_trials=compared_trials(params, primary.contrast.pair),
         measures_imitation=_imitation(params),
         null_scores=null_scores(params, primary.contrast.pair, scores),
     )

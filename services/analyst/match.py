@@ -3,9 +3,10 @@
 Floating-point operations are the usual estimate (Kaplan et al. 2020, arXiv 2001.08361, section 2.1), N parameters and
 T tokens, attention's own products left out:
 
-    training  6 N T, forward and backward; DPO's reference adds its one forward pass, 2 N T / epochs; KTO's two, and its
-              KL term one in every epoch; ORPO, CPO and SimPO have no reference; GRPO, RLOO and distillation sample each
-              token by a forward pass, and a reference, reward model or teacher adds its own, by its size
+    training  6 N T, forward and backward; DPO's reference adds its one forward pass, 2 N T / epochs, or has a stage
+              that counts it; KTO's two, and its KL term one in every epoch; ORPO, CPO and SimPO have no reference;
+              GRPO, RLOO, online DPO and distillation sample each token by a forward pass, and a reference, reward
+              model or teacher adds its own, by its size
     sampling  2 N T, forward only, T prompt and completion tokens, as if each completion read its prompt anew
 
 What an endpoint's model computes is not known and not in it. Evaluation and the base model's making are left out.
@@ -44,11 +45,13 @@ class Stage(Protocol):
 class Used:
     """What makes one model of an arm: the mean over its seeds. None where a stage did not record it.
 
-    `demonstrations` and `pairs` are rows trained on (of KTO the pairs that its completions were; of GRPO and RLOO those
-    of their reward model), `labels` pairs that a critic compared, `steps` gradient steps and `tokens` those that
-    training saw (every epoch's, prompts included), over SFT, reward model and RL together, a distillation's teacher
-    included where it is an arm; `usd` is what endpoints were paid and recorded data would have cost, `device_hours`
-    those of training and of sampling for pairs.
+    `demonstrations` and `pairs` are rows trained on (of KTO the pairs that its completions were; of GRPO, RLOO and
+    online DPO those of their reward model), `labels` pairs that a critic compared, `steps` gradient steps and `tokens`
+    those that training saw (every epoch's, prompts included), over SFT, reward model and RL together, a distillation's
+    teacher included where it is an arm; `usd` is what endpoints were paid and recorded data would have cost,
+    `device_hours` those of training and of sampling for pairs. `samples` are those that an answer takes once the model
+    is made: more than one where the best of them is kept. `trials` are settings and checkpoints tried on dev, whose
+    steps, tokens, FLOPs, dollars and hours are all counted.
     """
 
     prompts: float
@@ -61,12 +64,14 @@ class Used:
     sampling_flops: float | None
     usd: float
     device_hours: float
+    samples: float
+    trials: float = 0.0
 
 
 Sides = Mapping[str, tuple[float | None, float | None]]
 """By quantity: A's and B's."""
 
-KINDS = ("sft", "rl", "reward_model", "sample", "label")
+KINDS = ("sft", "rl", "reward_model", "reference", "sample", "label")
 QUANTITIES = tuple(field.name for field in fields(Used))
 
 
@@ -74,7 +79,8 @@ def used(recipe: RecipeParams, stages: Mapping[str, Stage]) -> Used | None:
     """What an arm's model was made with; None while a stage of it is missing."""
     if not recipe.stages or any(key not in stages for keys in recipe.stages for key in keys):
         return None
-    runs = [_run(recipe.prompts, [stages[key] for key in keys]) for keys in recipe.stages]
+    again = frozenset(recipe.tried_again)
+    runs = [_run(recipe, [stages[key] for key in keys], [key not in again for key in keys]) for keys in recipe.stages]
     return Used(**{name: _mean([getattr(run, name) for run in runs]) for name in QUANTITIES})
 
 
@@ -88,24 +94,27 @@ def _mean(values: Sequence[float | None]) -> Any:
     return fmean(known) if len(known) == len(values) else None
 
 
-def _run(prompts: int, stages: Sequence[Stage]) -> Used:
-    """One seed's."""
+def _run(recipe: RecipeParams, stages: Sequence[Stage], first: Sequence[bool]) -> Used:
+    """One seed's. Rows count once however often they are tried: `first` says of which stages."""
+    rows = [stage for stage, counts in zip(stages, first, strict=True) if counts]
     of = {kind: [stage for stage in stages if stage.kind == kind] for kind in KINDS}
     on_pairs = [*of["reward_model"], *of["rl"]]
     training = [*of["sft"], *on_pairs]
     parameters = next((stage.metrics["parameters"] for stage in training if stage.metrics.get("parameters")), None)
     own = [stage for stage in stages if stage.kind not in {"prompts", "pretrain"}]
     return Used(
-        prompts=prompts,
-        demonstrations=_sum(stage.metrics.get("examples") for stage in of["sft"]),
+        prompts=recipe.prompts,
+        demonstrations=_sum(stage.metrics.get("examples") for stage in rows if stage.kind == "sft"),
         labels=_sum(stage.metrics.get("compared", stage.metrics.get("pairs")) for stage in of["label"]),
-        pairs=_sum(stage.metrics.get("pairs", stage.metrics.get("examples")) for stage in on_pairs),
+        pairs=_sum(stage.metrics.get("pairs", stage.metrics.get("examples")) for stage in on_pairs if stage in rows),
         steps=_sum(stage.metrics.get("steps") for stage in training),
         tokens=_sum(stage.metrics.get("tokens") for stage in training),
-        training_flops=_sum(training_flops(stage, parameters) for stage in training),
+        training_flops=_sum(training_flops(stage, parameters) for stage in [*training, *of["reference"]]),
         sampling_flops=_sum(sampling_flops(stage, parameters) for stage in of["sample"]),
         usd=sum(stage.usd + stage.declared_usd for stage in own),
         device_hours=sum(stage.device_seconds for stage in own) / 3600,
+        samples=recipe.samples,
+        trials=recipe.trials,
     )
 
 
@@ -125,6 +134,8 @@ def training_flops(stage: Stage, parameters: float | None) -> float | None:
     parameters = stage.metrics.get("parameters") or parameters
     if parameters is None or tokens is None:
         return None
+    if stage.kind == "reference":
+        return 2.0 * parameters * float(tokens)
     if stage.kind != "rl":
         return 6.0 * parameters * float(tokens)
     if not epochs:

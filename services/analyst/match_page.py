@@ -20,7 +20,10 @@ MATCH_TITLES = (
     "FLOPs, sampling",
     "US dollars",
     "Device hours",
+    "Samples an answer",
+    "Trials on dev",
 )
+SAMPLES, TRIALS = "samples", "trials"
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -46,15 +49,28 @@ class MatchRow:
     said: str
 
 
+def match_titles(report: Report) -> tuple[str, ...]:
+    """The quantities that are shown: where every answer is one sample, or nothing was tried, that goes unsaid."""
+    return tuple(title for _, title in _shown(report))
+
+
+def _shown(report: Report) -> list[tuple[str, str]]:
+    unsaid = {SAMPLES: 1, TRIALS: 0}
+    sides = report.matches.values()
+    left_out = {of for of, usual in unsaid.items() if all(one[of] == (usual, usual) for one in sides)}
+    return [(of, title) for of, title in zip(QUANTITIES, MATCH_TITLES, strict=True) if of not in left_out]
+
+
 def match_rows(report: Report) -> list[MatchRow]:
     """The contrasts whose arms' recipes are known, the primary first."""
     rows = []
+    shown = _shown(report)
     controls = {arm.name: arm.params.control for arm in report.arms}
     for one in report.contrasts:
         name = one.contrast.name
         if name in report.matches and one.contrast.pair is not None:
             found = report.matches[name]
-            cells = tuple(_sides(title, *found[of]) for of, title in zip(QUANTITIES, MATCH_TITLES, strict=True))
+            cells = tuple(_sides(title, *found[of]) for of, title in shown)
             said = _said(controls[one.contrast.pair[1]], one.contrast.pair[0])
             rows.append(MatchRow(name, *one.contrast.pair, name == report.verdict.contrast, cells, said))
     return sorted(rows, key=lambda row: not row.primary)

@@ -27,6 +27,7 @@ from services.analyst.preferences import WinRate
 from services.analyst.scores import SeedScores
 from services.analyst.temperatures import Choices
 from services.analyst.trust import Trust
+from services.analyst.tuning.found import Tuning
 from services.analyst.verdict import Level, Verdict
 from shared.scales import Scale
 from shared.spec.matrix import in_cell
@@ -114,6 +115,7 @@ class ReportInputs:
     battles: Mapping[str, Mapping[tuple[str, str], Mapping[int, SeedScores]]] = field(default_factory=dict)
     choices: Choices = field(default_factory=dict)
     dev_there: int = 0
+    tuning: Tuning | None = None
     lengths: Mapping[tuple[str, str], Mapping[int, SeedLengths]] = field(default_factory=dict)
 
 
@@ -149,7 +151,8 @@ class Cost:
 class ArmReport:
     """An arm's results and its price; `used` is what makes its model, None where that is not there yet.
 
-    `unjudged` are the evaluations that say nothing of it: completions that no policy wrote have no likelihood."""
+    `unjudged` are the evaluations that say nothing of it: completions that no policy wrote have no likelihood.
+    `too_long` are prompts, by split, that its context does not hold."""
 
     name: str
     params: ArmParams
@@ -157,6 +160,7 @@ class ArmReport:
     cost: Cost
     used: Used | None = None
     unjudged: tuple[str, ...] = ()
+    too_long: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -226,6 +230,7 @@ class Report:
     judges: tuple[JudgeView, ...] = ()
     another_family: bool | None = None
     lengths: Lengths | None = None
+    tuning: Tuning | None = None
 
     @property
     def matches(self) -> dict[str, Sides]:

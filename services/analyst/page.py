@@ -20,7 +20,7 @@ from services.analyst.contrasts import ContrastResult
 from services.analyst.critics.view import views
 from services.analyst.frontier_page import frontier_view
 from services.analyst.lengths.view import lengths_view, times
-from services.analyst.match_page import MATCH_TITLES, match_rows
+from services.analyst.match_page import match_rows, match_titles
 from services.analyst.model import (
     ArmEstimate,
     ArmReport,
@@ -35,6 +35,7 @@ from services.analyst.params import EvaluationParams
 from services.analyst.spectext import line_of, spec_yaml
 from services.analyst.temperatures_page import temperature_tables
 from services.analyst.trust_page import trust_view
+from services.analyst.tuning.view import tuning_view
 from services.analyst.verdict_figure import verdict_figures
 from services.analyst.win_rates_page import matrix_views
 from services.analyst.wording import bootstrapped, decisions, number, one_family
@@ -134,6 +135,7 @@ def context(report: Report, at: str = "", top: int = 1) -> dict[str, Any]:
         "judges": judge_rows(report),
         "family_note": one_family(len(report.judges)) if report.another_family is False else "",
         "temperatures": temperature_tables(report),
+        "tuning": tuning_view(report),
         "contrast_rows": [row for one in report.contrasts for row in contrast_rows(one, report)],
         # Of a matrix the map of its cells says as much; a drawing of each would be a hundred.
         "intervals": [Markup(svg) for svg in (verdict_figures(report) if not at else ())],
@@ -146,7 +148,7 @@ def context(report: Report, at: str = "", top: int = 1) -> dict[str, Any]:
         "win_rates": matrix_views(report.win_rates, at),
         "lengths": lengths_view(report.lengths, at),
         "matches": match_rows(report),
-        "match_titles": MATCH_TITLES,
+        "match_titles": match_titles(report),
         "decisions": report.looks * report.cells,
         "since": decisions(report.looks, report.cells),
         "trust": trust_view(report.trust),

@@ -143,11 +143,23 @@ class CheckParams(Params):
     tuning_trials: dict[str, int] = {}
 
 
+class TuningParams(Params):
+    """By which evaluation's dev scores settings were chosen."""
+
+    evaluation: str
+
+
 class RecipeParams(Params):
-    """What makes an arm's model: how many train prompts it uses, and the keys of its stages, a list a seed."""
+    """What makes an arm's model: how many train prompts it uses, and the keys of its stages, a list a seed; and of how
+    many samples each of its answers is the best.
+
+    `trials` were made on dev; `tried_again` are trainings on rows that an earlier trial of the same step had."""
 
     prompts: int
     stages: list[list[str]]
+    samples: int = 1
+    trials: int = 0
+    tried_again: list[str] = []
 
 
 class GoldParams(Params):
@@ -200,6 +212,7 @@ class ReportParams(Params):
     null_completions: list[str] = []
     gold: GoldParams | None = None
     declared: dict[str, DeclaredParams] = {}
+    tuning: TuningParams | None = None
     null_prompts: int = 0
     unjudged: list[str] = []
     cell: str = ""

@@ -17,6 +17,7 @@ from services.analyst.orders import ByOrder, by_order
 from services.analyst.params import ReportParams, ScoreInput
 from services.analyst.scores import SeedScores
 from services.analyst.temperatures import choose, with_choices
+from services.analyst.tuning.found import read_tuning
 from services.analyst.voted import read_gold, read_votes
 from shared.artifacts import Artifact, Manifest
 from shared.canonical import sha256_hex
@@ -84,6 +85,7 @@ def read_inputs(params: ReportParams, artifacts: Mapping[str, Artifact], ballots
         choices=choices,
         dev_there=sum(len(of) for of in dev.values()),
         lengths=lengths,
+        tuning=read_tuning(params, artifacts),
     )
 
 

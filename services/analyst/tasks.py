@@ -26,7 +26,7 @@ from services.analyst.power import components
 from services.analyst.reading import NO_VOTES, read_inputs
 from shared.artifacts import Artifact, CommitRef, StageResult
 from shared.bandit import KIND
-from shared.context import StageContext, cache_folder
+from shared.context import StageContext, file_cache
 from shared.errors import Outage, PermanentError
 from shared.experiments import partial_report_name
 from shared.human import Ballots, read_ballots
@@ -111,7 +111,8 @@ def partial_report(
         Outage: the store is away.
         PermanentError: what was read is not well formed.
     """
-    artifacts = by_name(refs, lambda name: Artifact.load(store, refs[name], cache_folder(settings)))
+    cache = file_cache(settings)
+    artifacts = by_name(refs, lambda name: Artifact.load(store, refs[name], cache))
     ballots = read_ballots(store, experiment)
     for name, data in make(params, artifacts, partial=True, ballots=ballots).items():
         store.put(partial_report_name(experiment, name), data)

@@ -13,7 +13,7 @@ from celery import Celery
 
 from services.analyst.tasks import HTML, JSON, by_name, make
 from shared.artifacts import Artifact, commit_prefix, oldest, read_commit
-from shared.context import cache_folder
+from shared.context import file_cache
 from shared.errors import PermanentError, TouchstoneError
 from shared.experiments import read_resolved
 from shared.human import read_ballots, report_name
@@ -44,9 +44,8 @@ def voted_report(store: ObjectStore, settings: Settings, experiment: str) -> boo
     committed = manifest.files[JSON].object
     if store.exists(report_name(experiment, committed, ballots.objects, JSON)):
         return False
-    artifacts = by_name(
-        manifest.inputs, lambda name: Artifact.load(store, manifest.inputs[name], cache_folder(settings))
-    )
+    cache = file_cache(settings)
+    artifacts = by_name(manifest.inputs, lambda name: Artifact.load(store, manifest.inputs[name], cache))
     files = make(made.stages[made.report].params, artifacts, partial=False, ballots=ballots)
     # The JSON last: whoever finds it finds both.
     for file in (HTML, JSON):

@@ -13,10 +13,12 @@ from shared.errors import BadInput
 from shared.experiments import read_resolved
 from shared.plan.experiment import plan
 from shared.plan.model import Plan, Stage
+from shared.plan.tuning import CHECKPOINT, CHOOSE
 from shared.spec.matrix import cells, in_cell
 from shared.spec.model import Spec
 from shared.spec.parse import contrasts
 from shared.store import ObjectStore
+from shared.trials import words_of
 
 log = structlog.get_logger()
 
@@ -117,7 +119,24 @@ class Planned:
     def about(self, key: str) -> str:
         """What sets a stage apart from others of its kind: model, split, temperature, seed."""
         stage = self.plan.stages.get(key)
-        return "" if stage is None else ", ".join(_about(stage, self.evaluations_of.get(key, []), self.spec))
+        if stage is None:
+            return ""
+        tried = [self.tried[key]] if key in self.tried else []
+        return ", ".join([*_about(stage, self.evaluations_of.get(key, []), self.spec), *tried])
+
+    @cached_property
+    def tried(self) -> dict[str, str]:
+        """What each stage of a trial tries, in words."""
+        stages, found = self.plan.stages, dict[str, str]()
+        for stage in [one for one in stages.values() if one.kind == CHOOSE]:
+            for place, trial in enumerate(stage.params["trials"]):
+                for seed in stage.params["seeds"]:
+                    model, judged = (stage.inputs[f"{what}/{place}/{seed}"] for what in ("model", "dev"))
+                    of = [model, judged, *(key for name, key in stages[judged].inputs.items() if name == "samples")]
+                    found |= dict.fromkeys(of, words_of(trial))
+                    if stages[model].kind == CHECKPOINT:
+                        found[stages[model].inputs["training"]] = words_of({"settings": trial["settings"]})
+        return found
 
 
 def _about(stage: Stage, evaluations: list[str], spec: Spec) -> list[str]:
@@ -132,6 +151,8 @@ def _about(stage: Stage, evaluations: list[str], spec: Spec) -> list[str]:
         words.append(f"turn {params['turn']}")
     if "temperature" in params:
         words.append(f"temperature {params['temperature']:g}")
+    if stage.kind == CHOOSE:
+        words.append(f"{len(params['trials'])} trials")
     if stage.kind == "rl":
         words.append(str(params.get("method", "")))
         words += ["random labels"] if params.get("labels") == "random" else []

@@ -52,6 +52,7 @@ def sample(ctx: StageContext, keeper: Keeper) -> StageResult:
     metrics = {
         "prompts": len(sampled),
         "too_long": len(too_long),
+        "split": ctx.unit.params["split"],
         "completions": len(rows),
         "input_tokens": sum(row["input_tokens"] for row in rows),
         "output_tokens": sum(row["output_tokens"] for row in rows),

@@ -11,11 +11,11 @@ from services.inference.engines import parse_engine
 from services.inference.engines.base import Serving
 from shared.chat_templates import chat_template
 from shared.context import StageContext, cache_folder
-from shared.errors import BadInput, Outage
+from shared.errors import BadInput
+from shared.hub_cache import fetch_from_hub
 from shared.models import fetch_model
 
 Row = TypeVar("Row")
-HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.gguf"]
 
 
 def serving_of(ctx: StageContext) -> Serving:
@@ -33,6 +33,7 @@ def serving_of(ctx: StageContext) -> Serving:
     if template is not None:
         chat_template(template)
     folder = model_folder(ctx)
+    ctx.log(str(ctx.cache.used))
     adapter = read_adapter(folder)
     return replace(
         serving,
@@ -56,7 +57,7 @@ def model_folder(ctx: StageContext) -> Path:
         return ctx.input("checkpoint").folder()
     model: dict[str, Any] = ctx.unit.params.get("model") or {}
     if "uploaded" in model:
-        return fetch_model(ctx.store, model["uploaded"], cache_folder(ctx.settings) / "models")
+        return fetch_model(ctx.store, model["uploaded"], ctx.cache)
     if "hub" in model:
         return _download(ctx, model["hub"], model.get("revision"))
     raise BadInput("model", "neither an input checkpoint nor a model is given", "Name {uploaded: …} or {hub: …}.")
@@ -70,13 +71,4 @@ def _base(ctx: StageContext, adapter: Adapter) -> Path:
 
 
 def _download(ctx: StageContext, name: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        folder = snapshot_download(
-            name, revision=revision, cache_dir=cache_folder(ctx.settings) / "hub", allow_patterns=HUB_FILES
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise Outage(f"the model hub does not give {name}: {error}") from error
-    return Path(folder)
+    return fetch_from_hub(name, revision, cache_folder(ctx.settings), ctx.settings.trust_remote_code)

@@ -6,6 +6,7 @@ import atexit
 import logging
 from functools import cache
 
+from services.inference.best import best
 from services.inference.keeper import Keeper
 from services.inference.reward import Raters, reward
 from services.inference.sample import sample
@@ -37,4 +38,5 @@ logging.getLogger("httpx2").setLevel(logging.WARNING)
 app = celery_app("inference")
 register(app, "sample", lambda ctx: sample(ctx, keeper()))
 register(app, "reward", lambda ctx: reward(ctx, raters()))
+register(app, "best", best)
 register(app, "score", lambda ctx: score(ctx, keeper()))

@@ -22,7 +22,7 @@ class Swap(Tuned):
     differs: ClassVar[str] = "SFT on the strong teacher's completions in place of its labels"
 
     def steps(self, build: Builder, at: Started) -> Steps:
-        return build.tuned(at, {"demonstrations": build.taught(at, self.teacher)}, self.args)
+        return build.tuned(at, self, lambda one: {"demonstrations": build.taught(one, self.teacher)})
 
     def teachers(self) -> Mapping[str, str]:
         return {"teacher": self.teacher}

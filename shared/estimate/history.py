@@ -16,6 +16,7 @@ from shared.plan.model import Plan, Stage
 ALIKE = {
     "pretrain": ("settings",),
     "sft": ("method", "args", "precision", "lora", "max_length"),
+    "reference": ("args", "precision", "quantize", "max_length"),
     "rl": ("method", "args", "precision", "lora", "max_length"),
     "reward_model": ("method", "args", "precision", "lora", "max_length"),
     "sample": ("engine", "dtype", "max_tokens"),
@@ -40,7 +41,9 @@ def work_of(stage: Stage, plan: Plan, counts: Mapping[str, int]) -> float:
     """The size of a stage, in rows or samples."""
     if stage.kind == "pretrain":
         return 1.0
-    return float(stage_rows(stage, plan, counts) * int(stage.params.get("n", 1)))
+    # A reward model scores every sample of a prompt.
+    drawn = plan.stages[stage.inputs["completions"]] if stage.kind == "reward" else stage
+    return float(stage_rows(stage, plan, counts) * int(drawn.params.get("n", 1)))
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,8 @@ def _base(stage: Stage, plan: Plan) -> Any:
         return stage.params["settings"]
     if stage.kind in {"sft", "sample", "score"} and "model" in stage.params:
         return stage.params["model"]
-    for name in ("base", "start", "checkpoint"):
-        if name in stage.inputs:
-            return _base(plan.stages[stage.inputs[name]], plan)
+    for name, key in stage.inputs.items():
+        # Of several that one is chosen among, all have the same base.
+        if name in {"base", "start", "checkpoint", "training"} or name.startswith("model/"):
+            return _base(plan.stages[key], plan)
     return None

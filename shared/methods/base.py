@@ -9,6 +9,8 @@ from typing import Any, Literal
 from shared.errors import FieldError
 
 Guide = Literal["pairs", "reward", "teacher"]
+SHARED_REFERENCE = "precompute_ref_log_probs"
+"""TRL's argument by which a spec asks for a stage that computes the reference for all trainings with the same one."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Preference:
     guide: Guide = "pairs"
     """What it learns from: a critic's labelled pairs; or, of completions that it samples itself at every step, what
     rewards them, or a teacher's probabilities of their tokens."""
+    sampled: str = "how many a prompt gets is args.num_generations"
+    """Of a method that samples for itself: how many completions of a prompt are compared, in words."""
     least_beta: float | None = None
     """The smallest `rl.beta`; None: anything above 0."""
     most_beta: float | None = None

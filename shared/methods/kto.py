@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import FieldError
-from shared.methods.base import Preference
+from shared.methods.base import SHARED_REFERENCE, Preference
 
 WITHOUT_KL = frozenset({"apo_zero_unpaired"})
 """The losses that estimate no KL term from a batch's mismatched completions."""
@@ -18,6 +18,12 @@ class _Kto(Preference):
     def clashes(self, field: str, args: Mapping[str, Any]) -> Iterator[FieldError]:
         if args.get("loss_type", "kto") in WITHOUT_KL:
             return
+        if args.get(SHARED_REFERENCE):
+            problem = (
+                "cannot be shared: KTO's KL term needs it of mismatched completions, which the seed and batch choose"
+            )
+            fix = f"Remove it, or use the loss {', '.join(sorted(WITHOUT_KL))}, which has no such term."
+            yield FieldError(f"{field}.args.{SHARED_REFERENCE}", problem, fix)
         if args.get("per_device_train_batch_size", 8) < 2:
             problem = "is below 2, and KTO estimates its KL term from the others of a batch"
             yield FieldError(f"{field}.args.per_device_train_batch_size", problem, "Write 2 or more.")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from shared.asking import DEFAULT, Ask
 from shared.controls import Started
-from shared.controls.base import Steps
+from shared.controls.base import Steps, Tuned
 from shared.engines import served_by
 from shared.gold import EVERY_PAIR
 from shared.llm.providers import ModelSpec
@@ -18,15 +20,18 @@ from shared.methods import PREFERENCES
 from shared.nulls import NULLS, PROMPTS
 from shared.plan.beside import BASE, NULL, Beside
 from shared.plan.model import Stage, stage_key
+from shared.plan.references import is_shared, own_arguments, reference_params
+from shared.plan.tuning import TRIED, choose
 from shared.prices import FREE, price_of
 from shared.protocols import JudgedArm
-from shared.protocols.base import questions_count
+from shared.protocols.base import BestOf, questions_count
 from shared.spec.base import DeclaredDataset
-from shared.spec.model import Arm, Policy, Rl, Sft, SimulatedPrompts, Spec
+from shared.spec.model import Arm, Policy, RewardTraining, Rl, Sft, SimulatedPrompts, Spec
 from shared.spec.names import policy_of
 from shared.spec.parse import needed_models
 from shared.spec.recipes import rl_arguments
 from shared.spec.resolve import Resolved
+from shared.spec.sweeps import is_tuned
 from shared.spec.training import bound_params, training_options, training_params
 
 
@@ -38,7 +43,8 @@ class PlanBuilder:
         self.resolved = resolved
         self.stages: dict[str, Stage] = {}
         self.split = "eval"
-        self.arms: Mapping[str, Arm] = spec.arms
+        self.cell = spec
+        self._starts: dict[tuple[str, str, int], str] = {}
         self._critics: dict[tuple[str, str, str | None], dict[str, Any]] = {}
         self.prompts = self.add("prompts", {**self._sizes(), "source": self._source()}, {})
 
@@ -49,9 +55,9 @@ class PlanBuilder:
         return other
 
     def within(self, cell: Spec) -> PlanBuilder:
-        """The same plan, where arms that others name are those of a matrix's cell."""
+        """The same plan, where arms that others name, and who judges on dev, are those of a matrix's cell."""
         other = copy.copy(self)
-        other.arms = cell.arms
+        other.cell, other._starts = cell, {}
         return other
 
     def add(
@@ -72,8 +78,12 @@ class PlanBuilder:
 
     def trained(self, arm: Arm, seed: int, steps: Steps) -> JudgedArm:
         """An arm after its training stages."""
-        first, *after = steps.values()
         name = policy_of(self.spec, arm)
+        if arm.control is not None and arm.rl is not None:
+            at = Started(name, arm.sft, arm.rl, steps["sft"], seed)
+            if (best := arm.control.sampled(self, at)) is not None:
+                return JudgedArm(name, seed, at.start, best=best)
+        first, *after = steps.values()
         return JudgedArm(name, seed, after[-1], first) if after else JudgedArm(name, seed, first)
 
     def steps(self, arm: Arm, seed: int) -> Steps:
@@ -83,25 +93,54 @@ class PlanBuilder:
         if arm.rl is None:
             return {"sft": start}
         at = Started(name, arm.sft, arm.rl, start, seed)
-        return {"sft": start, **(self.optimised(at, {}) if arm.control is None else arm.control.steps(self, at))}
+        after = self.optimised(at, {}) if arm.control is None else arm.control.steps(self, at)
+        return after if "sft" in after else {"sft": start, **after}
 
     def optimised(self, at: Started, selection: Mapping[str, Any]) -> Steps:
-        """The rounds of an RL step, each from the policy that the one before left."""
+        """The rounds of an RL step, each from the policy that the one before left; of several settings the last round
+        of the one that dev chose."""
+        if not is_tuned(at.rl):
+            return self._rounds(at, selection, {})
+        own: Steps = {}
+
+        def train(rl: Rl, seed: int, more: Mapping[str, Any]) -> tuple[str, str | None]:
+            started = self._with_seed(at, seed)
+            rounds = self._rounds(replace(started, rl=rl), selection, more)
+            own.update(rounds if seed == at.seed else {})
+            return list(rounds.values())[-1], started.start
+
+        chosen = choose(self, at.policy, at.rl, at.seed, train)
+        return {**({"reward": own["reward"]} if "reward" in own else {}), "rl": chosen}
+
+    def _with_seed(self, at: Started, seed: int) -> Started:
+        """Where the same arm parts from its start with another seed."""
+        if seed == at.seed:
+            return at
+        return replace(at, seed=seed, start=self._sft(self.spec.policies[at.policy], at.policy, at.sft, seed))
+
+    def _rounds(self, at: Started, selection: Mapping[str, Any], more: Mapping[str, Any]) -> Steps:
+        """`more` are further params of the trainings; of all states of one, only the last round's are any arm's."""
         found: Steps = {}
-        policy = at.start
+        policy, early = at.start, {name: value for name, value in more.items() if name != "checkpoints"}
         for number in range(1, at.rl.rounds + 1):
-            policy = self._rl(self.spec.policies[at.policy], at.policy, at.sft, at.rl, policy, at.seed, selection)
+            params = {**selection, **(more if number == at.rl.rounds else early)}
+            policy = self._rl(self.spec.policies[at.policy], at.policy, at.sft, at.rl, policy, at.seed, params)
             found["rl" if number == 1 else f"rl-{number}"] = policy
         if at.rl.reward is not None:
             return {"reward": self.stages[policy].inputs["reward"], **found}
         return found
 
-    def tuned(self, at: Started, source: Mapping[str, str], args: Mapping[str, Any]) -> Steps:
-        """SFT that goes on from a start."""
+    def tuned(self, at: Started, control: Tuned, source: Callable[[Started], Mapping[str, str]]) -> Steps:
+        """SFT that goes on from a start, by the control's own arguments; of several settings the one that dev chose."""
         policy = self.spec.policies[at.policy]
-        params: dict[str, Any] = {"method": "sft", "seed": at.seed, **training_params(policy)}
-        params |= {"args": {**self.spec.defaults.sft, **at.sft.args, **args}, **bound_params(at.sft)}
-        return {"sft-2": self.add("sft", params, {"base": at.start, **source}, trained=policy)}
+
+        def train(one: Tuned, seed: int, more: Mapping[str, Any]) -> tuple[str, str | None]:
+            started = self._with_seed(at, seed)
+            params: dict[str, Any] = {"method": "sft", "seed": seed, **training_params(policy)}
+            params |= {"args": {**self.spec.defaults.sft, **at.sft.args, **one.args}, **bound_params(at.sft), **more}
+            return self.add("sft", params, {"base": started.start, **source(started)}, trained=policy), started.start
+
+        return {"sft-2": choose(self, at.policy, control, at.seed, train)}
 
     def pairs(self, at: Started, changes: Mapping[str, Any]) -> str:
         """The labelled pairs of an RL step from its start, with some settings changed."""
@@ -111,6 +150,27 @@ class PlanBuilder:
     def taught(self, at: Started, teacher: str) -> str:
         """A teacher's completions of the prompts of an RL step."""
         return self._teach(teacher, "train", at.sft.fraction, 1.0)
+
+    def rater(self, at: Started, n: int) -> BestOf:
+        assert at.rl.critic is not None
+        if at.rl.reward is None and self.spec.models[at.rl.critic].base_model is not None:
+            return BestOf(n, model=at.rl.critic)
+        return BestOf(n, checkpoint=self._reward_model(at.policy, at.sft, at.rl, at.start, at.seed, {}))
+
+    def best(self, at: Started, of: BestOf) -> str:
+        where = {"split": "train", "start": at.sft.fraction, "stop": 1.0}
+        params = {**where, "n": of.n, "temperature": at.rl.temperature, "seed": at.seed}
+        return self._kept(of, self._sample(at.policy, at.start, params))
+
+    def _kept(self, of: BestOf, samples: str) -> str:
+        if of.model is not None:
+            rewards = self.rewards(of.model, samples)
+        else:
+            assert of.checkpoint is not None
+            # In the precision in which a training is rewarded by it.
+            given = {"checkpoint": of.checkpoint, "completions": samples}
+            rewards = self.add("reward", {"dtype": "float32"}, given)
+        return self.add("best", {}, {"samples": samples, "rewards": rewards})
 
     def beside(self, who: Beside, seed: int) -> JudgedArm:
         """A policy as it is before any training, or completions that no policy wrote."""
@@ -129,7 +189,11 @@ class PlanBuilder:
         if arm.completions is not None:
             return arm.completions
         params = self._sampling(arm, temperature, prompts)
-        return self._sample(arm.policy, arm.checkpoint, params, {"prompts": prompts or self.prompts})
+        source = {"prompts": prompts or self.prompts}
+        # Without chance all samples are alike.
+        if arm.best is None or temperature == 0:
+            return self._sample(arm.policy, arm.checkpoint, params, source)
+        return self._kept(arm.best, self._sample(arm.policy, arm.checkpoint, {**params, "n": arm.best.n}, source))
 
     def second_turn(self, arm: JudgedArm, temperature: float, first: str, prompts: str) -> str:
         params = {**self._sampling(arm, temperature, prompts), "turn": 2}
@@ -183,15 +247,24 @@ class PlanBuilder:
         return self.add("judge", full, given, judge)
 
     def _sft(self, policy: Policy, name: str, sft: Sft, seed: int) -> str:
+        """An arm's SFT from the base model, and of several settings the one that dev chose; made once."""
+        given = (name, sft.model_dump_json(), seed)
+        if given not in self._starts:
+            self._starts[given] = choose(self, name, sft, seed, partial(self._fine_tuned, policy, name))
+        return self._starts[given]
+
+    def _fine_tuned(
+        self, policy: Policy, name: str, sft: Sft, seed: int, more: Mapping[str, Any]
+    ) -> tuple[str, str | None]:
         params: dict[str, Any] = {"method": "sft", "seed": seed, **training_params(policy)}
-        params |= {"args": {**self.spec.defaults.sft, **sft.args}, **bound_params(sft)}
+        params |= {"args": {**self.spec.defaults.sft, **sft.args}, **bound_params(sft), **more}
         inputs = {"demonstrations": self._teach(sft.teacher, "train", 0.0, sft.fraction)}
         base = self._pretrained(policy)
         if base is not None:
             inputs["base"] = base
         else:
             params["model"] = self.resolved.policies[name]
-        return self.add("sft", params, inputs, trained=policy)
+        return self.add("sft", params, inputs, trained=policy), None
 
     def _pretrained(self, policy: Policy) -> str | None:
         """The stage that makes a base model on the spot; None where it is a hub's or uploaded."""
@@ -200,20 +273,24 @@ class PlanBuilder:
         settings = policy.base.pretrain.model_dump(mode="json")
         return self.add("pretrain", {"settings": settings}, {"prompts": self.prompts})
 
-    def _rl(
-        self, policy: Policy, name: str, sft: Sft, rl: Rl, start: str, seed: int, selection: Mapping[str, Any]
-    ) -> str:
+    def _rl(self, policy: Policy, name: str, sft: Sft, rl: Rl, start: str, seed: int, more: Mapping[str, Any]) -> str:
+        """`more` are further params: a selection of the pairs, and what a trial has."""
+        selection = {key: value for key, value in more.items() if key not in TRIED}
         beta = PREFERENCES[rl.method].beta if rl.beta is None else rl.beta
         params: dict[str, Any] = {"method": rl.method, "seed": seed, "beta": beta, **training_params(policy)}
-        params |= {"args": rl_arguments(rl, self.spec.defaults.rl), **bound_params(rl)}
+        args = rl_arguments(rl, self.spec.defaults.rl)
+        params |= {"args": own_arguments(args), **bound_params(rl)}
         if PREFERENCES[rl.method].guide == "pairs":
             inputs = {"start": start, "preferences": self._pairs(name, sft, rl, start, seed)}
-            return self.add("rl", {**params, **selection}, inputs, trained=policy)
+            if is_shared(args):
+                inputs["reference"] = self.add("reference", reference_params(policy, args), inputs, trained=policy)
+            return self.add("rl", {**params, **more}, inputs, trained=policy)
         params |= {"split": "train", "start": sft.fraction, "stop": 1.0}
         params |= {"temperature": rl.temperature, "top_p": policy.top_p, "max_tokens": policy.max_tokens}
         guiding, inputs = self._guide(name, sft, rl, start, seed, selection)
         given = {"start": start, "prompts": self.prompts, **inputs}
-        return self.add("rl", {**params, **guiding}, given, trained=policy)
+        tried = {key: more[key] for key in TRIED if key in more}
+        return self.add("rl", {**params, **guiding, **tried}, given, trained=policy)
 
     def _guide(
         self, policy: str, sft: Sft, rl: Rl, start: str, seed: int, selection: Mapping[str, Any]
@@ -221,7 +298,7 @@ class PlanBuilder:
         """Params and inputs that say what guides a step which samples for itself."""
         if (teacher := rl.teacher) is not None:
             if teacher.arm is not None:
-                *_, last = self.steps(self.arms[teacher.arm], seed).values()
+                *_, last = self.steps(self.cell.arms[teacher.arm], seed).values()
                 return {}, {"teacher": last}
             assert teacher.policy is not None
             if (base := self._pretrained(self.spec.policies[teacher.policy])) is not None:
@@ -230,11 +307,15 @@ class PlanBuilder:
         assert rl.critic is not None
         if rl.reward is None:
             return {"reward": self._identity(rl.critic)}, {}
-        params = {"method": "reward", "seed": seed, "holdout": rl.reward.holdout}
+        return {}, {"reward": self._reward_model(policy, sft, rl, start, seed, selection)}
+
+    def _reward_model(self, policy: str, sft: Sft, rl: Rl, start: str, seed: int, selection: Mapping[str, Any]) -> str:
+        training = rl.reward or RewardTraining()
+        params = {"method": "reward", "seed": seed, "holdout": training.holdout}
         params |= training_params(self.spec.policies[policy])
-        params |= {"args": {**self.spec.defaults.reward, **rl.reward.args}, **selection}
+        params |= {"args": {**self.spec.defaults.reward, **training.args}, **selection}
         labelled = {"start": start, "preferences": self._pairs(policy, sft, rl, start, seed)}
-        return {}, {"reward": self.add("reward_model", params, labelled, trained=self.spec.policies[policy])}
+        return self.add("reward_model", params, labelled, trained=self.spec.policies[policy])
 
     def _pairs(self, policy: str, sft: Sft, rl: Rl, start: str, seed: int) -> str:
         """The labelled pairs on P2, the train prompts from `sft.fraction` on."""

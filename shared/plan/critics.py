@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.asking import OF_PROTOCOLS
 from shared.llm.providers.base import UNKNOWN_PRICE
+from shared.plan.tuning import judged_on_dev
 from shared.spec.matrix import cells
 from shared.spec.model import Spec
 
@@ -35,14 +36,15 @@ def critic_params(spec: Spec, stages: Mapping[str, Stage]) -> dict[str, Any]:
     """Every critic, judge and recorded labeller by its name in the spec, with its stages by role.
 
     A member of an ensemble has the role `member` in the ensemble's stages; `votes` says which vote there is its own.
-    What it says of null completions is no part of its card: nobody's answers are like them. `sides` has the stages
-    whose pairs are one model's completions against another's, and what sort of pairs they are.
+    What it says of null completions, or of trials on dev, is no part of its card: no arm has such answers.
+    `sides` has the stages whose pairs are one model's completions against another's, and what sort of pairs they are.
     """
     found: dict[str, Any] = {}
+    trials = judged_on_dev(stages.values())
     for stage in stages.values():
         who = stage.params.get(FIELDS.get(stage.kind, ""))
         rated = stage.params.get("ask", {}).get("kind") in OF_PROTOCOLS
-        if who is None or rated or _of_nulls(stage, stages):
+        if who is None or rated or stage.key in trials or _of_nulls(stage, stages):
             # A card is about comparisons: there are none where a protocol has single answers rated.
             continue
         name = stage.options["name"]
@@ -87,7 +89,7 @@ def _sides(stage: Stage, stages: Mapping[str, Stage]) -> str | None:
     if stage.params.get("pairs", "on_policy") != "on_policy":
         return str(stage.params["pairs"])
     other = stage.inputs.get("reference")
-    return "arms" if other is not None and stages[other].kind == "sample" else None
+    return "arms" if other is not None and stages[other].kind in {"sample", "best"} else None
 
 
 def _role(stage: Stage) -> str:

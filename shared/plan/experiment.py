@@ -13,6 +13,7 @@ from shared.plan.critics import critic_params, critics_of
 from shared.plan.gold import plan_gold
 from shared.plan.model import Plan, Stage, stage_key
 from shared.plan.report import report_params
+from shared.plan.tuning import of_own_seed
 from shared.spec.matrix import cells, in_cell
 from shared.spec.model import Arm, Spec
 from shared.spec.parse import start_arms
@@ -126,9 +127,14 @@ def _stages_of_arms(build: PlanBuilder, cell: CellPlan) -> dict[str, list[str]]:
 
 def _recipes(build: PlanBuilder, cell: CellPlan) -> dict[str, list[list[str]]]:
     """For every arm, the stages that make its model, a list a seed; evaluation is not among them."""
-    last = {(row["arm"], row["seed"]): cell.inputs[row["input"]] for row in cell.training}
-    made = Plan(build.stages, "").ancestors_of_each(last.values())
+    trained: dict[tuple[str, int], list[str]] = {}
+    for row in cell.training:
+        trained.setdefault((row["arm"], row["seed"]), []).append(cell.inputs[row["input"]])
+    drawn = Plan(build.stages, "")
+    made = of_own_seed(drawn, (keys[-1] for keys in trained.values()))
     recipes: dict[str, list[list[str]]] = {}
-    for (arm, _), stages in zip(last, made, strict=True):
-        recipes.setdefault(arm, []).append(stages)
+    for ((arm, _), keys), stages in zip(trained.items(), made, strict=True):
+        # What picks among samples is made beside the model, not before it.
+        apart = not set(keys) <= set(stages)
+        recipes.setdefault(arm, []).append(drawn.ancestors(keys) if apart else stages)
     return recipes

@@ -14,9 +14,12 @@ from shared.gold import gold_of
 from shared.nulls import PROMPTS
 from shared.plan.beside import TEACHER, judged_beside, nulls_beside
 from shared.plan.evaluated import BEST, At, all_names, evaluation_names, second_judges
+from shared.plan.model import Plan
+from shared.plan.tuning import tried_again
 from shared.protocols.length_controlled import report_facts
 from shared.spec.model import Spec
 from shared.spec.parse import contrasts
+from shared.spec.sweeps import chosen_by, is_swept, trials, trials_of
 from shared.splits import rows_between
 
 if TYPE_CHECKING:
@@ -73,12 +76,14 @@ def report_params(
         },
         "delta": spec.worth.model_dump(),
         "looks": spec.looks,
-        "checks": {"tuning_trials": spec.tuning_trials},
+        "checks": {"tuning_trials": trials_of(spec)},
         "stages": {arm: [[stages[key].kind, key] for key in keys] for arm, keys in stages_of.items()},
         "recipes": {
             arm: {
                 "prompts": _train_prompts([stages[key] for key in of[0]], resolved.counts.get("train", 0)),
                 "stages": [list(keys) for keys in of],
+                **_tried(spec, arm, starts, stages, of),
+                **_samples(spec, arm),
             }
             for arm, of in recipes.items()
         },
@@ -89,7 +94,21 @@ def report_params(
         **_gold(spec, gold),
         # Only where there are any, so that other reports keep their keys.
         **({"declared": declared} if declared else {}),
+        **({"tuning": {"evaluation": chosen_by(spec)}} if is_swept(spec) else {}),
     }
+
+
+def _tried(
+    spec: Spec, name: str, starts: Mapping[str, str], stages: Mapping[str, Stage], recipe: Sequence[Sequence[str]]
+) -> dict[str, Any]:
+    """How many settings an arm or start tried, and its trainings on rows that an earlier trial of a step had."""
+    if not is_swept(spec):
+        return {}
+    count = trials_of(spec).get(name, 0)
+    if name not in spec.arms:
+        count += trials(spec.arms[next(arm for arm, start in starts.items() if start == name)].sft)
+    again = tried_again(Plan(dict(stages), ""), (key for keys in recipe for key in keys))
+    return {"trials": count, "tried_again": again}
 
 
 def _gold(spec: Spec, where: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,8 +140,14 @@ def _control(spec: Spec, name: str) -> dict[str, Any]:
     control = None if name not in spec.arms else spec.arms[name].control
     if control is None:
         return {}
-    said = {"kind": control.kind, "of": control.of, "equal": control.equal, "differs": control.differs}
-    return {"control": said}
+    equal, differs = control.words()
+    return {"control": {"kind": control.kind, "of": control.of, "equal": equal, "differs": differs}}
+
+
+def _samples(spec: Spec, arm: str) -> dict[str, int]:
+    """How many samples an arm takes for each answer, where that is not one."""
+    control = None if arm not in spec.arms else spec.arms[arm].control
+    return {} if control is None or control.samples_an_answer == 1 else {"samples": control.samples_an_answer}
 
 
 def _evaluation(spec: Spec, entry: str, at: At) -> dict[str, Any]:

@@ -21,11 +21,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class BestOf:
+    """What keeps one of `n` samples: a reward model, which is an entry of `models` or a stage's checkpoint."""
+
+    n: int
+    model: str | None = None
+    checkpoint: str | None = None
+
+
+@dataclass(frozen=True)
 class JudgedArm:
     """One arm for one seed, as an evaluation sees it: the keys of the stages that it builds on.
 
     `checkpoint` is None where the model is not a stage's: an untrained one, which the entry `policy` names. An arm that
-    is not sampled (a teacher) has `completions` of the eval prompts instead, and no policy.
+    is not sampled (a teacher) has `completions` of the eval prompts instead, and no policy. With `best` each answer is
+    the best of several samples.
     """
 
     policy: str
@@ -33,6 +43,7 @@ class JudgedArm:
     checkpoint: str | None = None
     start: str | None = None
     completions: str | None = None
+    best: BestOf | None = None
 
 
 def questions_count(dataset: str) -> str:

@@ -88,7 +88,7 @@ def _rewarded(spec: Spec, field: str, rl: Rl) -> Iterator[FieldError]:
     else:
         for error in _unused(field, rl, tuple(OF_PAIRS)):
             problem = f"means nothing where {rl.critic} rewards each completion"
-            fix = "Remove it; how many a prompt gets is args.num_generations. With `reward: {}` there are pairs."
+            fix = f"Remove it; {PREFERENCES[rl.method].sampled}. With `reward: {{}}` there are pairs."
             yield FieldError(error.field, problem, fix)
 
 

@@ -35,6 +35,7 @@ from shared.spec.base import (
     SpecModel,
 )
 from shared.spec.declared import DeclaredModel
+from shared.spec.swept import Swept, Tuning
 from shared.world.pretrain import PretrainSettings
 
 NAME_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9._ +-]{0,62}[A-Za-z0-9])?$"
@@ -86,7 +87,7 @@ class Pretrain(SpecModel):
 
 
 class Lora(SpecModel):
-    """Low-rank adapters (Hu et al. 2021), merged into the weights before the commit."""
+    """Low-rank adapters (Hu et al. 2021), merged into the weights before the commit, and kept beside them."""
 
     r: int = Field(16, ge=1)
     alpha: int = Field(32, ge=1)
@@ -103,10 +104,27 @@ class Hardware(SpecModel):
     """What one training of a policy runs on. It is no part of what a stage is: the batch stays the same."""
 
     gpus: int = Field(1, ge=1, le=MOST_GPUS, description="how many; the batch is divided among them")
+    strategy: Literal["ddp", "fsdp", "deepspeed"] = Field(
+        "ddp",
+        description="what each of several GPUs holds: the whole model (ddp), or a share of it, of its gradients and of "
+        "its optimizer (fsdp; deepspeed, which the trainers must have installed)",
+    )
+    zero_stage: Literal[2, 3] | None = Field(
+        None, description="of deepspeed: 2 shares optimizer and gradients, 3 the weights too; None: 2"
+    )
+    share: bool = Field(
+        False, description="trainings and engines of a host take its GPU in turn, by a lock (TOUCHSTONE_GPU_LOCK)"
+    )
 
     def options(self) -> dict[str, Any]:
-        """What a stage that trains says of it; nothing of a single GPU."""
-        return {} if self.gpus == 1 else {"gpus": self.gpus}
+        """What a stage that trains says of it; nothing of a single GPU that it has to itself."""
+        shared = {"share": True} if self.share else {}
+        if self.gpus == 1:
+            return shared
+        told: dict[str, Any] = {"gpus": self.gpus, **shared}
+        if self.strategy != "ddp":
+            told["strategy"] = self.strategy
+        return told if self.zero_stage is None else {**told, "zero_stage": self.zero_stage}
 
 
 class Policy(SpecModel):
@@ -134,13 +152,12 @@ class Policy(SpecModel):
     )
 
 
-class Sft(SpecModel):
+class Sft(Swept):
     """Supervised fine-tuning on a teacher's demonstrations of the first `fraction` of the train prompts."""
 
     teacher: str
     fraction: float = Field(1.0, gt=0, le=1)
     max_loss: float | None = Field(None, gt=0, description=MAX_LOSS)
-    args: dict[str, Any] = {}
 
 
 class DistilledFrom(SpecModel):
@@ -159,19 +176,22 @@ class RewardTraining(SpecModel):
     args: dict[str, Any] = {}
 
 
-class Rl(SpecModel):
+class Rl(Swept):
     """The step after SFT, on the train prompts that the arm's SFT did not use."""
 
-    method: str = Field("dpo", description="one of shared/methods: dpo, kto, orpo, cpo, simpo, grpo, rloo or distill")
+    method: str = Field(
+        "dpo", description="one of shared/methods: dpo, kto, orpo, cpo, simpo, grpo, rloo, online_dpo or distill"
+    )
     loss: (
         Annotated[Annotated[str, Tag(PLAIN)] | Annotated[list[str], Field(min_length=1), Tag(LIST)], BY_SHAPE] | None
     ) = Field(None, description="one of TRL's losses of this method, or several for dpo; None: TRL's own")
     critic: str | None = Field(
-        None, description="who labels the pairs; of grpo and rloo a check or reward model that rewards completions"
+        None,
+        description="who labels the pairs; of grpo, rloo, online_dpo a check or reward model that rewards completions",
     )
     teacher: DistilledFrom | None = Field(None, description="distill: a checkpoint of the same tokenizer")
     reward: RewardTraining | None = Field(
-        None, description="grpo, rloo: reward by a model that is trained on the critic's labelled pairs; {} will do"
+        None, description="grpo, rloo, online_dpo: by a model trained on the critic's labelled pairs; {} will do"
     )
     pairs: Literal["on_policy", "policy_vs_teacher", "recorded"] = Field(
         "on_policy", description="two samples of the start; one of them and a teacher's completion; recorded pairs"
@@ -194,7 +214,6 @@ class Rl(SpecModel):
         1, ge=1, le=10, description="how often to sample, label and train, each time from the policy before"
     )
     max_loss: float | None = Field(None, gt=0, description=MAX_LOSS)
-    args: dict[str, Any] = {}
 
     @property
     def sampled(self) -> int:
@@ -326,8 +345,9 @@ class Spec(SpecModel):
         1, ge=1, le=1000, description="how often the primary contrast will be looked at, declared beforehand"
     )
     tuning_trials: dict[str, Annotated[int, Field(ge=0)]] = Field(
-        {}, description="settings tried for each arm, on dev; unequal ones are invalid"
+        {}, description="settings tried for each arm, on dev; unequal ones are invalid; sweeps are counted besides"
     )
+    tuning: Tuning = Tuning()
     critic_check: CriticCheck | None = None
     report_to: list[Literal["mlflow", "wandb", "tensorboard"]] = Field(
         [], description="who else is told of every training, through TRL; the trainers' environment has what they need"

@@ -33,6 +33,7 @@ from shared.spec.recipes import (
     own_errors,
     preset_controls,
 )
+from shared.spec.sweeps import steps_of, sweep_errors, trials
 from shared.spec.training import training_errors
 from shared.spec.worth import worth_errors
 from shared.splits import rows_between
@@ -78,6 +79,8 @@ def parse_spec(data: Any) -> Spec:
         _in_cells(lambda cell: battle_errors(cell, players(cell))),
         _in_cells(method_errors),
         _in_cells(guide_errors),
+        # Before all that looks at every setting of a grid: from here on there are few.
+        _in_cells(sweep_errors),
         _in_cells(_training),
         _in_cells(hardware_errors),
         _in_cells(control_errors),
@@ -173,6 +176,7 @@ def _whole(spec: Spec) -> Iterator[FieldError]:
             yield from alike_errors(spec, names, [f"matrix.{field}"] * len(names), "which makes two cells of one")
     judged = (spec.evaluations[entry] for entry, _ in evaluation_names(spec).values())
     each = sum(len(one.pairs_of(players(spec))) if one.together else len(spec.arms) for one in judged)
+    each += sum(trials(step) for arm in spec.arms.values() for step in steps_of(arm).values())
     scores = len(spec.seeds) * each * len(cells(spec))
     if scores > MOST_SCORES:
         problem = (

@@ -146,4 +146,5 @@ def control_errors(spec: Spec) -> Iterator[FieldError]:
             yield from model_errors(spec, f"{field}.{what}", model, "can_teach")
         yield from arm.control.guide_errors(field, arm.rl)
         if arm.rl.critic in spec.models:
-            yield from arm.control.clashes(field, arm.rl, spec.models[arm.rl.critic].records_preferences)
+            protocols = [evaluation.protocol for evaluation in spec.evaluations.values()]
+            yield from arm.control.clashes(field, arm.rl, spec.models[arm.rl.critic], protocols)

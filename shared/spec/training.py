@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared.errors import FieldError
+from shared.hardware import arithmetic
 from shared.spec.model import Policy, Rl, Sft, Spec
 
 FLASH = "flash_attention"
@@ -23,7 +24,8 @@ def training_params(policy: Policy) -> dict[str, Any]:
         "max_length": policy.max_length,
         "lora": lora,
     }
-    return params if policy.attention is None else {**params, "attention": policy.attention}
+    attention = {} if policy.attention is None else {"attention": policy.attention}
+    return params | attention | arithmetic(policy.hardware, policy.precision)
 
 
 def bound_params(step: Sft | Rl) -> dict[str, Any]:

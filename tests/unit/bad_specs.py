@@ -216,7 +216,7 @@ def control(**fields: Any) -> dict[str, Any]:
 
 
 METHODS: list[Row] = [
-    (trained(method="ppo"), "arms.rlaif-weak.rl.method", "Use one of: cpo, distill, dpo, grpo, kto, orpo, rloo, simpo"),
+    (trained(method="ppo"), "arms.rlaif-weak.rl.method", "grpo, kto, online_dpo, orpo, rloo, simpo"),
     (trained(loss="sigmoyd"), "arms.rlaif-weak.rl.loss", "Did you mean sigmoid"),
     (trained(loss="xyz"), "arms.rlaif-weak.rl.loss", "sppo_hard"),
     (trained(loss=["ipo", 7]), "arms.rlaif-weak.rl.loss.1", "Write a text"),
@@ -228,6 +228,13 @@ METHODS: list[Row] = [
     ({**trained(loss="exo_pair"), "defaults": {"rl": {"label_smoothing": 0}}},
      "arms.rlaif-weak.rl.args.label_smoothing", "Write 0.001"),
     (trained(loss="robust", args={"label_smoothing": 0.5}), "arms.rlaif-weak.rl.args.label_smoothing", "below 0.5"),
+    (trained(loss="exo_pair", args={"label_smoothing": 1.5}), "arms.rlaif-weak.rl.args.label_smoothing", "below 0.5"),
+    (trained(loss="aot", args={"label_smoothing": -0.1}), "arms.rlaif-weak.rl.args.label_smoothing", "from 0"),
+    (trained(args={"label_smoothing": 0.1}), "arms.rlaif-weak.rl.args.label_smoothing", "nothing for the loss sigmoid"),
+    (trained(loss="discopop", args={"discopop_tau": 0}), "arms.rlaif-weak.rl.args.discopop_tau", "above 0"),
+    (trained(args={"ld_alpha": 1.5}), "arms.rlaif-weak.rl.args.ld_alpha", "from 0 to 1"),
+    (trained(loss=["ipo", "sft"], args={"loss_weights": [1.0, "0.1"]}), "arms.rlaif-weak.rl.args.loss_weights.1",
+     "no number"),
     (trained(loss="aot", args={"use_weighting": True}), "arms.rlaif-weak.rl.args.use_weighting", "sorts the batch"),
     (trained(loss="nca_pair", args={"f_divergence_type": "forward_kl"}), "arms.rlaif-weak.rl.args.f_divergence_type",
      "another loss"),
@@ -245,6 +252,12 @@ METHODS: list[Row] = [
     ({**trained(method="kto"), "defaults": {"rl": {"discopop_tau": 0.1}}}, "defaults.rl.discopop_tau", "KTOConfig"),
     ({**trained(method="kto"), "defaults": {"rl": {"learning_rate": "fast"}}}, "defaults.rl.learning_rate",
      "type float"),
+    (trained(method="orpo", args={"precompute_ref_log_probs": True}),
+     "arms.rlaif-weak.rl.args.precompute_ref_log_probs", "ORPOConfig has no such argument"),
+    (trained(args={"precompute_ref_log_probs": "yes"}), "arms.rlaif-weak.rl.args.precompute_ref_log_probs",
+     "type bool"),
+    ({**trained(method="kto"), "defaults": {"rl": {"precompute_ref_log_probs": True}}},
+     "arms.rlaif-weak.rl.args.precompute_ref_log_probs", "use the loss apo_zero_unpaired"),
     (trained(rounds=0), "arms.rlaif-weak.rl.rounds", "1 or more"),
     (trained(rounds=11), "arms.rlaif-weak.rl.rounds", "10 or less"),
     ({"models__critic": RECORDED, "models__judge": GPT, "evaluations__win-rate__judge": "judge",
@@ -260,6 +273,13 @@ CONTROLS: list[Row] = [
     (control(kind="swap", teacher="strong", n=4), "arms.c.control.n", "may stand here is args"),
     (control(kind="best_of_n", n=1), "arms.c.control.n", "2 or more"),
     (control(kind="best_of_n", n=True), "arms.c.control.n", "Write the number"),
+    (control(kind="best_of_n", by="judge"), "arms.c.control.by", "critic"),
+    (control(kind="best_of_n", at="sampling"), "arms.c.control.by", "Write `by: reward`"),
+    (control(kind="best_of_n", by="reward", at="sampling", args={"max_steps": 1}),
+     "arms.c.control.args", "at sampling"),
+    ({"models__check": {"provider": "verifiable", "check": "world"},
+      "arms__g": {"sft": {"teacher": "weak", "fraction": 0.1}, "rl": {"method": "grpo", "critic": "check"}},
+      **control(kind="best_of_n", of="g", by="reward")}, "arms.c.control.by", "neither labelled pairs"),
     (control(kind="length_matched", within=0), "arms.c.control.within", "more than 0"),
     (control(kind="length_matched", within=1.5), "arms.c.control.within", "1.0 or less"),
     (control(kind="length_matched", args={}), "arms.c.control.args", "is not a field"),
@@ -299,6 +319,15 @@ GUIDED: list[Row] = [
     (guided(method="dpo", critic="critic", teacher={"arm": "sft-weak"}), "arms.g.rl.teacher", "means nothing for dpo"),
     (guided(method="rloo", critic="check", teacher={"arm": "sft-weak"}), "arms.g.rl.teacher", "means nothing for rloo"),
     (guided(method="rloo", critic="check", samples=4), "arms.g.rl.samples", "args.num_generations"),
+    (guided(method="online_dpo", critic="check", samples=4), "arms.g.rl.samples", "always gets two"),
+    (guided(method="online_dpo", critic="critic"), "arms.g.rl.critic", "Write `reward: {}`"),
+    (guided(method="online_dpo", critic="check", loss="hinge"), "arms.g.rl.loss", "Use one of: ipo, sigmoid"),
+    (guided(method="online_dpo", critic="check", loss=["ipo", "sigmoid"]), "arms.g.rl.loss", "one name"),
+    (guided(method="online_dpo", critic="check", beta=0), "arms.g.rl.beta", "above 0"),
+    (guided(method="online_dpo", critic="check", args={"num_generations": 4}),
+     "arms.g.rl.args.num_generations", "no such"),
+    (guided(method="online_dpo", critic="check", args={"missing_eos_penalty": -1.0}),
+     "arms.g.rl.args.missing_eos_penalty", "above 0"),
     (guided(method="rloo", critic="check", rounds=2), "arms.g.rl.rounds", "newest policy"),
     (guided(method="rloo", critic="check", loss="grpo"), "arms.g.rl.loss", "one loss"),
     (guided(method="grpo", critic="check", loss="xyz"), "arms.g.rl.loss", "dr_grpo"),
@@ -565,6 +594,34 @@ ENGINES: list[Row] = [
     (
         {"policies__toy__hardware": {"gpus": 2}, "defaults": {"rl": {"per_device_train_batch_size": 5}}},
         f"{TOY}.hardware.gpus", "of rlaif-weak",
+    ),
+    ({"policies__toy__hardware": {"gpus": 2, "strategy": "zero"}}, f"{TOY}.hardware.strategy", "'fsdp'"),
+    ({"policies__toy__hardware": {"strategy": "fsdp"}}, f"{TOY}.hardware.strategy", "gpus: 2"),
+    (
+        {
+            "policies__toy__hardware": {"gpus": 2, "strategy": "fsdp"},
+            "defaults__rl": {"per_device_train_batch_size": 8, "precompute_ref_log_probs": True},
+        },
+        f"{TOY}.hardware.strategy", "leave precompute_ref_log_probs out",
+    ),
+    (
+        {"policies__toy__hardware": {"gpus": 2, "strategy": "fsdp", "zero_stage": 3}},
+        f"{TOY}.hardware.zero_stage", "strategy: deepspeed",
+    ),
+    (
+        {"policies__toy__hardware": {"gpus": 2, "strategy": "deepspeed", "zero_stage": 4}},
+        f"{TOY}.hardware.zero_stage", "2 or 3",
+    ),
+    (
+        {"policies__toy__hardware": {"gpus": 2, "strategy": "fsdp"}, "policies__toy__lora": {"quantize": "nf4"}},
+        f"{TOY}.hardware.strategy", "lora.quantize",
+    ),
+    *(
+        (
+            {**guided(method=method, critic="check"), "policies__toy__hardware": {"gpus": 2, "strategy": strategy}},
+            f"{TOY}.hardware.strategy", f"g's rl.method {method}",
+        )
+        for method, strategy in (("grpo", "fsdp"), ("rloo", "deepspeed"))
     ),
     (served("tgi", disable_custom_kernels=False), f"{TOY}.engine_args.disable_custom_kernels", "Leave it out"),
 ]  # fmt: skip

@@ -121,7 +121,7 @@ def test_the_recipes_example_has_every_method_and_control_and_shares_the_quickst
         plan(resolved_as_if_the_data_were_there(path.parent / f"{name}.yaml")) for name in ("recipes", "quickstart")
     )
     new = Counter(stage.kind for key, stage in mine.stages.items() if key not in quickstart.stages)
-    assert (new["rl"], new["reward_model"], new["sft"], new["label"], new["teach"]) == (12, 1, 3, 2, 1)
+    assert (new["rl"], new["reward_model"], new["sft"], new["label"], new["teach"]) == (13, 1, 4, 2, 1)
 
 
 def test_the_scaling_example_asks_a_teacher_once_for_each_prompt_and_shares_the_quickstart_s_base() -> None:

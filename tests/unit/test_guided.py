@@ -30,7 +30,7 @@ def last(made: Plan, arm: str = "other", seed: int = 0) -> Stage:
     return trained(made, arm, seed)[-1]
 
 
-@pytest.mark.parametrize(("method", "beta"), [("grpo", 0.0), ("rloo", 0.05)])
+@pytest.mark.parametrize(("method", "beta"), [("grpo", 0.0), ("rloo", 0.05), ("online_dpo", 0.1)])
 def test_a_check_rewards_what_the_policy_samples_of_the_rl_step_s_prompts(method: str, beta: float) -> None:
     spec = with_rl(method=method, critic="check", temperature=0.8)
     assert new(spec) == ["rl"], "no samples and no labels beforehand"

@@ -10,7 +10,7 @@ from workers.trainer.leftovers import sweep
 from workers.trainer.stage import train
 
 app = celery_app("trainer")
-for kind in ("pretrain", "sft", "rl", "reward_model"):
+for kind in ("pretrain", "sft", "reference", "rl", "reward_model"):
     register(app, kind, train)
 
 if __name__ == "__main__":

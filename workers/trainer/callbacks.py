@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, wait_for_everyone
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from workers.trainer.job import CHECKPOINTS
-from workers.trainer.messages import Message, Progress, Saved
+from shared.errors import PermanentError
+from shared.trials import steps_at
+from workers.trainer.job import CHECKPOINTS, STATES
+from workers.trainer.messages import Kept, Message, Progress, Saved
 
 PROGRESS_EVERY = 0.2
 
@@ -70,10 +72,43 @@ class Checkpointer(TrainerCallback):
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         folder = Path(CHECKPOINTS) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+        # Every rank writes files of its own.
+        wait_for_everyone()
         if state.is_world_process_zero:
             self._asked.unlink(missing_ok=True)
         self._send(Saved(step=state.global_step, folder=str(folder)))
         self._saved = time.monotonic()
+
+
+class StateKeeper(TrainerCallback):
+    """Keeps the states before the end that are tried. `save` writes the model as it is into a folder.
+
+    Each at the beginning of the next step, when its own has been logged; whoever goes on from that very step's
+    checkpoint begins it again.
+    """
+
+    def __init__(self, states: int, save: Callable[[Path], None], send: Callable[[Message], None], root: Path) -> None:
+        self._states = states
+        self._save = save
+        self._send = send
+        self._root = root
+        self._at: dict[int, int] = {}
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if state.max_steps < self._states:
+            raise PermanentError(
+                f"checkpoints: {self._states} of a training of {state.max_steps} steps; write fewer, or train longer"
+            )
+        early = steps_at(state.max_steps, self._states)[:-1]
+        self._at = {step: number for number, step in enumerate(early, start=1)}
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        number = self._at.get(state.global_step)
+        if number is None or not state.is_world_process_zero:
+            return
+        folder = f"{STATES}/{number}"
+        self._save(self._root / folder)
+        self._send(Kept(number=number, folder=folder))
 
 
 class TokenCount(TrainerCallback):

@@ -1,7 +1,8 @@
 """One training, in a process of its own: `python -m workers.trainer.child JOB_FOLDER`.
 
 Its worker started it and holds the other end of its standard input; on standard output go the messages of
-`workers.trainer.messages`, everything else on standard error. A launcher may start it once a rank: only rank 0 speaks.
+`workers.trainer.messages`, everything else on standard error. A launcher may start it once a rank: rank 0 speaks for
+all, but for a cause, such as no memory, that ends another one.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def main(folder: Path) -> int:
         # The parent must hear of whatever happened; the trace goes to the stage's log.
         traceback.print_exc()
         sys.stderr.flush()
-        send(describe(error))
+        failed = describe(error, folder)
+        # A rank that is left by another one fails too, and knows of no cause.
+        (channel.send if failed.cause is not None else send)(failed)
         return 1
     return 0
 
@@ -58,6 +61,10 @@ def _training(job: Job) -> Callable[[Path, Send], dict[str, Any]]:
     from workers.trainer import training
 
     training.import_trl(job)
+    if job.reference == "wanted":
+        from workers.trainer import scoring
+
+        return lambda folder, send: scoring.run(job, folder, send)
     return lambda folder, send: training.run(job, folder, send)
 
 

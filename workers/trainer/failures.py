@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
+from shared.disk import FIX
 from shared.errors import BadInput, Outage, PermanentError
 from workers.trainer.messages import Failed
 
@@ -55,8 +57,8 @@ class AfterStep(Exception):
         self.step = step
 
 
-def describe(error: BaseException) -> Failed:
-    """What to say of an exception, and whether it would come again.
+def describe(error: BaseException, folder: Path | None = None) -> Failed:
+    """What to say of an exception of a training in `folder`, and whether it would come again.
 
     Memory is no permanent cause: another worker may have more. A full disk, or a GPU that is broken, is none of the
     work's doing.
@@ -70,7 +72,8 @@ def describe(error: BaseException) -> Failed:
         return Failed(kind="outage", message=text, step=step)
     if FULL in words:
         # Whoever wrote it: Python's OSError, safetensors' or torch's own.
-        message = f"no space left on {socket.gethostname()} for the training's files ({text})"
+        where = "" if folder is None else f" under {folder}"
+        message = f"no space left on {socket.gethostname()} for the training's files{where}: {FIX} ({text})"
         return Failed(kind="outage", message=message, step=step)
     if isinstance(error, BadInput | PermanentError):
         cause = "loss" if isinstance(error, LossError) else None

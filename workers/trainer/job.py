@@ -12,12 +12,14 @@ ROWS = "rows.parquet"
 EXCLUDED = "excluded.json"
 OUT = "out"
 CHECKPOINTS = "checkpoints"
+STATES = "states"
 SAVE = "save-now"
 """A file of this name asks the training to save itself at its next step; it removes the file when it has."""
 
 
 class ModelSource(BaseModel):
-    """Where a model comes from: a local folder, or a hub's model at one commit."""
+    """Where a model lies: a local folder; None of a training that makes one. `hub` and `revision`: whose it is, where
+    others can find it by that name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -27,7 +29,7 @@ class ModelSource(BaseModel):
 
 
 class Lora(BaseModel):
-    """Low-rank adapters (Hu et al. 2021), merged into the weights before they are saved."""
+    """Low-rank adapters (Hu et al. 2021), merged into the weights before they are saved, and kept."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -78,6 +80,9 @@ class Job(BaseModel):
     sampling: Sampling | None = None
     grader: Grader | None = None
     teacher: ModelSource | None = None
+    reference: Literal["own", "given", "wanted"] = "own"
+    """The reference's log-probabilities are computed before the training, stand in its rows, or are all that the job is
+    to compute."""
     holdout: float = 0.0
     """The share of the prompts that a reward model is measured on and not trained on."""
     attention: str | None = None
@@ -91,6 +96,14 @@ class Job(BaseModel):
     """Where TensorBoard's files go."""
     settings: dict[str, Any] = {}
     """pretrain's settings."""
+    checkpoints: int = 1
+    """How many of its states are tried, its end among them."""
+    trial: bool = False
+    """Whether it is one of several: where it diverges it leaves the model that it began with, and says so."""
+    strategy: Literal["ddp", "fsdp", "deepspeed"] = "ddp"
+    """What several ranks do with the model: hold it whole each, or a share of it."""
+    zero_stage: Literal[2, 3] = 2
+    """DeepSpeed's: 2 divides the optimizer's state and the gradients, 3 the weights too."""
     resume: str | None = None
     """The checkpoint to go on from."""
     checkpoint_seconds: float = 60.0

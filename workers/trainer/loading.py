@@ -1,4 +1,4 @@
-"""Loads the model to train and its tokenizer: from a local folder, a hub's commit, or a GGUF file."""
+"""Loads the model to train and its tokenizer from a local folder, as `save_pretrained` leaves it or of a GGUF file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from transformers import (
     set_seed,
 )
 
-from shared.errors import BadInput, Outage, PermanentError
+from shared.errors import BadInput, PermanentError
 from workers.trainer.job import Job, ModelSource
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ def load(job: Job, classifies: bool = False) -> tuple[PreTrainedModel, PreTraine
 
     Raises:
         PermanentError: it cannot be loaded, or lacks weights or a chat template.
-        Outage: the model hub cannot be reached.
     """
     source, options = _source(job.model, job)
     try:
@@ -43,7 +42,7 @@ def load(job: Job, classifies: bool = False) -> tuple[PreTrainedModel, PreTraine
             set_seed(job.seed)
         model = _model(source, options, classifies, **_attention(job), **quantized(job))
     except (OSError, ValueError, SafetensorError) as error:
-        raise _unloadable(job.model, source, error) from error
+        raise _unloadable(source, error) from error
     _set_template(tokenizer, job)
     return model, tokenizer
 
@@ -55,7 +54,7 @@ def load_teacher(job: Job) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     try:
         return _model(source, options), AutoTokenizer.from_pretrained(source, **options)
     except (OSError, ValueError, SafetensorError) as error:
-        raise _unloadable(job.teacher, source, error) from error
+        raise _unloadable(source, error) from error
 
 
 def load_classifier(
@@ -65,7 +64,6 @@ def load_classifier(
 
     Raises:
         PermanentError: it cannot be loaded, lacks weights, or has another number of outputs than one.
-        Outage: the model hub cannot be reached.
     """
     source, options = _source(given, job)
     safe = {**options, "use_safetensors": True}
@@ -75,7 +73,7 @@ def load_classifier(
             source, dtype=dtype, output_loading_info=True, **safe
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise _unloadable(given, source, error) from error
+        raise _unloadable(source, error) from error
     # Where the head is missing transformers makes one up, and its rewards would be noise.
     if info["missing_keys"] or model.config.num_labels != 1:
         lacks = ", ".join(sorted(info["missing_keys"])[:3])
@@ -90,7 +88,7 @@ def load_whole(job: Job) -> PreTrainedModel:
     try:
         return _model(source, options, classifies=job.method == "reward")
     except (OSError, ValueError, SafetensorError) as error:
-        raise _unloadable(job.model, source, error) from error
+        raise _unloadable(source, error) from error
 
 
 def quantized(job: Job) -> dict[str, Any]:
@@ -124,8 +122,6 @@ def _attention(job: Job) -> dict[str, Any]:
 def _source(given: ModelSource, job: Job) -> tuple[str, dict[str, Any]]:
     """What `from_pretrained` takes."""
     options: dict[str, Any] = {"trust_remote_code": job.trust_remote_code}
-    if given.hub is not None:
-        return given.hub, {**options, "revision": given.revision}
     folder = Path(given.folder or "")
     if not folder.is_dir():
         raise PermanentError(f"the model folder {folder} is missing")
@@ -171,8 +167,6 @@ def _set_template(tokenizer: PreTrainedTokenizerBase, job: Job) -> None:
         raise PermanentError("the model's tokenizer has no end token (eos_token): a policy could never stop")
 
 
-def _unloadable(given: ModelSource, source: str, error: Exception) -> Exception:
+def _unloadable(source: str, error: Exception) -> PermanentError:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if given.hub is not None and "connect" in str(error).lower():
-        return Outage(f"the model hub cannot be reached for {source}: {first}")
     return PermanentError(f"the model {source} cannot be loaded: {first}")

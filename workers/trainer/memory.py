@@ -7,7 +7,7 @@ from pathlib import Path
 from shared.methods import PREFERENCES
 from shared.methods.dpo import SORTED
 from shared.methods.kto import WITHOUT_KL
-from shared.trl import ACCUMULATION, BATCH, batch_of
+from shared.trl import ACCUMULATION, AT_ONCE, BATCH, batch_of
 from workers.trainer.job import Job
 
 EVENTS = Path("/sys/fs/cgroup/memory.events")
@@ -25,8 +25,8 @@ def halved(job: Job) -> Job | None:
         return None
     part = next(size for size in range(batch // 2, 0, -1) if batch % size == 0)
     changed = {BATCH: part, ACCUMULATION: times * (batch // part)}
-    if (reference := job.args.get("precompute_ref_batch_size")) is not None:
-        changed["precompute_ref_batch_size"] = min(int(reference), part)
+    if (reference := job.args.get(AT_ONCE)) is not None:
+        changed[AT_ONCE] = min(int(reference), part)
     return job.model_copy(update={"args": {**job.args, **changed}})
 
 

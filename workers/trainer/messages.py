@@ -31,6 +31,14 @@ class Saved(_Message):
     folder: str
 
 
+class Kept(_Message):
+    """One of the training's states that are tried lies in `folder`, relative to the job's folder."""
+
+    type: Literal["kept"] = "kept"
+    number: int
+    folder: str
+
+
 class Done(_Message):
     """The results lie in the job's `out` folder."""
 
@@ -49,7 +57,7 @@ class Failed(_Message):
     step: int | None = None
 
 
-Message = Progress | Saved | Done | Failed
+Message = Progress | Saved | Kept | Done | Failed
 _ADAPTER: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
 

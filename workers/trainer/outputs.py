@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import pyarrow as pa
 import torch
 
 from shared import records
-from shared.errors import PermanentError
+from workers.trainer import adapter
+from workers.trainer.failures import LossError
 from workers.trainer.job import Job
-from workers.trainer.loading import load_whole
+from workers.trainer.loading import load, load_whole
 
 LIBRARIES = ("accelerate", "datasets", "numpy", "peft", "safetensors", "tokenizers", "torch", "transformers", "trl")
 # Of one run or one machine, and so no part of what was trained.
@@ -25,18 +27,47 @@ LAST_ROWS = 10
 
 
 def save(trainer: Any, job: Job, out: Path) -> None:
-    """Write the model folder and the training's files; adapters are merged.
+    """Write the model folder and the training's files; adapters are merged, and kept in a folder of their own below.
 
     Raises:
-        PermanentError: a weight is not finite.
+        LossError: a weight is not finite.
     """
     model = trainer.accelerator.unwrap_model(trainer.model)
-    if job.lora is not None and job.lora.quantize is not None:
-        model = merged_whole(model, job, out.with_name("adapter"))
-    elif hasattr(model, "merge_and_unload"):
-        model = model.merge_and_unload()
+    if hasattr(model, "merge_and_unload"):
+        adapter.keep(model, job.model, out / adapter.FOLDER)
+        quantized = job.lora is not None and job.lora.quantize is not None
+        model = merged_whole(job, out / adapter.FOLDER) if quantized else model.merge_and_unload()
+    _write(trainer, model, out)
+
+
+def save_state(trainer: Any, job: Job, out: Path) -> None:
+    """The same of a training that goes on, which learns nothing of it: its adapters are merged into another copy.
+
+    Raises:
+        LossError: a weight is not finite.
+    """
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    cached = model.config.use_cache
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    with torch.random.fork_rng(devices=devices):
+        whole = model
+        if job.lora is not None:
+            adapter.keep(model, job.model, apart := out.with_name(f"{out.name}-adapter"))
+            whole = merged_whole(job, apart)
+        _write(trainer, whole, out)
+    model.config.use_cache = cached
+    shutil.rmtree(out.with_name(f"{out.name}-adapter"), ignore_errors=True)
+
+
+def save_untrained(trainer: Any, job: Job, out: Path) -> None:
+    """The model that a training began with, beside the curve of its own."""
+    model, _ = load(job)
+    _write(trainer, model, out)
+
+
+def _write(trainer: Any, model: Any, out: Path) -> None:
     if not all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters()):
-        raise PermanentError("the trained weights are not finite: lower learning_rate, or set max_grad_norm")
+        raise LossError("the trained weights are not finite: lower learning_rate, or set max_grad_norm")
     out.mkdir(parents=True, exist_ok=True)
     # TRL trains without a cache; who samples wants one.
     model.config.use_cache = True
@@ -48,14 +79,10 @@ def save(trainer: Any, job: Job, out: Path) -> None:
     _write_json(out / "versions.json", versions())
 
 
-def merged_whole(model: Any, job: Job, folder: Path) -> Any:
-    """The adapters of `model` merged into the weights as they were before they were rounded to 4 bits, in float32.
-
-    `folder` gets the adapters on the way.
-    """
+def merged_whole(job: Job, folder: Path) -> Any:
+    """The adapter in `folder` merged into the weights as they were before they were rounded to 4 bits, in float32."""
     from peft import PeftModel
 
-    model.save_pretrained(folder)
     return PeftModel.from_pretrained(load_whole(job), folder).merge_and_unload()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,17 @@ import pyarrow.parquet as pq
 
 from shared.artifacts import Artifact
 from shared.chat_templates import chat_template
-from shared.context import StageContext
+from shared.context import StageContext, cache_folder
 from shared.datasets import read_dataset
 from shared.errors import PermanentError
 from shared.hardware import divided
+from shared.hub_cache import fetch_from_hub
 from shared.models import fetch_model
 from shared.selection import chosen, selected
 from shared.splits import normalise, rows_of_split
-from workers.trainer.job import EXCLUDED, ROWS, Grader, Job, ModelSource, Sampling
+from shared.trl import AT_ONCE, BATCH, USUAL
+from workers.trainer import references
+from workers.trainer.job import EXCLUDED, ROWS, Grader, Job, Lora, ModelSource, Sampling
 from workers.trainer.methods import METHODS
 from workers.trainer.methods.base import Method
 
@@ -31,10 +35,11 @@ def prepare(ctx: StageContext, folder: Path, resume: bool) -> Job:
     """Write everything that the training needs into `folder`; `resume` says whether a checkpoint lies there.
 
     Raises:
-        PermanentError: the rows cannot be trained on, or the method is unknown.
+        PermanentError: the rows cannot be trained on, the method is unknown, or there is no DeepSpeed here.
         Outage: the store is away.
     """
-    job = _pretraining(ctx, folder) if ctx.unit.kind == "pretrain" else _training(ctx, folder)
+    kinds = {"pretrain": _pretraining, "reference": _scoring}
+    job = kinds.get(ctx.unit.kind, _training)(ctx, folder)
     job = job.model_copy(update={"resume": RESUME if resume else None})
     job.write(folder)
     return job
@@ -48,6 +53,29 @@ def _pretraining(ctx: StageContext, folder: Path) -> Job:
     settings = ctx.unit.params["settings"]
     seed = ctx.unit.params.get("seed", settings.get("seed", 0))
     return Job(method="pretrain", seed=seed, settings=settings, threads=ctx.settings.torch_threads)
+
+
+def _scoring(ctx: StageContext, folder: Path) -> Job:
+    """The log-probabilities of pairs, by what DPO's trainer is before its first step."""
+    params = ctx.unit.params
+    method, args = METHODS["dpo"], dict(params["args"])
+    args[BATCH] = args.pop(AT_ONCE, None) or USUAL[BATCH]
+    pq.write_table(method.rows([references.numbered(ctx.input(PREFERENCES).rows())]), folder / ROWS)
+    template = params["chat_template"]
+    return Job(
+        method=method.name,
+        reference="wanted",
+        args=args,
+        model=_model(ctx, method, params),
+        chat_template=None if template is None else chat_template(template),
+        precision=params["precision"],
+        max_length=params["max_length"],
+        lora=Lora(quantize=params["quantize"]) if "quantize" in params else None,
+        attention=params.get("attention"),
+        checkpoint_seconds=ctx.settings.checkpoint_seconds,
+        threads=ctx.settings.torch_threads,
+        trust_remote_code=ctx.settings.trust_remote_code,
+    )
 
 
 def _training(ctx: StageContext, folder: Path) -> Job:
@@ -71,16 +99,31 @@ def _training(ctx: StageContext, folder: Path) -> Job:
         sampling=_sampling(params),
         grader=_grader(ctx),
         teacher=_source(ctx, "teacher", params.get("teacher")),
+        reference="given" if ctx.has_input("reference") else "own",
         holdout=params.get("holdout", 0.0),
         attention=params.get("attention"),
         max_loss=params.get("max_loss"),
+        checkpoints=params.get("checkpoints", 1),
+        trial=params.get("trial", False),
         report_to=ctx.unit.options.get("report_to", []),
         run=f"{method.name}-{ctx.unit.key[:12]}",
         logs=str(ctx.settings.data_dir.resolve() / "tensorboard" / ctx.unit.key[:12]),
         checkpoint_seconds=ctx.settings.checkpoint_seconds,
         threads=ctx.settings.torch_threads,
         trust_remote_code=ctx.settings.trust_remote_code,
+        strategy=_strategy(ctx.unit.options.get("strategy", "ddp")),
+        zero_stage=ctx.unit.options.get("zero_stage", 2),
     )
+
+
+def _strategy(name: Any) -> Any:
+    """How the ranks share the model, where this trainer can."""
+    if name == "deepspeed" and find_spec("deepspeed") is None:
+        raise PermanentError(
+            "hardware.strategy: deepspeed is not installed on this trainer; there, `pip install deepspeed`, or write "
+            "`strategy: fsdp`"
+        )
+    return name
 
 
 def _args(args: dict[str, Any], gpus: int) -> dict[str, Any]:
@@ -96,7 +139,10 @@ def _tables(ctx: StageContext, method: Method) -> list[pa.Table]:
     """The inputs that hold rows, in the plan's order; where SFT is given preferences, their chosen completions."""
     name, params = method.tables, ctx.unit.params
     if ctx.has_input(PREFERENCES):
-        pairs = selected(ctx.input(PREFERENCES).rows(), params)
+        pairs = ctx.input(PREFERENCES).rows()
+        if ctx.has_input("reference"):
+            pairs = references.joined(pairs, ctx.input("reference").table(references.FILE))
+        pairs = selected(pairs, params)
         return [pairs if name == PREFERENCES else chosen(pairs)]
     if name == PROMPTS:
         table = rows_of_split(ctx.input(name).rows(), params["split"], params["start"], params["stop"])
@@ -113,7 +159,7 @@ def _answered(ctx: StageContext, prompts: pa.Table) -> pa.Table:
     dataset = ctx.unit.params.get("reward", {}).get("dataset")
     if dataset is None:
         return prompts
-    given = read_dataset(ctx.store, dataset)
+    given = read_dataset(ctx.store, dataset, ctx.cache)
     answers = dict(zip(given["prompt_id"].to_pylist(), given["completion"].to_pylist(), strict=True))
     found = [answers.get(prompt_id) for prompt_id in prompts["prompt_id"].to_pylist()]
     table = prompts.append_column("answer", pa.array(found, pa.string()))
@@ -155,6 +201,7 @@ def _source(ctx: StageContext, name: str, model: dict[str, str] | None) -> Model
     if model is None:
         return None
     if "uploaded" in model:
-        folder = fetch_model(ctx.store, model["uploaded"], ctx.settings.data_dir / "models")
+        folder = fetch_model(ctx.store, model["uploaded"], ctx.cache)
         return ModelSource(folder=str(folder.resolve()))
-    return ModelSource(hub=model["hub"], revision=model["revision"])
+    local = fetch_from_hub(model["hub"], model["revision"], cache_folder(ctx.settings), ctx.settings.trust_remote_code)
+    return ModelSource(folder=str(local.resolve()), hub=model["hub"], revision=model["revision"])

@@ -118,8 +118,11 @@ def command(folder: Path, gpus: int = 1) -> list[str]:
     return [sys.executable, *launcher, "-m", "workers.trainer.child", str(folder)]
 
 
-def environment(folder: Path, threads: int, local_model: bool) -> dict[str, str]:
-    """The training's environment: this process's, less Touchstone's settings (a training needs no credentials)."""
+def environment(folder: Path, threads: int, offline: bool) -> dict[str, str]:
+    """The training's environment: this process's, less Touchstone's settings (a training needs no credentials).
+
+    `offline` ones ask no hub; a model's own code may name another repository's.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TOUCHSTONE_")}
     return kept | {
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
@@ -128,5 +131,5 @@ def environment(folder: Path, threads: int, local_model: bool) -> dict[str, str]
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TQDM_DISABLE": "1",
         "TOKENIZERS_PARALLELISM": "false",
-        **({"HF_HUB_OFFLINE": "1"} if local_model else {}),
+        **({"HF_HUB_OFFLINE": "1"} if offline else {}),
     }

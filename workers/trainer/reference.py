@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -84,15 +86,28 @@ def log_probabilities(trainer: Any, job: Job, row: dict[str, Any]) -> dict[str, 
 def _token_logps(trainer: Any, job: Job, prompt: list[int], completion: list[int]) -> torch.Tensor:
     """log p of each completion token, float32, of shape (completion tokens within max_length,)."""
     ids = (prompt + completion)[: trainer.args.max_length]
-    inputs = torch.tensor([ids], device=trainer.accelerator.device)
     model = trainer.model
+    # Where its strategy divides a model, it is not on the device yet.
+    inputs = torch.tensor([ids], device=model.device)
     training = model.training
     model.eval()
-    with torch.no_grad(), trainer.accelerator.autocast():
+    with torch.no_grad(), _attention(model), trainer.accelerator.autocast():
         logits = model(input_ids=inputs, attention_mask=torch.ones_like(inputs), use_cache=False).logits
     model.train(training)
     logps = torch.log_softmax(logits[0, :-1].float(), dim=-1).gather(1, inputs[0, 1:, None])[:, 0]
     return logps[len(prompt) - 1 :].cpu()
+
+
+@contextmanager
+def _attention(model: Any) -> Iterator[None]:
+    """Flash attention has no CPU's, where a model lies that is yet to be divided."""
+    given = model.config._attn_implementation or ""
+    elsewhere = model.device.type == "cpu" and given.startswith("flash")
+    if elsewhere:
+        model.set_attn_implementation("sdpa")
+    yield
+    if elsewhere:
+        model.set_attn_implementation(given)
 
 
 def prove_weights(trainer: Any, method: str) -> dict[str, Any]:

@@ -64,13 +64,26 @@ def measured(trainer: Any, watch: Stopwatch, job: Job, tokens: int, examples: in
         "tokens_per_second": _rounded(tokens * share / seconds),
         "peak_memory_bytes": torch.cuda.max_memory_allocated() if on_gpu else _peak_of_process(),
     }
-    # Weights in 4 bits, or spread over ranks, cannot be counted by their numbers here.
-    counted = not trainer.is_fsdp_enabled and (job.lora is None or job.lora.quantize is None)
+    # Weights in 4 bits cannot be counted by their numbers here.
+    counted = job.lora is None or job.lora.quantize is None
     peak = peak_flops(found["device"], _arithmetic(job)) if on_gpu and counted else None
     if peak is not None:
         each = flops_per_token(trainer.accelerator.unwrap_model(trainer.model))
         found["mfu"] = _rounded(tokens * share / seconds * each / (peak * found["devices"]))
     return found
+
+
+def forward(trainer: Any, seconds: float, tokens: int, examples: int) -> dict[str, Any]:
+    """The same of forward passes alone, without steps and mfu: tokens and examples are those of `seconds`."""
+    on_gpu = bool(torch.cuda.is_available() and not trainer.args.use_cpu)
+    return {
+        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
+        "devices": int(trainer.args.world_size),
+        "seconds": round(seconds, 3),
+        "samples_per_second": _rounded(examples / max(seconds, 1e-9)),
+        "tokens_per_second": _rounded(tokens / max(seconds, 1e-9)),
+        "peak_memory_bytes": torch.cuda.max_memory_allocated() if on_gpu else _peak_of_process(),
+    }
 
 
 def flops_per_token(model: Any) -> float:

@@ -13,18 +13,23 @@ import pyarrow as pa
 import structlog
 
 from shared import machine_lock, records
-from shared.artifacts import Cost, StageResult
+from shared.artifacts import Cost, FileRef, StageResult
 from shared.context import StageContext
 from shared.errors import Outage, PermanentError, StageError, Stopped
+from shared.hardware import layout
+from shared.trials import DIVERGED
 from shared.trl import ACCUMULATION, BATCH
+from workers.trainer import references
 from workers.trainer.checkpoints import Checkpoints, Marker
+from workers.trainer.disk import check_disk
 from workers.trainer.failures import MEMORY_FIX
-from workers.trainer.job import CHECKPOINTS, OUT, SAVE, Job
+from workers.trainer.job import CHECKPOINTS, OUT, SAVE, STATES, Job
 from workers.trainer.leftovers import held
 from workers.trainer.memory import halved, kernel_kills
-from workers.trainer.messages import Done, Failed, Progress, Saved
+from workers.trainer.messages import Done, Failed, Kept, Progress, Saved
 from workers.trainer.prepare import RESUME, prepare
 from workers.trainer.process import TrainingProcess, command, environment
+from workers.trainer.states import States
 from workers.trainer.uploads import Uploads
 
 log = structlog.get_logger()
@@ -52,15 +57,18 @@ def train(ctx: StageContext) -> StageResult:
         Stopped: the work must end; every process of the training is gone by then.
         StageError: the training failed, with its last readable line; its whole trace is in the stage's log.
         PermanentError: it would fail again.
-        Outage: the store or the model hub is away, or the GPU is broken.
+        Outage: the store or the model hub is away, the disk has no room, or the GPU is broken.
     """
     folder = ctx.workdir.resolve() / "job"
     folder.mkdir(parents=True)
     # Beyond this function: the weights are uploaded after it, and wait here while the store is away.
     ctx.keep(held(ctx.workdir))
-    checkpoints = Checkpoints(ctx.store, ctx.scratch)
+    checkpoints = Checkpoints(ctx.store, ctx.scratch, layout(ctx.unit.options))
+    states = States(ctx.store, ctx.unit, ctx.scratch)
     resumed = _resumed(ctx, checkpoints, folder)
     job = prepare(ctx, folder, resumed is not None)
+    ctx.log(str(ctx.cache.used))
+    check_disk(folder, job)
     followed = _Followed(ctx, folder, checkpoints, resumed.device_seconds if resumed is not None else 0.0)
     try:
         done = followed.run(job)
@@ -78,12 +86,15 @@ def train(ctx: StageContext) -> StageResult:
         done = done.model_copy(
             update={"metrics": {**done.metrics, "memory_retry": pieces | {"after_step": failure.step}}}
         )
-    return StageResult(_files(folder / OUT), done.metrics, Cost(device_seconds=round(followed.device_seconds, 3)))
+    files = _files(folder / OUT)
+    if job.checkpoints > 1 and DIVERGED not in done.metrics:
+        files |= states.files(folder / STATES)
+    return StageResult(files, done.metrics, Cost(device_seconds=round(followed.device_seconds, 3)))
 
 
 def _go_back(ctx: StageContext, checkpoints: Checkpoints, folder: Path, job: Job) -> None:
     """Make the folder that of another training, from the newest checkpoint in the store."""
-    for left in (CHECKPOINTS, RESUME, OUT):
+    for left in (CHECKPOINTS, RESUME, OUT, STATES):
         shutil.rmtree(folder / left, ignore_errors=True)
     resumed = _resumed(ctx, checkpoints, folder)
     job.model_copy(update={"resume": RESUME if resumed is not None else None}).write(folder)
@@ -105,7 +116,8 @@ class _Followed:
     ) -> None:
         self._ctx = ctx
         self._folder = folder
-        self._uploads = Uploads(checkpoints, ctx.advanced, self._log)
+        states = States(ctx.store, ctx.unit, ctx.scratch)
+        self._uploads = Uploads(checkpoints, ctx.advanced, self._log, states=states)
         self._spent = spent
         self._gpus = int(ctx.unit.options.get("gpus", 1))
         self._note = note
@@ -122,7 +134,7 @@ class _Followed:
 
     def run(self, job: Job) -> Done:
         """Follow the training to its end."""
-        started = environment(self._folder, job.threads, local_model=job.model.hub is None)
+        started = environment(self._folder, job.threads, offline=not job.trust_remote_code)
         with (
             self._device() as keeps,
             self._uploads,
@@ -172,10 +184,11 @@ class _Followed:
     @contextmanager
     def _device(self) -> Iterator[Sequence[int]]:
         """The GPU, where an engine of this host may have it: waited for, and held until the training's last process."""
-        if self._ctx.settings.gpu_lock is None:
+        settings = self._ctx.settings
+        if settings.gpu_lock is None and not self._ctx.unit.options.get("share", False):
             yield ()
             return
-        with machine_lock.held(self._ctx.settings.gpu_lock, self._wait) as lock:
+        with machine_lock.held(settings.engine_lock, self._wait) as lock:
             self._started = time.monotonic()
             yield (lock,)
 
@@ -183,12 +196,14 @@ class _Followed:
         self._ctx.check()
         self._ctx.progress(0, 1, note=OTHERS_TURN)
 
-    def _take(self, item: Progress | Saved | str) -> None:
+    def _take(self, item: Progress | Saved | Kept | str) -> None:
         if isinstance(item, Progress):
             self._progress(item)
         elif isinstance(item, Saved):
             self._saved += 1
             self._uploads.offer(item.step, self._folder / item.folder, self.device_seconds)
+        elif isinstance(item, Kept):
+            self._uploads.keep(item.number, self._folder / item.folder)
         else:
             self._log(item)
 
@@ -233,9 +248,11 @@ class _Followed:
         return StageError(f"the training exited with status {status} after step {step}: {last}")
 
 
-def _files(out: Path) -> dict[str, pa.Table | bytes | Path]:
-    """The results as the stage's files; the curve as a table, so that its rows are counted."""
-    files: dict[str, pa.Table | bytes | Path] = {path.name: path for path in sorted(out.iterdir()) if path.is_file()}
-    if CURVE in files:
-        files[CURVE] = records.read(out / CURVE)
+def _files(out: Path) -> dict[str, pa.Table | bytes | Path | FileRef]:
+    """The results as the stage's files; tables as tables, so that their rows are counted."""
+    files: dict[str, pa.Table | bytes | Path | FileRef] = {
+        path.relative_to(out).as_posix(): path for path in sorted(out.rglob("*")) if path.is_file()
+    }
+    for name in files.keys() & {CURVE, references.FILE}:
+        files[name] = records.read(out / name)
     return files

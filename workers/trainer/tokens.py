@@ -44,6 +44,24 @@ def count_pairs(trainer: Any, rows: Any) -> dict[str, int]:
     return {"examples": len(prepared), "truncated": truncated, "dropped": dropped}
 
 
+def completion_tokens(table: Any, name: str, longest: int | None) -> list[int]:
+    """The tokens of each completion that TRL has made of the rows, within max_length; `name` is chosen, rejected or
+    completion."""
+    rows = table.select_columns(["prompt_ids", f"{name}_ids"])
+    lengths = ((len(row["prompt_ids"]), len(row[f"{name}_ids"])) for row in rows)
+    return [own if longest is None else min(own, max(longest - before, 0)) for before, own in lengths]
+
+
+def of_pairs(table: Any, longest: int | None) -> int:
+    """All tokens of the pairs that TRL made of the rows, within max_length: a prompt counts with each completion."""
+    total = 0
+    for row in table.select_columns(["prompt_ids", "chosen_ids", "rejected_ids"]):
+        for name in ("chosen_ids", "rejected_ids"):
+            length = len(row["prompt_ids"]) + len(row[name])
+            total += length if longest is None else min(length, longest)
+    return total
+
+
 def count_unpaired(trainer: Any, rows: Any) -> dict[str, int]:
     """Of a KTO trainer: completions trained on, and the pairs that they were; truncated and dropped ones as above.
 

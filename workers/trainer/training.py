@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ import transformers
 from transformers import PrinterCallback
 
 from shared.errors import PermanentError
-from workers.trainer import outputs, reporting, speed
-from workers.trainer.callbacks import Checkpointer, Reporter, TokenCount
-from workers.trainer.failures import AfterStep
+from shared.trials import DIVERGED, steps_at
+from workers.trainer import outputs, reporting, sharding, speed
+from workers.trainer.callbacks import Checkpointer, Reporter, StateKeeper, TokenCount
+from workers.trainer.failures import AfterStep, LossError
 from workers.trainer.guard import Guard
 from workers.trainer.job import CHECKPOINTS, OUT, ROWS, SAVE, Job
 from workers.trainer.loading import load
@@ -50,25 +53,49 @@ def run(job: Job, folder: Path, send: Callable[[Message], None]) -> dict[str, An
     """
     torch.set_num_threads(job.threads)
     reporting.prepare(job.report_to, None if job.logs is None else Path(job.logs), folder)
+    sharding.prepare(job)
     method = METHODS[job.method]
     trainer, rows = build(job, folder)
     evidence = method.evidence(trainer, job, rows)
     checkpointer = Checkpointer(job.checkpoint_seconds, send, folder / SAVE)
     watch = Stopwatch()
     # The guard first: what has diverged is neither sent nor saved.
-    for callback in (Guard(job.max_loss), Reporter(send), checkpointer, TokenCount(trainer), watch):
+    keeper = StateKeeper(job.checkpoints, partial(outputs.save_state, trainer, job), send, folder)
+    for callback in (Guard(job.max_loss), Reporter(send), keeper, checkpointer, TokenCount(trainer), watch):
         trainer.add_callback(callback)
     try:
         trainer.train(resume_from_checkpoint=str(folder / job.resume) if job.resume else None)
+        if job.strategy != "ddp":
+            trainer.model = sharding.whole(trainer, job)
+        if trainer.is_world_process_zero():
+            outputs.save(trainer, job, folder / OUT)
     except Exception as error:
+        if job.trial and job.strategy == "ddp" and isinstance(error, LossError):
+            return _diverged(trainer, job, folder, error) | evidence
         raise AfterStep(trainer.state.global_step) from error
     if not trainer.is_world_process_zero():
         return {}
-    outputs.save(trainer, job, folder / OUT)
     counted = method.trained_tokens(trainer)
-    found = {**outputs.summary(trainer), **({} if counted is None else {"tokens": counted})}
+    found = {**outputs.summary(trainer), **({} if counted is None else {"tokens": counted}), **_states(trainer, job)}
     found |= {**evidence, **method.outcome(trainer, job, rows)}
     return found | {"speed": speed.measured(trainer, watch, job, found["tokens"], found.get("examples", len(rows)))}
+
+
+def _states(trainer: Any, job: Job) -> dict[str, Any]:
+    """Where the states are that are tried, if more than the end is."""
+    if job.checkpoints == 1:
+        return {}
+    return {"checkpoints": [{"step": step} for step in steps_at(trainer.state.max_steps, job.checkpoints)]}
+
+
+def _diverged(trainer: Any, job: Job, folder: Path, error: LossError) -> dict[str, Any]:
+    """What a trial leaves that diverged: the model that it began with, and why."""
+    if not trainer.is_world_process_zero():
+        return {}
+    shutil.rmtree(folder / OUT, ignore_errors=True)
+    outputs.save_untrained(trainer, job, folder / OUT)
+    found = {**outputs.summary(trainer), **_states(trainer, job), "final_loss": None}
+    return found | {DIVERGED: f"after step {trainer.state.global_step}, {error}"}
 
 
 def build(job: Job, folder: Path) -> tuple[Any, datasets.Dataset]:
@@ -80,6 +107,7 @@ def build(job: Job, folder: Path) -> tuple[Any, datasets.Dataset]:
     _quiet()
     method = METHODS[job.method]
     config_class, trainer_class = method.classes()
+    trainer_class = method.adapted(trainer_class, job)
     # In files of the job's folder, not in memory: where there are several ranks, they share what one of them prepares.
     rows = datasets.Dataset.from_parquet(str(folder / ROWS), cache_dir=str(folder / "cache")).map(method.example)
     model, tokenizer = load(job, classifies=method.classifies)
@@ -87,6 +115,7 @@ def build(job: Job, folder: Path) -> tuple[Any, datasets.Dataset]:
     examples = method.examples(rows, tokenizer, job)
     try:
         config = config_class(**arguments(job, method, folder))
+        sharding.in_precision(config, job)
         with method.tokenizing(tokenizer):
             trainer = trainer_class(
                 model=model,
@@ -121,6 +150,7 @@ def arguments(job: Job, method: Method, folder: Path) -> dict[str, Any]:
         "run_name": job.run or None,
         "disable_tqdm": True,
         "trust_remote_code": job.trust_remote_code,
+        **sharding.arguments(job),
     }
     if job.max_length is not None and method.cuts:
         owned["max_length"] = job.max_length

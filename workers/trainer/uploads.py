@@ -13,6 +13,7 @@ from types import TracebackType
 
 from shared.errors import Outage, Stopped
 from workers.trainer.checkpoints import Checkpoints
+from workers.trainer.states import States
 
 RETRY = 5.0
 
@@ -25,6 +26,20 @@ class Offer:
     folder: Path
     device_seconds: float
 
+    def __str__(self) -> str:
+        return f"checkpoint of step {self.step}"
+
+
+@dataclass(frozen=True)
+class State:
+    """One that is tried, in a local folder."""
+
+    number: int
+    folder: Path
+
+    def __str__(self) -> str:
+        return f"state {self.number}"
+
 
 class Uploads:
     """The newest checkpoint offered is uploaded as soon as the one before is; older ones in between are dropped.
@@ -34,7 +49,12 @@ class Uploads:
     """
 
     def __init__(
-        self, checkpoints: Checkpoints, advanced: Callable[[], None], log: Callable[[str], None], retry: float = RETRY
+        self,
+        checkpoints: Checkpoints,
+        advanced: Callable[[], None],
+        log: Callable[[str], None],
+        retry: float = RETRY,
+        states: States | None = None,
     ) -> None:
         self._checkpoints = checkpoints
         self._advanced = advanced
@@ -42,10 +62,19 @@ class Uploads:
         self._retry = retry
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._stop = threading.Event()
+        self._kept = states
+        self._states: list[State] = []
         self._waiting: Offer | None = None
-        self._current: Offer | None = None
+        self._current: Offer | State | None = None
         self._future: Future[None] | None = None
         self._not_before = 0.0
+
+    def keep(self, number: int, folder: Path) -> None:
+        """A state to be tried is complete; its folder is removed once it is uploaded.
+
+        It goes before any checkpoint that is not under way: whoever finds a checkpoint finds the states before it.
+        """
+        self._states.append(State(number, folder))
 
     def offer(self, step: int, folder: Path, device_seconds: float) -> None:
         """A checkpoint is complete; its folder is removed once it is uploaded or overtaken."""
@@ -56,13 +85,18 @@ class Uploads:
     @property
     def idle(self) -> bool:
         """Whether all that was offered is uploaded or overtaken."""
-        return self._current is None and self._waiting is None
+        return self._current is None and self._waiting is None and not self._states
 
     def step(self) -> None:
         """Take note of an upload that has ended, and start the next. Called often, never blocks long."""
         if self._future is not None and self._future.done():
             self._finish()
-        if self._future is None and self._waiting is not None and time.monotonic() >= self._not_before:
+        if self._future is not None or time.monotonic() < self._not_before:
+            return
+        if self._states:
+            self._current = self._states.pop(0)
+            self._future = self._pool.submit(self._upload_state, self._current)
+        elif self._waiting is not None:
             self._current, self._waiting = self._waiting, None
             self._future = self._pool.submit(self._upload, self._current)
 
@@ -78,6 +112,10 @@ class Uploads:
         self._checkpoints.upload(offer.step, offer.folder, offer.device_seconds, self._check)
         self._advanced()
 
+    def _upload_state(self, state: State) -> None:
+        assert self._kept is not None, "who keeps states says where"
+        self._kept.upload(state.number, state.folder, self._check)
+
     def _check(self) -> None:
         if self._stop.is_set():
             raise Stopped("the training has ended")
@@ -89,11 +127,14 @@ class Uploads:
         try:
             future.result()
         except Outage as outage:
-            self._log(f"the checkpoint of step {offer.step} is not uploaded yet: {outage}")
+            self._log(f"{offer} is not uploaded yet: {outage}")
             self._not_before = time.monotonic() + self._retry
+            if isinstance(offer, State):
+                self._states.insert(0, offer)
+                return
             if self._waiting is None:
                 self._waiting = offer
                 return
         else:
-            self._log(f"checkpoint of step {offer.step} saved")
+            self._log(f"{offer} saved")
         shutil.rmtree(offer.folder, ignore_errors=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from services.api.exports.chosen import Tried, trials_table
 from services.api.exports.markdown import LICENCE, LICENCE_WORDS, as_yaml, code, front_matter, table, text
 from services.api.exports.rows import Rows
 from services.api.exports.trained import Training
@@ -15,6 +16,7 @@ from services.api.lineage import Lineage, Source, Step
 Data = Mapping[str, Any]
 PRIVATE = frozenset({"base_url"})
 """Of a model's identity what says nothing to those who read a published card."""
+ADAPTER = "adapter/"
 OWN = ("method", "seed", "beta", "chat_template", "precision", "max_length", "lora", "labels", "length_within")
 
 
@@ -27,6 +29,8 @@ class Facts:
     training: Training
     seeds: tuple[int, ...]
     params: Mapping[str, Data]
+    chosen: Mapping[str, Tried]
+    """The steps whose settings were chosen on dev, with all that was tried."""
     rows: Sequence[Rows]
     lineage: Lineage
     weights: Mapping[str, str]
@@ -43,6 +47,7 @@ def card(facts: Facts) -> str:
         f"# {text(facts.training.arm)} of {text(facts.experiment)}",
         summary(facts.experiment, facts.id, facts.training, facts.seeds, facts.params),
         _use(),
+        of_adapter(facts.weights),
         *_recipe(facts),
         "## Where it comes from",
         _sources(facts.lineage.sources),
@@ -89,7 +94,7 @@ def summary(experiment: str, id: str, training: Training, every_seed: Sequence[i
 
 
 def _step(method: str) -> str:
-    return "a reward model" if method == "reward" else method.upper()
+    return "a reward model" if method == "reward" else method.replace("_", " ").upper()
 
 
 def _use() -> str:
@@ -106,6 +111,16 @@ print(tokenizer.decode(model.generate(**inputs, max_new_tokens=64)[0]))
 `vllm serve FOLDER` and TGI's `--model-id FOLDER` take the same folder. It holds the chat template of its training."""
 
 
+def of_adapter(files: Mapping[str, str]) -> str | None:
+    """What a card says of the adapter among these files, if there is one."""
+    if not any(path.startswith(ADAPTER) for path in files):
+        return None
+    return (
+        f"The weights are whole. `{ADAPTER}` has what the LoRA of its last training learned, alone, as peft loads it "
+        "over the model that this training began from."
+    )
+
+
 def _recipe(facts: Facts) -> Iterator[str]:
     yield "## How it was trained"
     rows = {one.step: one for one in facts.rows}
@@ -115,6 +130,9 @@ def _recipe(facts: Facts) -> Iterator[str]:
         on = f", on {trained.table.num_rows:,} rows (config `{name}` of the dataset)" if trained else ""
         yield f"**{name}**: {code(params['method'])}{on}. Of TRL's arguments the experiment set:"
         yield as_yaml({**own, "args": dict(params.get("args", {}))})
+        if name in facts.chosen:
+            yield "Chosen on the experiment's dev prompts, by the highest mean score, among these:"
+            yield trials_table(facts.chosen[name])
     if facts.rows:
         yield "The rows lie in `dataset/` of the exported folder; on the hub, in the dataset of the same name."
     yield "Every argument with its value is in `training/trl_config.json`, the loss by step in `training/loss.parquet`."

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from services.api.exports.card import Facts, card
+from services.api.exports.chosen import Tried, source, tried
 from services.api.exports.dataset import dataset_files
 from services.api.exports.rows import Rows, rows_of, source_of
 from services.api.exports.trained import Training, trainings
@@ -24,9 +25,10 @@ from shared.artifacts import FileRef, Manifest
 from shared.canonical import sha256_hex
 from shared.experiments import PREFIX
 from shared.store import NotFound, ObjectStore
+from shared.trials import TRIALS
 
 SCHEMA = "touchstone/export/1"
-TRAINING_FILES = frozenset({"loss.parquet", "trl_config.json", "versions.json"})
+TRAINING_FILES = frozenset({"loss.parquet", "trl_config.json", "versions.json", TRIALS})
 """What a training leaves beside the model: no loader looks for it."""
 
 
@@ -62,12 +64,15 @@ class Exports:
         id = str(summary["id"])
         manifests = {step: self._manifest(planned, training, step, summary) for step in training.steps}
         model = _model_files(list(manifests.values())[-1])
+        trained = {step: self._trained(planned, training.steps[step], of) for step, of in manifests.items()}
         rows = [
             found
-            for step, manifest in manifests.items()
-            if (found := self._rows(planned, training, step, manifest)) is not None
+            for step, (key, manifest) in trained.items()
+            if (found := self._rows(planned.plan.stages[key].params, step, manifest)) is not None
         ]
-        facts = self._facts(summary, planned, training, rows, model)
+        params = {step: planned.plan.stages[key].params for step, (key, _) in trained.items()}
+        chosen = {step: trials for step, manifest in manifests.items() if (trials := tried(manifest)) is not None}
+        facts = self._facts(summary, planned, training, rows, model, params, chosen)
         written = {
             "README.md": card(facts).encode(),
             **dataset_files(facts.experiment, training.arm, training.seed, rows),
@@ -98,14 +103,19 @@ class Exports:
             f"see `touchstone watch {name}`",
         )
 
-    def _rows(self, planned: Planned, training: Training, step: str, manifest: Manifest) -> Rows | None:
-        source = source_of(manifest.inputs)
-        if source is None:
+    def _trained(self, planned: Planned, key: str, manifest: Manifest) -> tuple[str, Manifest]:
+        """The training that left a step's model, and its commit: the one that was chosen, of several."""
+        while (ref := source(manifest, planned.plan.stages[key].params)) is not None:
+            key, manifest = ref.key, Manifest.from_json(self._store.get(ref.object))
+        return key, manifest
+
+    def _rows(self, params: Mapping[str, Any], step: str, manifest: Manifest) -> Rows | None:
+        name = source_of(manifest.inputs)
+        if name is None:
             return None
-        read = Manifest.from_json(self._store.get(manifest.inputs[source].object))
+        read = Manifest.from_json(self._store.get(manifest.inputs[name].object))
         (table,) = [ref for file, ref in read.files.items() if file.endswith(".parquet")]
-        params = planned.plan.stages[training.steps[step]].params
-        return rows_of(step, params, source, records.read(self._store.get(table.object)))
+        return rows_of(step, params, name, records.read(self._store.get(table.object)))
 
     def _facts(
         self,
@@ -114,6 +124,8 @@ class Exports:
         training: Training,
         rows: list[Rows],
         model: Mapping[str, FileRef],
+        params: Mapping[str, Mapping[str, Any]],
+        chosen: Mapping[str, Tried],
     ) -> Facts:
         lineage = self._lineages.of(summary["stages"], planned, training.key)
         if lineage is None:
@@ -124,7 +136,8 @@ class Exports:
             id=str(summary["id"]),
             training=training,
             seeds=tuple(trainings(planned.plan)[training.arm]),
-            params={step: planned.plan.stages[key].params for step, key in training.steps.items()},
+            params=params,
+            chosen=chosen,
             rows=rows,
             lineage=lineage,
             weights={path: ref.sha256 for path, ref in model.items() if not path.startswith("training/")},

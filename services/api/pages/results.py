@@ -13,6 +13,7 @@ from services.api.pages.categories import CategoryTable, category_tables
 from services.api.pages.lengths import LengthTable, length_tables
 from services.api.pages.temperatures import TemperatureTable, temperature_tables
 from services.api.pages.trust import Trust, trust
+from services.api.pages.tuning import Tuning, tuning
 from services.api.pages.wording import ARMS, CONTRASTS, LEVELS, MECHANISM, SCOPES, TERMS, Level, between, money, number
 from services.api.planned import Planned
 from shared import interval_drawing
@@ -81,6 +82,8 @@ class ArmRow:
     """the key of the stage that left its model; empty where that is not known"""
     export: str = ""
     """what `touchstone export` takes for it, as a shell does; empty where there is no model"""
+    left_out: str = ""
+    """how many prompts its context does not hold; empty where it holds all"""
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,7 @@ class Block:
     temperatures: tuple[TemperatureTable, ...] = ()
     trust: Trust | None = None
     lengths: tuple[LengthTable, ...] = ()
+    tuning: Tuning | None = None
 
 
 def blocks(report: Data, planned: Planned | None) -> list[Block]:
@@ -168,6 +172,7 @@ def block(report: Data, planned: Planned | None, cell: str) -> Block:
         temperatures=temperature_tables(report),
         trust=trust(report.get("trust")),
         lengths=length_tables(report),
+        tuning=tuning(report),
     )
 
 
@@ -280,8 +285,22 @@ def arm_row(name: str, arm: Data, evaluations: tuple[str, ...], report: Data, mo
     meaning = arm.get("meaning") or ARMS.get(name, "") or what_it_is(arm)
     hours = number(cost["device_hours"], 2)
     return ArmRow(
-        name, meaning, cells, priced(cost), hours, cost.get("missing", 0), model, shlex.quote(whole) if model else ""
+        name,
+        meaning,
+        cells,
+        priced(cost),
+        hours,
+        cost.get("missing", 0),
+        model,
+        shlex.quote(whole) if model else "",
+        left_out(arm.get("too_long") or {}),
     )
+
+
+def left_out(too_long: Mapping[str, int]) -> str:
+    """`Left out: 2 eval and 1 train prompts too long for its context.`"""
+    counts = " and ".join(f"{count:,} {split}" for split, count in too_long.items())
+    return f"Left out: {counts} prompts too long for its context." if counts else ""
 
 
 def arm_cell(found: Data | None, report: Data, evaluation: str) -> tuple[str, str, float | None]:

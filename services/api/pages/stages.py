@@ -24,10 +24,13 @@ TABLES = {
     "prompts": "Prompts",
     "score": "Likelihoods",
     "reward": "Rewards",
+    "reference": "Log-probabilities",
+    "best": "Best samples",
     "sft": "Training curves",
     "rl": "Training curves",
     "reward_model": "Training curves",
     "pretrain": "Training curves",
+    "choose": "Trials on dev",
     "bandit": "Policies",
 }
 

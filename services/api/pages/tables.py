@@ -22,7 +22,11 @@ QUANTITIES = {
     "sampling_flops": "FLOPs of sampling",
     "usd": "US dollars",
     "device_hours": "Device hours",
+    "samples": "Samples for each answer",
+    "trials": "Settings and checkpoints tried on dev",
 }
+UNSAID = (("samples", [1.0, 1.0]), ("trials", [0.0, 0.0]))
+"""What goes without saying."""
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -82,10 +86,13 @@ def matches(report: Data, pairs: Mapping[str, tuple[str, str]]) -> list[Match]:
     """Every difference of two arms, that which decides first."""
     first = report["verdict"]["primary"]["contrast"]
     found = [
-        Match(name, *pairs.get(name, ("A", "B")), tuple(_match(quantity, both) for quantity, both in sides.items()))
-        for name, sides in (report.get("matches") or {}).items()
+        Match(name, *pairs.get(name, ("A", "B")), _rows(sides)) for name, sides in (report.get("matches") or {}).items()
     ]
     return sorted(found, key=lambda one: one.contrast != first)
+
+
+def _rows(sides: Data) -> tuple[MatchRow, ...]:
+    return tuple(_match(*one) for one in sides.items() if one not in UNSAID)
 
 
 def _match(quantity: str, both: tuple[float | None, float | None]) -> MatchRow:

@@ -19,7 +19,8 @@ def _speed(speed: Mapping[str, Any]) -> Facts:
     if not speed:
         return ()
     devices = "" if speed["devices"] == 1 else f"{speed['devices']} × "
-    found = [("Trained on", f"{devices}{speed['device']}, {speed['steps']:,} steps in {duration(speed['seconds'])}")]
+    what, steps = ("Trained on", f"{speed['steps']:,} steps in ") if "steps" in speed else ("Computed on", "")
+    found = [(what, f"{devices}{speed['device']}, {steps}{duration(speed['seconds'])}")]
     rates = f"{_number(speed['tokens_per_second'])} tokens and {_number(speed['samples_per_second'])} examples a second"
     if "mfu" in speed:
         rates += f"; {speed['mfu']:.1%} of the device's peak (MFU)"

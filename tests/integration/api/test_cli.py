@@ -17,6 +17,7 @@ import yaml
 from infra.local.ports import free_port
 from shared import datasets, models
 from shared.experiments import partial_report_name
+from shared.filecache import FileCache
 from shared.kinds import QUEUES
 from tests.integration.api.conftest import Run, command_for, start_api
 from tests.stack import ROOT, Stack
@@ -296,7 +297,7 @@ def test_models(touchstone: Run, place: Stack, tmp_path: Path) -> None:
     (folder / "README.md").write_text("left out")
     added = as_json(touchstone("model", "add", "tiny", str(folder), "--json"))
     assert added["files"] == {"config.json": 2, "model.safetensors": len(weights), "sub/vocab.txt": 2}
-    fetched = models.fetch_model(place.store, added["sha256"], tmp_path / "fetched")
+    fetched = models.fetch_model(place.store, added["sha256"], FileCache(tmp_path / "fetched"))
     assert (fetched / "model.safetensors").read_bytes() == weights
     assert "tiny" in touchstone("model", "ls").stdout
     (folder / "pytorch_model.bin").write_text("x")

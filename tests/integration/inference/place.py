@@ -8,6 +8,7 @@ from typing import Any
 
 import redis
 
+from services.inference.best import best
 from services.inference.keeper import Keeper
 from services.inference.reward import Raters, reward
 from services.inference.sample import sample
@@ -26,6 +27,7 @@ HANDLERS: dict[str, Callable[[StageContext, Keeper], StageResult]] = {
     "sample": sample,
     "score": score,
     "reward": lambda ctx, keeper: reward(ctx, RATERS),
+    "best": lambda ctx, keeper: best(ctx),
 }
 SAMPLING = {"split": "eval", "seed": 0, "n": 1, "temperature": 1.0, "max_tokens": 12}
 

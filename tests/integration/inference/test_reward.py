@@ -53,6 +53,30 @@ def test_rewards_are_the_model_s_own_outputs_whatever_shares_a_batch(
     assert score(Candidate("p0", "Say.", "yes")) == found[0]["reward"] and score(Candidate("p0", "Say.", "x")) is None
 
 
+def test_a_trained_checkpoint_s_rewards_keep_one_sample_of_each_prompt(place: Place, tmp_path: Path) -> None:
+    tokenizer = byte_tokenizer()
+    model = place.checkpoint(save(tmp_path / "m", tiny_reward(tokenizer), tokenizer))
+    texts = [("p0", "yes"), ("p0", "no, but at length"), ("p0", "yes"), ("p1", "perhaps"), ("p1", "")]
+    rows: list[dict[str, Any]] = [
+        {"prompt_id": name, "sample_index": index, "prompt": "Say.", "completion": text, "finish_reason": "stop"}
+        for index, (name, text) in enumerate(texts)
+    ]
+    samples = place.demonstrations(rows)
+    scored = place.unit("reward", {"dtype": "float32"}, checkpoint=model, completions=samples)
+    rewards = place.done(scored).rows()["reward"].to_pylist()
+    assert rewards[0] == pytest.approx(rewards[2], abs=1e-6) and len(set(rewards)) >= 4
+    kept = place.done(place.unit("best", {}, samples=samples, rewards=place.reference(scored)))
+    found = kept.rows().to_pylist()
+    best = [max(some, key=lambda row: rewards[row["sample_index"]]) for some in (rows[:3], rows[3:])]
+    assert [(row["prompt_id"], row["completion"]) for row in found] == [(r["prompt_id"], r["completion"]) for r in best]
+    assert [row["sample_index"] for row in found] == [0, 0]
+    assert (kept.manifest.metrics["prompts"], kept.manifest.metrics["samples"]) == (2, 5)
+    assert kept.manifest.metrics["reward_of_best"] > kept.manifest.metrics["reward_of_all"]
+    others = place.demonstrations(rows[::-1])
+    marker = place.run(place.unit("best", {}, samples=others, rewards=place.reference(scored)))
+    assert marker.permanent and "of other samples" in marker.message
+
+
 def test_both_completions_of_recorded_pairs_are_scored(place: Place, tmp_path: Path) -> None:
     tokenizer = byte_tokenizer()
     model = uploaded(place, tmp_path / "m", tiny_reward(tokenizer), tokenizer)

@@ -14,7 +14,7 @@ from shared.artifacts import CommitRef
 from shared.errors import BadInput, PermanentError
 from tests.integration.trainer import tiny
 from tests.integration.trainer.place import Place
-from workers.trainer.failures import AfterStep, describe
+from workers.trainer.failures import AfterStep, LossError, describe
 from workers.trainer.job import OUT, ROWS, Job, ModelSource
 from workers.trainer.methods import METHODS
 from workers.trainer.training import build, run
@@ -120,5 +120,6 @@ def test_weights_that_blew_up_unseen_are_not_committed(tmp_path: Path) -> None:
     """Where the spec hides what is no number from the log, the weights themselves are looked at."""
     args = {"learning_rate": 1e9, "max_steps": 20, "max_grad_norm": 0, "lr_scheduler_type": "constant", "optim": "sgd"}
     hidden = {"logging_nan_inf_filter": True, "logging_steps": 50}
-    with pytest.raises(PermanentError, match="not finite"):
+    with pytest.raises(AfterStep, match="after step 20") as raised:
         set_up(tmp_path, tiny.save_model(tmp_path / "model"), steps=True, args={**args, **hidden})
+    assert isinstance(raised.value.__cause__, LossError) and "not finite" in str(raised.value.__cause__)

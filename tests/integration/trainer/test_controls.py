@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
+from services.inference.best import best
+from services.inference.reward import Raters, reward
+from shared import records
 from shared.artifacts import CommitRef
 from shared.plan.experiment import plan
-from shared.plan.model import Stage
+from shared.plan.model import Plan, Stage
+from tests.integration.trainer import tiny
 from tests.integration.trainer.place import Place
 from tests.unit.specs import resolved, spec_with
 
@@ -78,3 +82,45 @@ def test_a_second_round_starts_from_the_first(place: Place, base: CommitRef, pre
     twice = trained(place, second, start=place.reference(unit), preferences=preferences)
     logps = [found.manifest.metrics["reference"]["mean_chosen_logp"] for found in (once, twice)]
     assert logps[0] != logps[1], "the reference of a round is the policy that it starts from"
+
+
+@pytest.mark.slow
+def test_the_best_by_a_trained_reward_model_from_labels_to_sft(
+    place: Place, base: CommitRef, preferences: CommitRef
+) -> None:
+    """Every stage as planned, through the handlers of both workers."""
+    spec = spec_with(
+        arms__other={"control": {"kind": "best_of_n", "of": "rlaif-weak", "by": "reward", "n": 2}},
+        defaults={"sft": ARGS, "rl": ARGS, "reward": {**ARGS, "max_steps": 30}},
+    )
+    made = plan(resolved(spec))
+    (own,) = [stage for stage in made.stages.values() if stage.kind == "sft" and "best" in kinds(made, stage)]
+    kept = made.stages[own.inputs["demonstrations"]]
+    scored = made.stages[kept.inputs["rewards"]]
+    model = made.stages[scored.inputs["checkpoint"]]
+    # Of each prompt an answer as the chosen ones of the pairs, and one as the rejected.
+    rows = [
+        {"prompt_id": f"p{number}", "prompt": f"say {thing}", "sample_index": index, "completion": f"{thing} {end}"}
+        for number, thing in enumerate(tiny.THINGS[:8])
+        for index, end in enumerate(("b c", "a"))
+    ]
+    samples = place.commit("samples", {"completions.parquet": records.from_rows(rows, records.COMPLETIONS)})
+    raters = Raters()
+    try:
+        trained(place, model, start=base, preferences=preferences)
+        rater = place.reference(place.unit(model.kind, model.params, start=base, preferences=preferences))
+        unit = place.unit("reward", scored.params, checkpoint=rater, completions=samples)
+        assert place.attempt(unit, lambda ctx: reward(ctx, raters)).outcome == "committed", place.log(unit)
+    finally:
+        raters.close()
+    picked = place.unit("best", kept.params, samples=samples, rewards=place.reference(unit))
+    assert place.attempt(picked, best).outcome == "committed", place.log(picked)
+    said = place.artifact(picked).rows()["completion"].to_pylist()
+    assert sum(text.endswith(" a") for text in said) >= 7, "the reward model has learned what the critic chose"
+    found = trained(place, own, base=base, demonstrations=place.reference(picked))
+    assert (found.manifest.metrics["steps"], found.manifest.metrics["examples"]) == (3, 8)
+
+
+def kinds(made: Plan, stage: Stage) -> set[str]:
+    """The kinds of a stage's inputs."""
+    return {made.stages[key].kind for key in stage.inputs.values()}

@@ -169,13 +169,14 @@ def test_a_reward_model_is_measured_on_pairs_that_it_did_not_see(tmp_path: Path)
 @pytest.mark.slow
 def test_a_reward_model_with_adapters_is_whole_and_the_same_again(tmp_path: Path) -> None:
     lora: Any = {"r": 4, "alpha": 8, "dropout": 0.0, "target_modules": "all-linear"}
-    found = []
+    found, kept = [], []
     for name in ("one", "two"):
         job = reward_job(tmp_path / name, lora=lora)
         run(job, tmp_path / name, lambda _: None)
-        assert not list((tmp_path / name / OUT).glob("adapter*"))
+        assert not list((tmp_path / name / OUT).glob("adapter_*"))
+        kept.append({path.name: path.read_bytes() for path in (tmp_path / name / OUT / "adapter").iterdir()})
         found.append(AutoModelForSequenceClassification.from_pretrained(tmp_path / name / OUT).state_dict())
-    assert found[0].keys() == found[1].keys()
+    assert found[0].keys() == found[1].keys() and kept[0] == kept[1] and len(kept[0]) == 2
     assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
 
 
@@ -203,7 +204,7 @@ def test_a_trained_reward_model_rewards_and_a_language_model_is_refused(tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["grpo", "distill"])
+@pytest.mark.parametrize("method", ["grpo", "online_dpo", "distill"])
 @pytest.mark.parametrize("stop", [2, 5], ids=["in the first epoch", "in the second epoch"])
 def test_it_goes_on_from_a_checkpoint_as_if_undisturbed(tmp_path: Path, method: str, stop: int) -> None:
     """Bit for bit, prompts and samples included: three steps an epoch, with accumulation."""

@@ -1,4 +1,4 @@
-"""Base models of every form: a saved folder, a hub's name, and a GGUF file."""
+"""Base models of every form: a saved folder and a GGUF file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM
 
-from shared.errors import Outage, PermanentError
+from shared.errors import PermanentError
 from tests.integration.trainer import tiny
 from workers.trainer.job import Job, ModelSource
 from workers.trainer.loading import load
@@ -83,13 +83,3 @@ def test_weights_in_a_pickle_are_refused(tmp_path: Path) -> None:
     torch.save(weights, folder / "pytorch_model.bin")
     with pytest.raises(PermanentError, match="cannot be loaded"):
         load(job(folder=str(folder)))
-
-
-@pytest.mark.slow
-def test_a_hub_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import huggingface_hub.constants
-
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(Outage, match="the model hub cannot be reached"):
-        load(job(hub="some-org/some-model", revision="0" * 40))

@@ -58,6 +58,24 @@ def test_two_steps_of_every_loss(tmp_path: Path, method: str, loss: str | None) 
     assert any(not torch.equal(after[name], before[name]) for name in before)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("loss", "beta"), [("sigmoid", 0.1), ("ipo", 0.1), ("apo_zero", 0.1)])
+def test_a_whole_run_learns_which_completion_is_the_better_one(tmp_path: Path, loss: str, beta: float) -> None:
+    args = {"max_steps": -1, "num_train_epochs": 12, "learning_rate": 3e-3}
+    metrics = run(job_in(tmp_path, "dpo", loss, args=args, beta=beta), tmp_path, lambda _: None)
+    assert (metrics["steps"], metrics["epochs"]) == (60, 12.0)
+    curve = pq.read_table(tmp_path / OUT / "loss.parquet")
+    assert metrics["final_loss"] < 0.8 * curve["loss"][0].as_py()
+    assert curve["rewards/accuracies"][-1].as_py() == 1.0 and curve["rewards/margins"][-1].as_py() > 0
+    for row in METHODS["dpo"].rows([tiny.preferences()]).to_pylist()[:6]:
+        moved = {
+            name: log_probability(tmp_path / OUT, row["prompt"], row[name])
+            - log_probability(tmp_path / "start", row["prompt"], row[name])
+            for name in ("chosen", "rejected")
+        }
+        assert moved["chosen"] > moved["rejected"]
+
+
 def test_the_losses_of_a_spec_are_those_that_trl_compares_with() -> None:
     from trl import DPOTrainer, KTOTrainer
 

@@ -28,7 +28,7 @@ def test_two_ranks(tmp_path: Path) -> None:
     args = {"per_device_train_batch_size": 5, "num_train_epochs": 4}
     Job(method="dpo", beta=0.1, args=args, model=model, checkpoint_seconds=0.1).write(tmp_path)
     said: list[Message] = []
-    with TrainingProcess(command(tmp_path, 2), environment(tmp_path, 1, local_model=True)) as process:
+    with TrainingProcess(command(tmp_path, 2), environment(tmp_path, 1, offline=True)) as process:
         while not (said and isinstance(said[-1], Done)):
             item = process.next(60)
             assert item is not None, "\n".join(process.tail)

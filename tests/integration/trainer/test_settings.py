@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from shared.errors import PermanentError
 from tests.integration.trainer import tiny
 from workers.trainer import reporting
+from workers.trainer.adapter import keep
 from workers.trainer.job import OUT, ROWS, Job, Lora, ModelSource
 from workers.trainer.loading import load
 from workers.trainer.messages import Message, Progress
@@ -109,7 +110,8 @@ def test_adapters_are_merged_into_the_weights_as_they_were_before_rounding(tmp_p
     job = job_in(tmp_path, lora={"r": 2}, args={"learning_rate": 0.1})
     trainer, _ = build(job, tmp_path)
     trainer.train()
-    merged = merged_whole(trainer.model, job, tmp_path / "adapter").state_dict()
+    keep(trainer.model, job.model, tmp_path / "adapter")
+    merged = merged_whole(job, tmp_path / "adapter").state_dict()
     usual = trainer.model.merge_and_unload().state_dict()
     start = AutoModelForCausalLM.from_pretrained(tmp_path / "model").state_dict()
     assert any(not torch.equal(value, start[name]) for name, value in merged.items())

@@ -78,6 +78,21 @@ def test_a_training_waits_for_the_gpu_says_so_and_holds_it_to_its_end(place: Pla
     os.close(hold(lock))
 
 
+def test_a_spec_that_shares_needs_no_setting(place: Place, lock: Path, unit: Unit) -> None:
+    place.settings.gpu_lock = None
+    lock.parent.mkdir()
+    lock.touch()
+    engine = hold(place.settings.engine_lock)
+    shared = unit.model_copy(update={"options": {"share": True}})
+    thread = threading.Thread(target=place.attempt, args=(shared, train))
+    thread.start()
+    wait_until(lambda: wanted(place.settings.engine_lock), 60, "the training to want the GPU")
+    assert not place.committed(shared)
+    os.close(engine)
+    thread.join(60)
+    assert place.committed(shared)
+
+
 def test_a_training_that_must_stop_waits_no_longer(place: Place, lock: Path, unit: Unit) -> None:
     engine = hold(lock)
     ended: list[Marker] = []

@@ -125,7 +125,7 @@ def test_trl_s_own_batch_is_what_we_take_it_for() -> None:
         assert {name: fields[name].default for name in USUAL} == USUAL, method.name
 
 
-@pytest.mark.parametrize("method", ["grpo", "rloo", "distill"])
+@pytest.mark.parametrize("method", ["grpo", "rloo", "online_dpo", "distill"])
 def test_a_batch_that_is_sampled_together_stays_whole(method: str) -> None:
     job = Job(method=method, seed=0, args={"per_device_train_batch_size": 8})
     assert halved(job) is None and halved(job.model_copy(update={"method": "sft"})) is not None

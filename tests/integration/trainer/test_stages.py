@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from shared.artifacts import CommitRef
@@ -86,10 +87,12 @@ def test_the_same_training_gives_the_same_bytes(place: Place, base: CommitRef, d
     assert hashes[0] == hashes[1]
 
 
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 def test_an_uploaded_model_with_lora_in_bfloat16(
     place: Place, settings: Settings, demonstrations: CommitRef, tmp_path: Path
 ) -> None:
-    """The adapter is merged, so that what is committed is a whole model; a named template is kept with it."""
+    """The adapter is merged, so that what is committed is a whole model, and kept below it, for peft over the base; a
+    named template is kept too."""
     base = tiny.save_model(tmp_path / "uploaded", template=None)
     (base / "chat_template.jinja").unlink(missing_ok=True)
     sha256 = add_model(place.store, "tiny", base)
@@ -111,6 +114,12 @@ def test_an_uploaded_model_with_lora_in_bfloat16(
     assert after.dtype == torch.float32
     changed = [name for name, value in after.state_dict().items() if not torch.equal(value, before.state_dict()[name])]
     assert changed and not any("norm" in name or "embed" in name for name in changed)
+    kept = sorted(path.name for path in (artifact.folder() / "adapter").iterdir())
+    assert kept == ["adapter_config.json", "adapter_model.safetensors"]
+    config = json.loads((artifact.folder() / "adapter" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] is None and config["target_modules"] == sorted(config["target_modules"])
+    merged = PeftModel.from_pretrained(before, artifact.folder() / "adapter").merge_and_unload().state_dict()
+    assert all(torch.allclose(value, merged[name], atol=1e-6) for name, value in after.state_dict().items())
 
 
 def test_pretraining(place: Place) -> None:

@@ -184,6 +184,8 @@ def _files(
         return {"prompts.parquet": records.from_rows(rows, records.PROMPTS)}
     if stage.kind in {"sft", "rl"}:
         return {"loss.parquet": _curve(stage.kind, rng)}
+    if stage.kind == "choose":
+        return {"loss.parquet": _curve("rl" if "beta" in stage.params["trials"][0]["settings"] else "sft", rng)}
     if row is not None:
         return {"judgements.parquet": _judgements(row, prompts, shift, rng)}
     return {}
@@ -261,7 +263,22 @@ def _metrics(stage: Stage) -> dict[str, Any]:
             return {"prompts": 1000, "input_tokens": 10 * completions, "output_tokens": 5 * completions}
         case "label":
             return {"pairs": 1275, "compared": 1275, "usable": 900}
+        case "choose":
+            return {"chosen": 1, "dev_prompts": 196, "seeds": len(stage.params["seeds"]), "trials": _trials(stage)}
     return {}
+
+
+def _trials(stage: Stage) -> list[dict[str, Any]]:
+    """What dev said: the second trial does best, and the last one diverged where there are more than two."""
+    rows = []
+    for place, trial in enumerate(stage.params["trials"]):
+        lost = place == len(stage.params["trials"]) - 1 > 1
+        mean = 40.0 + (12.5 if place == 1 else place)
+        told = {"estimate": mean, "interval": [mean - 5, mean + 5], "out": None}
+        lost_told = {"estimate": None, "interval": None, "out": "diverged: after step 7, the loss is nan at step 7"}
+        place_told = {"checkpoint": trial.get("checkpoint"), "of": trial.get("of"), "chosen": place == 1}
+        rows.append({"settings": trial["settings"], **(lost_told if lost else told), **place_told})
+    return rows
 
 
 def _commit(

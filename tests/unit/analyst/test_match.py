@@ -11,7 +11,7 @@ import pytest
 from services.analyst.as_json import to_json
 from services.analyst.build import build_report
 from services.analyst.match import QUANTITIES, sampling_flops, training_flops, used
-from services.analyst.match_page import match_rows
+from services.analyst.match_page import match_rows, match_titles
 from services.analyst.model import ReportInputs, StageFacts
 from services.analyst.page import to_html
 from services.analyst.params import ControlParams, RecipeParams
@@ -31,6 +31,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> ReportInputs:
 def test_training_is_six_n_t_and_dpo_adds_its_references_pass() -> None:
     assert training_flops(facts("sft", tokens=100, epochs=2.0), 7) == 6 * 7 * 100
     assert training_flops(facts("rl", tokens=100, epochs=4.0), 7) == 6 * 7 * 100 + 2 * 7 * 25
+    assert training_flops(facts("reference", tokens=25), 7) == 2 * 7 * 25
     assert sampling_flops(facts("sample", input_tokens=30, output_tokens=20), 7) == 2 * 7 * 50
 
 
@@ -136,3 +137,15 @@ def test_the_page_has_the_primary_first_and_sides_that_match_faint(whole: Report
     assert equal == {"Prompts", "Demonstrations"}
     html = to_html(report).decode()
     assert "What each contrast holds equal" in html and 'class="n same">1,500<' in html
+
+
+def test_how_many_samples_an_answer_takes_is_shown_where_it_is_not_one_everywhere(whole: ReportInputs) -> None:
+    report = build_report(whole)
+    assert "Samples an answer" not in match_titles(report) and "Samples an answer" not in to_html(report).decode()
+    recipes = dict(whole.params.recipes)
+    recipes["sft-strong"] = recipes["sft-strong"].model_copy(update={"samples": 4})
+    report = build_report(replace(whole, params=whole.params.model_copy(update={"recipes": recipes})))
+    (shown,) = [side for side in match_rows(report)[0].sides if side.title == "Samples an answer"]
+    assert (shown.a, shown.b, shown.equal) == ("1", "4", False)
+    assert "Samples an answer" in to_html(report).decode()
+    assert json.loads(to_json(report))["matches"]["headline"]["samples"] == [1, 4]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from shared import datasets
 from shared.errors import BadInput, PermanentError
+from shared.filecache import FileCache
 from shared.store import MemoryStore
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "alpaca_eval"
@@ -82,6 +83,17 @@ def test_the_newest_name_counts_and_old_content_stays(tmp_path: Path) -> None:
     info = datasets.find_dataset(store, "d")
     assert info is not None and info.sha256 == new != old
     assert datasets.read_dataset(store, old).num_rows == 1
+
+
+def test_a_dataset_comes_once_where_there_is_a_cache(tmp_path: Path) -> None:
+    store, cache = MemoryStore(), FileCache(tmp_path / "cache")
+    sha256 = datasets.add_dataset(store, "d", jsonl(tmp_path / "a.jsonl", [{"prompt_id": "1", "prompt": "x"}]))
+    assert [datasets.read_dataset(store, sha256, cache).num_rows for _ in range(2)] == [1, 1]
+    assert (cache.used.misses, cache.used.hits) == (1, 1)
+    store.put(f"datasets/{'0' * 64}.parquet", b"other")
+    for missing, said in (("1" * 64, "not in the store"), ("0" * 64, "not what was added")):
+        with pytest.raises(PermanentError, match=said):
+            datasets.read_dataset(store, missing, cache)
 
 
 def test_a_name_that_begins_another_name_is_not_taken_for_it(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import redis
 import yaml
 from celery import Celery
 
-from services.api.exports.card import summary
+from services.api.exports.card import of_adapter, summary
 from services.api.exports.made import Exports
 from services.api.exports.markdown import table, text
 from services.api.exports.rows import rows_of
@@ -212,3 +212,40 @@ def test_the_card_names_every_step_for_what_it_is() -> None:
     training = Training("by-model", 0, {"sft": "a", "reward": "b", "rl": "c"})
     methods = {"sft": {"method": "sft"}, "reward": {"method": "reward"}, "rl": {"method": "grpo"}}
     assert "with seed 0: SFT, then a reward model, then GRPO." in summary("quickstart", "one", training, (0,), methods)
+    assert summary("q", "one", training, (0,), {"rl": {"method": "online_dpo"}}).count("ONLINE DPO") == 1
+
+
+def test_a_card_says_what_an_adapter_beside_whole_weights_is_of() -> None:
+    said = of_adapter({"model.safetensors": "1", "adapter/adapter_model.safetensors": "2"})
+    assert said is not None and "`adapter/`" in said and "peft" in said
+    assert of_adapter({"model.safetensors": "1"}) is None
+
+
+def test_of_a_swept_step_the_chosen_training_is_exported_and_its_card_has_every_trial(tmp_path: Path) -> None:
+    spec = quickstart(
+        rl={"sweep": {"beta": [0.1, 0.3, 0.5]}, "temperature": 1.0}, tuning={"unequal_trials": True}, seeds=[3, 4]
+    )
+    found = experiment(tmp_path, spec)
+    planned, stages = Planned(parse_spec(spec), found.plan), found.plan.stages
+    training = training_of(found.plan, "rlaif-weak", 4, "one")
+    sft, choice = (stages[key] for key in training.steps.values())
+    trials = [stages[choice.inputs[f"model/{place}/4"]] for place in range(3)]
+    assert choice.kind == "choose" and [one.params["beta"] for one in trials] == [0.1, 0.3, 0.5]
+    found.commit(sft.inputs["demonstrations"], {"rows.parquet": demonstrations("red", " ", "two")}, {})
+    found.commit(trials[0].inputs["preferences"], {"rows.parquet": preferences()}, {})
+    curve = {"loss.parquet": pa.table({"step": [1], "loss": [0.5]})}
+    for one in (sft, *trials, choice):
+        found.commit(one.key, curve if one is not choice else curve | {"trials.parquet": pa.table({"trial": [1]})}, {})
+    reports = Reports(found.store, Voted(found.store, redis.Redis(), Celery()))
+    exports = Exports(found.store, Plans(found.store), reports, Lineages(found.store))
+    summary = {"id": "one", "name": "quickstart", "stages": summary_rows(found, ()), "report": None}
+    _, kept = exports.make(summary, planned, training)
+    files = {path: found.store.get(ref.object) for path, ref in kept.files.items()}
+    assert {"training/loss.parquet", "training/trials.parquet"} <= set(files)
+    card = files["README.md"].decode()
+    assert "beta: 0.3" in card and "seed: 4" in card
+    assert "| beta 0.1 | 40 | 35 to 45 |  |" in card
+    assert "| beta 0.3 | 52.5 | 47.5 to 57.5 | chosen |" in card
+    assert "diverged: after step 7" in card
+    rows = pq.read_table(io.BytesIO(files["dataset/data/rl/train-00000-of-00001.parquet"]))
+    assert rows.num_rows == 2 and planned.about(trials[2].key).endswith("seed 4, beta 0.5")

@@ -77,3 +77,14 @@ def test_what_is_looked_at_stands_alone() -> None:
     assert drawn is not None
     assert [node.keys for node in drawn.nodes if node.focus] == [(key,)]
     assert graph([], None) is None
+
+
+def test_a_reference_that_two_arms_share_is_one_node_between_their_start_and_their_trainings() -> None:
+    arm = {"sft": {"teacher": "weak", "fraction": 0.1}, "rl": {"critic": "critic", "loss": "ipo"}}
+    found = rows(defaults__rl={"precompute_ref_log_probs": True}, arms__other=arm)
+    (reference,) = [row for row in found if row["kind"] == "reference" and "rlaif-weak" in row["arms"]]
+    assert set(reference["arms"]) == {"rlaif-weak", "other"}
+    drawn = graph(found, None, focus=reference["key"])
+    assert drawn is not None
+    (node,) = [node for node in drawn.nodes if node.focus]
+    assert node.title == "Reference" and node.keys == (reference["key"],)

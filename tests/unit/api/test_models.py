@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from shared import models
 from shared.errors import BadInput, PermanentError
+from shared.filecache import FileCache
 from shared.store import MemoryStore
 
 
@@ -26,10 +28,11 @@ def test_a_folder_comes_back_as_it_was(tmp_path: Path) -> None:
     info = models.find_model(store, "tiny")
     assert info is not None and info.sha256 == sha256
     assert info.files == {"a/b.txt": 4, "config.json": 2, "model.safetensors": 7} and info.bytes == 13
-    fetched = models.fetch_model(store, sha256, tmp_path / "out")
+    with closing(FileCache(tmp_path / "out")) as cache:
+        fetched = models.fetch_model(store, sha256, cache)
     assert {path.relative_to(fetched).as_posix() for path in fetched.rglob("*") if path.is_file()} == set(info.files)
     assert (fetched / "a/b.txt").read_text() == "text"
-    assert models.fetch_model(MemoryStore(), sha256, tmp_path / "out") == fetched
+    assert models.fetch_model(store, sha256, cache) == fetched and cache.used.hits == 3
 
 
 def test_same_files_same_hash_and_names_do_not_matter(tmp_path: Path) -> None:
@@ -79,8 +82,9 @@ def test_a_changed_or_missing_model_is_noticed(tmp_path: Path) -> None:
     store = MemoryStore()
     sha256 = models.add_model(store, "m", folder(tmp_path / "in"))
     store.put(f"models/{sha256}/model.safetensors", b"other")
+    cache = FileCache(tmp_path / "out")
     with pytest.raises(PermanentError, match="changed"):
-        models.fetch_model(store, sha256, tmp_path / "out")
+        models.fetch_model(store, sha256, cache)
     with pytest.raises(PermanentError, match="not in the store"):
-        models.fetch_model(store, "0" * 64, tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
+        models.fetch_model(store, "0" * 64, cache)
+    cache.close()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.api.pages.results import left_out
 from services.api.pages.tables import frontier, matches
 
 REPORT: dict[str, Any] = {
     "verdict": {"primary": {"contrast": "headline", "evaluation": "win-rate@0.7"}},
     "matches": {
-        "added": {"prompts": [10, 10]},
+        "added": {"prompts": [10, 10], "samples": [1.0, 4.0]},
         "headline": {
             "prompts": [1700, 1700],
             "steps": [104, 100],
@@ -17,6 +18,7 @@ REPORT: dict[str, Any] = {
             "training_flops": [1.61e11, 7.16e10],
             "usd": [0.004, 0.0],
             "tokens": [None, 5],
+            "samples": [1.0, 1.0],
         },
     },
 }
@@ -26,7 +28,7 @@ PAIRS = {"headline": ("rlaif-weak", "sft-strong")}
 def test_the_difference_that_decides_is_first_and_says_what_was_not_held_equal() -> None:
     first, second = matches(REPORT, PAIRS)
     assert (first.contrast, first.a, first.b) == ("headline", "rlaif-weak", "sft-strong")
-    assert (second.a, second.b, second.apart) == ("A", "B", "")
+    assert (second.a, second.b, second.apart) == ("A", "B", "samples for each answer")
     assert first.apart == "pairs that the critic compared, FLOPs of training, US dollars, tokens seen in training"
 
 
@@ -49,3 +51,8 @@ def test_a_frontier_says_what_is_declared_and_what_points_come_to() -> None:
     assert found.rows[0].score == "51.0 (49.0 to 53.0)"
     assert "come to −$9.40 (95% interval −$14.40 to −$4.60)" in found.nets[0]
     assert frontier({"frontier": None}) is None
+
+
+def test_prompts_that_an_arms_context_does_not_hold_are_told_by_split() -> None:
+    assert left_out({"eval": 2, "train": 1_000}) == "Left out: 2 eval and 1,000 train prompts too long for its context."
+    assert left_out({}) == ""

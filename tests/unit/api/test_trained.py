@@ -24,6 +24,11 @@ def test_speed_as_people_read_it() -> None:
     )
 
 
+def test_what_took_no_step_says_none() -> None:
+    speed = {name: value for name, value in SPEED.items() if name not in {"steps", "mfu"}}
+    assert facts({"speed": speed})[0] == ("Computed on", "2 × NVIDIA H100 80GB HBM3, 60 s")
+
+
 def test_nothing_is_said_of_a_peak_that_nobody_knows() -> None:
     speed = {name: value for name, value in SPEED.items() if name != "mfu"} | {"device": "cpu", "devices": 1}
     found = dict(facts({"speed": speed}))

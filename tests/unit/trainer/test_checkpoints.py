@@ -11,7 +11,7 @@ import pytest
 from shared.errors import Outage, Stopped
 from shared.store import MemoryStore
 from tests.waiting import wait_until
-from workers.trainer.checkpoints import Checkpoints
+from workers.trainer.checkpoints import FSDP_WEIGHTS, Checkpoints, needed
 from workers.trainer.uploads import Uploads
 
 SCRATCH = "scratch/key/"
@@ -41,6 +41,34 @@ def test_the_newest_comes_back_with_its_cost(tmp_path: Path) -> None:
         "model.safetensors": "model.safetensors at 10",
         "optimizer.pt": "optimizer.pt at 10",
     }
+
+
+def test_folders_in_a_checkpoint_come_back(tmp_path: Path) -> None:
+    made = folder(tmp_path, 9)
+    (made / "global_step9").mkdir()
+    (made / "global_step9" / "zero_pp_rank_0.pt").write_bytes(b"a rank's")
+    checkpoints = Checkpoints(MemoryStore(), SCRATCH)
+    checkpoints.upload(9, made, 0.0, nothing)
+    assert checkpoints.download_newest(tmp_path / "back") is not None
+    assert (tmp_path / "back" / "global_step9" / "zero_pp_rank_0.pt").read_bytes() == b"a rank's"
+
+
+def test_weights_that_fsdp_has_of_its_own_are_uploaded_once(tmp_path: Path) -> None:
+    made = folder(tmp_path, 9)
+    for name in (FSDP_WEIGHTS, "model-00001-of-00002.safetensors", "model.safetensors.index.json"):
+        (made / name).write_bytes(b"weights")
+    assert [path.name for path in needed(made)] == ["optimizer.pt", FSDP_WEIGHTS]
+
+
+def test_a_checkpoint_of_another_layout_is_left_alone(tmp_path: Path) -> None:
+    store = MemoryStore()
+    Checkpoints(store, SCRATCH).upload(10, folder(tmp_path, 10), 0.0, nothing)
+    shared = Checkpoints(store, SCRATCH, "fsdp")
+    assert shared.download_newest(tmp_path / "back") is None
+    assert not (tmp_path / "back").exists()
+    shared.upload(5, folder(tmp_path, 5), 0.0, nothing)
+    found = shared.download_newest(tmp_path / "back"), Checkpoints(store, SCRATCH).download_newest(tmp_path / "other")
+    assert [marker and marker.step for marker in found] == [5, 10]
 
 
 def test_none_at_first(tmp_path: Path) -> None:

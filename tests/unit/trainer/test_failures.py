@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 import torch
@@ -106,8 +107,10 @@ def test_a_lost_loss_would_be_lost_again() -> None:
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device"), RuntimeError("write: no space left (os 28)")]
 )
-def test_a_full_disk_is_waited_for(error: Exception) -> None:
-    assert describe(error).kind == "outage"
+def test_a_full_disk_is_waited_for_and_the_remedy_named(error: Exception) -> None:
+    failed = describe(error, Path("/var/lib/touchstone/job"))
+    assert failed.kind == "outage"
+    assert "under /var/lib/touchstone/job: make room there, or let TOUCHSTONE_DATA_DIR name" in failed.message
 
 
 def test_a_very_long_line_is_cut() -> None:

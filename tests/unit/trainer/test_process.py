@@ -119,7 +119,7 @@ channel.send(Progress(step=1, total=2, row={"loss": float("nan")}))
 
 def test_a_training_gets_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOUCHSTONE_S3_SECRET_KEY", "secret")
-    assert not any(name.startswith("TOUCHSTONE_") for name in environment(tmp_path, 1, local_model=True))
+    assert not any(name.startswith("TOUCHSTONE_") for name in environment(tmp_path, 1, offline=True))
 
 
 def test_the_worker_imports_no_torch() -> None:

@@ -11,10 +11,14 @@ from workers.trainer.methods.distill import Distill
 from workers.trainer.methods.dpo import Dpo
 from workers.trainer.methods.grpo import Grpo, Rloo
 from workers.trainer.methods.kto import Kto
+from workers.trainer.methods.online_dpo import OnlineDpo
 from workers.trainer.methods.orpo import Orpo
 from workers.trainer.methods.reward import Reward
 from workers.trainer.methods.sft import Sft
 
 METHODS: dict[str, Method] = {
-    method.name: method for method in (Sft(), Dpo(), Kto(), Orpo(), Cpo(), Simpo(), Grpo(), Rloo(), Distill(), Reward())
-}
+    method.name: method
+    for method in (
+        Sft(), Dpo(), Kto(), Orpo(), Cpo(), Simpo(), Grpo(), Rloo(), OnlineDpo(), Distill(), Reward()
+    )
+}  # fmt: skip

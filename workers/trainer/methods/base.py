@@ -65,6 +65,14 @@ class Method(ABC):
         """What this method sets of its configuration, over the spec's arguments."""
         return {}
 
+    def adapted(self, trainer: type[Any], job: Job) -> type[Any]:
+        """TRL's trainer class as this job needs it.
+
+        Raises:
+            PermanentError: the installed TRL's cannot be had so.
+        """
+        return trainer
+
     def companions(self, model: Any, tokenizer: Any, job: Job) -> dict[str, Any]:
         """What TRL's trainer is given besides the model and the rows: what rewards, or a teacher.
 

@@ -18,7 +18,7 @@ SHARING = frozenset({"generation_batch_size", "num_generations_eval", "num_itera
 BATCHING = frozenset(
     {"transformers_continuous_batching_config", "use_transformers_continuous_batching", "use_transformers_paged"}
 )
-GROUPED = OWNED | SHARING | BATCHING | {"log_multimodal", "reward_weights"} | (REFERENCE - {"precompute_ref_log_probs"})
+GROUPED = OWNED | SHARING | BATCHING | {"log_multimodal", "reward_weights"} | REFERENCE
 
 
 class Grpo(OnPolicy):

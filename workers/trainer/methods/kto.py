@@ -11,27 +11,22 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from workers.trainer import references
 from workers.trainer.job import Job
 from workers.trainer.methods.base import turn
-from workers.trainer.methods.owned import REFERENCE
-from workers.trainer.methods.pairs import Pairs
+from workers.trainer.methods.referenced import WithReference
 
 
-class Kto(Pairs):
+class Kto(WithReference):
     """TRL's KTOTrainer; the reference is the start, by log-probabilities computed beforehand, as DPO's is."""
 
     name: ClassVar[str] = "kto"
     config: ClassVar[str] = "KTOConfig"
     trainer: ClassVar[str] = "KTOTrainer"
-    owned: ClassVar[frozenset[str]] = frozenset({"beta"}) | REFERENCE
 
     def rows(self, tables: Sequence[pa.Table]) -> pa.Table:
         pairs = super().rows(tables)
-        halves = [
-            pa.table({"prompt": pairs["prompt"], "completion": pairs[name], "label": [name == "chosen"] * len(pairs)})
-            for name in ("chosen", "rejected")
-        ]
-        return pa.concat_tables(halves)
+        return pa.concat_tables([_half(pairs, name) for name in ("chosen", "rejected")])
 
     def example(self, row: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -43,9 +38,6 @@ class Kto(Pairs):
     def examples(self, rows: Any, tokenizer: Any, job: Job) -> Any:
         return rows.shuffle(seed=job.seed)
 
-    def arguments(self, job: Job) -> dict[str, Any]:
-        return {**super().arguments(job), "precompute_ref_log_probs": True}
-
     def evidence(self, trainer: Any, job: Job, rows: Any) -> dict[str, Any]:
         from workers.trainer import reference, tokens
 
@@ -53,4 +45,17 @@ class Kto(Pairs):
         # The KL term has a forward pass of its own in every step, and a reference's beforehand.
         passes = {"once": 2.0 if kl else 1.0, "every_epoch": 1.0 if kl else 0.0}
         counts = tokens.count_unpaired(trainer, rows)
+        if job.reference == "given":
+            table, longest = trainer.train_dataset, trainer.args.max_length
+            references.check_tokens(table["ref_tokens"], tokens.completion_tokens(table, "completion", longest))
+            passes = references.NONE
         return {**counts, "forward_passes": passes, **reference.prove_unpaired(trainer, job)}
+
+
+def _half(pairs: pa.Table, name: str) -> pa.Table:
+    """The chosen or the rejected completions of pairs, and their reference where there is one."""
+    columns = {"prompt": pairs["prompt"], "completion": pairs[name], "label": [name == "chosen"] * len(pairs)}
+    for what in ("logps", "tokens"):
+        if f"ref_{name}_{what}" in pairs.column_names:
+            columns[f"ref_{what}"] = pairs[f"ref_{name}_{what}"]
+    return pa.table(columns)

@@ -67,7 +67,7 @@ ELSEWHERE = frozenset(
     }
 )
 # The reference is the start, and stays it (`workers.trainer.reference`).
-REFERENCE = frozenset({"precompute_ref_log_probs", "ref_model_mixup_alpha", "ref_model_sync_steps", "sync_ref_model"})
+REFERENCE = frozenset({"ref_model_mixup_alpha", "ref_model_sync_steps", "sync_ref_model"})
 NAMES = OUTPUT | SELECTION | RESUMING | ELSEWHERE
 
 

@@ -13,8 +13,11 @@ import pyarrow.compute as pc
 from shared.errors import PermanentError
 from workers.trainer.job import Job
 from workers.trainer.methods.base import Method, turn
+from workers.trainer.references import COLUMNS
 
 USED = ["prompt_id", "prompt", "chosen", "rejected", "dropped"]
+BESIDE = frozenset({"row", *COLUMNS})
+"""What some tables have besides, for the methods that know of it."""
 
 
 class Pairs(Method):
@@ -24,7 +27,8 @@ class Pairs(Method):
     model: ClassVar[str] = "start"
 
     def rows(self, tables: Sequence[pa.Table]) -> pa.Table:
-        table = pa.concat_tables([table.select(USED) for table in tables])
+        beside = [name for name in tables[0].column_names if name in BESIDE]
+        table = pa.concat_tables([table.select([*USED, *beside]) for table in tables])
         pairs = table.filter(pc.is_valid(table["chosen"]))
         if not pairs.num_rows:
             why = Counter(table["dropped"].to_pylist()).most_common(3)
@@ -34,7 +38,8 @@ class Pairs(Method):
             for name in ("prompt", "rejected"):
                 if row[name] is None:
                     raise PermanentError(f"preferences: prompt_id {row['prompt_id']!r} has chosen but no {name}")
-        return pairs.select(["prompt", "chosen", "rejected"])
+        named = ["prompt_id"] if "row" in beside else []
+        return pairs.select(["prompt", "chosen", "rejected", *named, *beside])
 
     def example(self, row: dict[str, Any]) -> dict[str, Any]:
         answers = {name: turn("assistant", row[name]) for name in ("chosen", "rejected")}
