@@ -12,7 +12,7 @@ from shared.plan.cells import CellPlan, always, plan_beside
 from shared.plan.critics import critic_params, critics_of
 from shared.plan.gold import plan_gold
 from shared.plan.model import Plan, Stage, stage_key
-from shared.plan.report import report_params
+from shared.plan.report import judging_params, report_params
 from shared.plan.tuning import of_own_seed
 from shared.spec.matrix import cells, in_cell
 from shared.spec.model import Arm, Spec
@@ -29,6 +29,7 @@ def plan(resolved: Resolved) -> Plan:
     drawn = [_plan_cell(build, name, cell) for name, cell in cells(spec).items()]
     inputs = {name: key for cell in drawn for name, key in cell.inputs.items()}
     tables: dict[str, dict[str, Any]] = {}
+    judging = judging_params(spec)
     for cell in drawn:
         stages_of = _stages_of_arms(build, cell)
         table = report_params(
@@ -42,6 +43,7 @@ def plan(resolved: Resolved) -> Plan:
             _recipes(build, cell),
             build.stages,
             plan_gold(build, cell),
+            judging,
         )
         inputs |= cell.gold
         tables[cell.name] = with_battles(table, cell)

@@ -38,13 +38,14 @@ def report_params(
     recipes: Mapping[str, Sequence[Sequence[str]]],
     stages: Mapping[str, Stage],
     gold: Mapping[str, Any],
+    judging: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The params of the report over the arms of `stages_of` (starts included, each before its RL arm), or of one cell.
 
     `spec` is the cell's. `scores` are of the eval prompts, `dev_scores` of the dev prompts. The spec as it was written
     stands beside them once. `stages_of` has every stage that an arm needs, or who is judged beside the arms; `recipes`
     those that make an arm's model, a list a seed. `gold` says where the primary evaluation's gold labels are, if it has
-    any.
+    any; `judging` what `judging_params` says of all cells.
     """
     beside, nulls = judged_beside(spec), nulls_beside(spec)
     pairs: dict[str, Any] = {name: list(pair) for name, pair in contrasts(spec).items()}
@@ -68,12 +69,7 @@ def report_params(
         "contrasts": pairs,
         "primary": spec.primary.model_dump(),
         "second_judges": second_judges(spec),
-        "another_family": another_family(resolved.parsed),
-        "judge_families": {
-            judge: ", ".join(sorted(families(spec, judge)))
-            for judges in judges_beside(resolved.parsed)
-            for judge in judges
-        },
+        **judging,
         "delta": spec.worth.model_dump(),
         "looks": spec.looks,
         "checks": {"tuning_trials": trials_of(spec)},
@@ -95,6 +91,16 @@ def report_params(
         # Only where there are any, so that other reports keep their keys.
         **({"declared": declared} if declared else {}),
         **({"tuning": {"evaluation": chosen_by(spec)}} if is_swept(spec) else {}),
+    }
+
+
+def judging_params(spec: Spec) -> dict[str, Any]:
+    """Which families of models the judges of a whole spec are of, and whether the primary has judges of two."""
+    return {
+        "another_family": another_family(spec),
+        "judge_families": {
+            judge: ", ".join(sorted(families(spec, judge))) for judges in judges_beside(spec) for judge in judges
+        },
     }
 
 
