@@ -62,7 +62,7 @@ def serve() -> None:
     run_worker(app, "trainer", 1)
 
 
-def measure(stack: Stack, stages: int, workers: int) -> list[tuple[str, str, float, float]]:
+def measure(stack: Stack, stages: int) -> list[tuple[str, str, float, float]]:
     """Worker, stage, start and end (Unix seconds) of every child, once `stages` trainings and all before them ran."""
     log = stack.folder / "children.log"
     spec = spec_with(seeds=list(range(stages // 2)))
@@ -122,7 +122,7 @@ def main() -> int:
             everyone = options.workers + len(QUEUES) - 1
             wait_until(lambda: len(stack.app.control.ping(timeout=3)) >= everyone, 300, "the workers")
             stack.start("conductor", ["-m", "services.conductor"])
-            children = measure(stack, options.stages, options.workers)
+            children = measure(stack, options.stages)
         finally:
             stack.stop()
     return 0 if report(children, options.workers) else 1

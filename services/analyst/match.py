@@ -71,7 +71,8 @@ class Used:
 Sides = Mapping[str, tuple[float | None, float | None]]
 """By quantity: A's and B's."""
 
-KINDS = ("sft", "rl", "reward_model", "reference", "sample", "label")
+ON_PAIRS = ("reward_model", "rl")
+KINDS = ("sft", *ON_PAIRS, "reference", "sample", "label")
 QUANTITIES = tuple(field.name for field in fields(Used))
 
 
@@ -98,15 +99,16 @@ def _run(recipe: RecipeParams, stages: Sequence[Stage], first: Sequence[bool]) -
     """One seed's. Rows count once however often they are tried: `first` says of which stages."""
     rows = [stage for stage, counts in zip(stages, first, strict=True) if counts]
     of = {kind: [stage for stage in stages if stage.kind == kind] for kind in KINDS}
-    on_pairs = [*of["reward_model"], *of["rl"]]
-    training = [*of["sft"], *on_pairs]
+    training = [stage for kind in ("sft", *ON_PAIRS) for stage in of[kind]]
     parameters = next((stage.metrics["parameters"] for stage in training if stage.metrics.get("parameters")), None)
     own = [stage for stage in stages if stage.kind not in {"prompts", "pretrain"}]
     return Used(
         prompts=recipe.prompts,
         demonstrations=_sum(stage.metrics.get("examples") for stage in rows if stage.kind == "sft"),
         labels=_sum(stage.metrics.get("compared", stage.metrics.get("pairs")) for stage in of["label"]),
-        pairs=_sum(stage.metrics.get("pairs", stage.metrics.get("examples")) for stage in on_pairs if stage in rows),
+        pairs=_sum(
+            stage.metrics.get("pairs", stage.metrics.get("examples")) for stage in rows if stage.kind in ON_PAIRS
+        ),
         steps=_sum(stage.metrics.get("steps") for stage in training),
         tokens=_sum(stage.metrics.get("tokens") for stage in training),
         training_flops=_sum(training_flops(stage, parameters) for stage in [*training, *of["reference"]]),

@@ -74,9 +74,9 @@ class BestOfN(Tuned):
         if self.at == "sampling" and self.by == "critic":
             problem = "is critic, which would be asked about every pair of samples of every evaluated prompt"
             yield FieldError(f"{field}.by", problem, "Write `by: reward`, or remove `at`.")
-        for name in ("args", "sweep") if self.at == "sampling" else ():
-            if getattr(self, name):
-                yield FieldError(f"{field}.{name}", "mean nothing at sampling, where nothing is trained", "Remove it.")
+        of_training = {"args": self.args, "sweep": self.sweep, "checkpoints": self.checkpoints > 1}
+        for name in (name for name, given in of_training.items() if given and self.at == "sampling"):
+            yield FieldError(f"{field}.{name}", "means nothing at sampling, where nothing is trained", "Remove it.")
 
     def clashes(self, field: str, rl: Rl, critic: ModelSpec, protocols: Iterable[str]) -> Iterator[FieldError]:
         if self.by == "critic" and critic.records_preferences:

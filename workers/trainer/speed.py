@@ -51,31 +51,27 @@ def measured(trainer: Any, watch: Stopwatch, job: Job, tokens: int, examples: in
     (Chowdhery et al. 2022, arXiv 2204.02311, without attention's part, so a little less than theirs).
     """
     state = trainer.state
-    on_gpu = bool(torch.cuda.is_available() and not trainer.args.use_cpu)
     done = float(state.epoch or 0.0) - watch.first_epoch
     seconds = max(watch.seconds, 1e-9)
     share = done / state.epoch if state.epoch else 0.0
-    found: dict[str, Any] = {
-        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
-        "devices": int(trainer.args.world_size),
-        "seconds": round(watch.seconds, 3),
-        "steps": state.global_step - watch.first_step,
-        "samples_per_second": _rounded(done * examples / seconds),
-        "tokens_per_second": _rounded(tokens * share / seconds),
-        "peak_memory_bytes": torch.cuda.max_memory_allocated() if on_gpu else _peak_of_process(),
-    }
+    found = forward(trainer, watch.seconds, tokens * share, done * examples)
+    found["steps"] = state.global_step - watch.first_step
     # Weights in 4 bits cannot be counted by their numbers here.
     counted = job.lora is None or job.lora.quantize is None
-    peak = peak_flops(found["device"], _arithmetic(job)) if on_gpu and counted else None
+    peak = peak_flops(found["device"], _arithmetic(job)) if _on_gpu(trainer) and counted else None
     if peak is not None:
         each = flops_per_token(trainer.accelerator.unwrap_model(trainer.model))
         found["mfu"] = _rounded(tokens * share / seconds * each / (peak * found["devices"]))
     return found
 
 
-def forward(trainer: Any, seconds: float, tokens: int, examples: int) -> dict[str, Any]:
+def _on_gpu(trainer: Any) -> bool:
+    return bool(torch.cuda.is_available() and not trainer.args.use_cpu)
+
+
+def forward(trainer: Any, seconds: float, tokens: float, examples: float) -> dict[str, Any]:
     """The same of forward passes alone, without steps and mfu: tokens and examples are those of `seconds`."""
-    on_gpu = bool(torch.cuda.is_available() and not trainer.args.use_cpu)
+    on_gpu = _on_gpu(trainer)
     return {
         "device": torch.cuda.get_device_name() if on_gpu else "cpu",
         "devices": int(trainer.args.world_size),

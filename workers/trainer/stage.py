@@ -69,7 +69,7 @@ def train(ctx: StageContext) -> StageResult:
     job = prepare(ctx, folder, resumed is not None)
     ctx.log(str(ctx.cache.used))
     check_disk(folder, job)
-    followed = _Followed(ctx, folder, checkpoints, resumed.device_seconds if resumed is not None else 0.0)
+    followed = _Followed(ctx, folder, checkpoints, states, resumed.device_seconds if resumed is not None else 0.0)
     try:
         done = followed.run(job)
     except MemoryFailure as failure:
@@ -81,7 +81,7 @@ def train(ctx: StageContext) -> StageResult:
         note = f"out of memory after step {failure.step}; once more, with {words}"
         ctx.log(f"{note}: {failure}")
         _go_back(ctx, checkpoints, folder, smaller)
-        followed = _Followed(ctx, folder, checkpoints, followed.device_seconds, note)
+        followed = _Followed(ctx, folder, checkpoints, states, followed.device_seconds, note)
         done = followed.run(smaller)
         done = done.model_copy(
             update={"metrics": {**done.metrics, "memory_retry": pieces | {"after_step": failure.step}}}
@@ -112,11 +112,16 @@ class _Followed:
     """One training's process as the worker follows it."""
 
     def __init__(
-        self, ctx: StageContext, folder: Path, checkpoints: Checkpoints, spent: float, note: str | None = None
+        self,
+        ctx: StageContext,
+        folder: Path,
+        checkpoints: Checkpoints,
+        states: States,
+        spent: float,
+        note: str | None = None,
     ) -> None:
         self._ctx = ctx
         self._folder = folder
-        states = States(ctx.store, ctx.unit, ctx.scratch)
         self._uploads = Uploads(checkpoints, ctx.advanced, self._log, states=states)
         self._spent = spent
         self._gpus = int(ctx.unit.options.get("gpus", 1))
