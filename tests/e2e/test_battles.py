@@ -7,12 +7,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from touchstone_client import Client
 
-from shared.experiments import read_summary
+from tests.e2e.finished import finished
 from tests.e2e.test_kill_everything import start
 from tests.stack import Stack
-from tests.waiting import wait_until
 
 SPEC = """
 name: battles
@@ -45,20 +43,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_duel_decides_and_an_arena_rates_everybody(stack: Stack, tmp_path: Path) -> None:
-    path = tmp_path / "spec.yaml"
-    path.write_text(SPEC)
-    with Client(stack.api_url) as client:
-        id = client.submit(path)["id"]
-
-    def state() -> str:
-        found = read_summary(stack.redis, stack.store, id)
-        return str(found["state"]) if found else "running"
-
-    wait_until(lambda: state() != "running", 600, "the experiment to finish", every=0.2)
-    summary = read_summary(stack.redis, stack.store, id) or {}
-    assert summary["state"] == "succeeded", [(row["kind"], row["error"]) for row in summary["stages"] if row["error"]]
-    of = f"{stack.api_url}/v1/experiments/{id}"
-    report = httpx.get(f"{of}/report", headers={"Accept": "application/json"}, timeout=30).json()
+    done = finished(stack, SPEC, tmp_path, 600)
+    report = done.report
+    of = f"{stack.api_url}/v1/experiments/{done.id}"
 
     assert "head to head" in report["verdict"]["sentence"] and report["verdict"]["level"] != "invalid"
     ratings = {arm: one["evaluations"]["arena@0.0"]["estimate"] for arm, one in report["arms"].items()}
@@ -70,8 +57,7 @@ def test_a_duel_decides_and_an_arena_rates_everybody(stack: Stack, tmp_path: Pat
     names = [one["name"] for one in httpx.get(f"{of}/figures", timeout=30).json()["items"]]
     assert {"wins1-wide", "wins1-narrow"} <= set(names)
     assert b"teacher:strong" in httpx.get(f"{of}/figures/wins1-wide.svg", timeout=30).content
-    page = httpx.get(f"{stack.api_url}/experiments/{id}", timeout=30).text
-    assert "Who beats whom" in page and "wins1-wide.svg" in page
+    assert "Who beats whom" in done.page and "wins1-wide.svg" in done.page
 
     shown = httpx.get(f"{of}/samples", timeout=30).json()
     won = report["arms"]["sft-weak"]["evaluations"]["duel@0.0"]["estimate"]
@@ -80,7 +66,7 @@ def test_a_duel_decides_and_an_arena_rates_everybody(stack: Stack, tmp_path: Pat
     fought = httpx.get(f"{of}/samples", params=query, timeout=30).json()
     assert 0 < fought["total"] < 30 and fought["counts"]["a"] > fought["counts"]["b"]
     assert all(row["reference"] is None for row in fought["items"])
-    words = httpx.get(f"{stack.api_url}/experiments/{id}/samples", params=query, timeout=30).text
+    words = httpx.get(f"{stack.api_url}/experiments/{done.id}/samples", params=query, timeout=30).text
     assert "compared the two with each other" in words and "against the other" in words
     none = {"arm_a": "base", "arm_b": "sft-weak", "evaluation": "duel@0.0"}
     assert httpx.get(f"{of}/samples", params=none, timeout=30).status_code == 404

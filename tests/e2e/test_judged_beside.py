@@ -9,14 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from touchstone_client import Client
 
-from shared.experiments import read_summary
+from tests.e2e.finished import finished
 from tests.e2e.test_kill_everything import start
 from tests.stack import Stack
-from tests.waiting import wait_until
 
 FINISH = 420
 BEST = "win-rate@best_on_dev"
@@ -50,22 +47,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 def run(stack: Stack, folder: Path, judge: str) -> tuple[dict[str, Any], dict[str, Any], str]:
     """What POST said, the report, and its HTML."""
-    path = folder / "spec.yaml"
-    path.write_text(SPEC.replace("JUDGE", judge))
-    with Client(stack.api_url) as client:
-        created = client.submit(path)
-
-    def state() -> str:
-        found = read_summary(stack.redis, stack.store, created["id"])
-        return str(found["state"]) if found else "running"
-
-    wait_until(lambda: state() != "running", FINISH, "the experiment to finish", every=0.2)
-    summary = read_summary(stack.redis, stack.store, created["id"]) or {}
-    assert summary["state"] == "succeeded", [(row["kind"], row["error"]) for row in summary["stages"] if row["error"]]
-    url = f"{stack.api_url}/v1/experiments/{created['id']}/report"
-    told = httpx.get(url, headers={"Accept": "application/json"}, timeout=30).json()
-    page = httpx.get(f"{stack.api_url}/experiments/{created['id']}", timeout=30).text
-    return dict(created), told, page
+    done = finished(stack, SPEC.replace("JUDGE", judge), folder, FINISH)
+    return done.created, done.report, done.page
 
 
 @pytest.mark.slow

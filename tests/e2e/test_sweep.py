@@ -6,15 +6,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
-from touchstone_client import Client
 
 from shared.artifacts import Manifest, commit_prefix
-from shared.experiments import read_summary
+from tests.e2e.finished import finished
 from tests.e2e.test_kill_everything import start
 from tests.stack import Stack
-from tests.waiting import wait_until
 
 FINISH = 720
 RATES = "{learning_rate: [3.0, 1.0e-3]}"
@@ -50,20 +47,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_ridiculous_learning_rate_loses_and_what_follows_takes_the_sane_one(stack: Stack, tmp_path: Path) -> None:
-    path = tmp_path / "spec.yaml"
-    path.write_text(SPEC)
-    with Client(stack.api_url) as client:
-        id = client.submit(path)["id"]
-
-    def state() -> str:
-        found = read_summary(stack.redis, stack.store, id)
-        return str(found["state"]) if found else "running"
-
-    wait_until(lambda: state() != "running", FINISH, "the experiment to finish", every=0.2)
-    summary = read_summary(stack.redis, stack.store, id) or {}
-    assert summary["state"] == "succeeded", [(row["kind"], row["error"]) for row in summary["stages"] if row["error"]]
-
-    found = {row["key"]: manifest(stack, row["key"]) for row in summary["stages"] if row["kind"] != "report"}
+    done = finished(stack, SPEC, tmp_path, FINISH)
+    found = {row["key"]: manifest(stack, row["key"]) for row in done.summary["stages"] if row["kind"] != "report"}
     choices = [one for one in found.values() if one.kind == "choose"]
     assert len(choices) == 2
     for one in choices:
@@ -75,15 +60,13 @@ def test_a_ridiculous_learning_rate_loses_and_what_follows_takes_the_sane_one(st
     (rl,) = [one for one in found.values() if one.kind == "rl"]
     assert rl.inputs["start"].key in {one.key for one in choices}
 
-    url = f"{stack.api_url}/v1/experiments/{id}/report"
-    told = httpx.get(url, headers={"Accept": "application/json"}, timeout=30).json()
+    told = done.report
     assert told["tuning"]["counts"] == {"sft-strong": 2, "rlaif-weak": 2}
     assert len(told["tuning"]["steps"]) == 2
     hours = sum(one.cost.device_seconds for one in found.values() if one.kind == "sft") / 3600
     assert sum(told["arms"][arm]["cost"]["device_hours"] for arm in ("sft-strong", "rlaif-weak")) > hours
     assert told["verdict"]["level"] != "invalid", json.dumps(told["verdict"])
-    page = httpx.get(f"{stack.api_url}/experiments/{id}", timeout=30).text
-    assert "Settings chosen on dev" in page and "learning_rate" in page
+    assert "Settings chosen on dev" in done.page and "learning_rate" in done.page
 
 
 def manifest(stack: Stack, key: str) -> Manifest:
