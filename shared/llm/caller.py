@@ -146,7 +146,6 @@ class _Call:
         self._asked_before = 0
         self._kept: set[str] = set()
         self._advanced = 0.0
-        self._purse: Purse | None = None
 
     def ask(self, requests: Mapping[int, ChatRequest]) -> dict[int, Entry]:
         """The answers to requests, by the same indices."""
@@ -154,12 +153,7 @@ class _Call:
         self._place = {}
         for index, key in keys.items():
             self._place.setdefault(key, index)
-        try:
-            found = self._answers({key: requests[index] for key, index in self._place.items()})
-        finally:
-            if self._purse is not None:
-                self._session.purses.close(self._purse)
-                self._purse = None
+        found = self._answers({key: requests[index] for key, index in self._place.items()})
         self._asked_before += len(found)
         return {index: found[key] for index, key in keys.items()}
 
@@ -236,14 +230,14 @@ class _Call:
     def _send(self, todo: Mapping[str, ChatRequest], found: dict[str, Entry], total: int) -> None:
         """Send requests whose claims are ours, adding to `found`; report and look after the watch meanwhile."""
         holder: list[Sending] = []
+        purses: list[Purse] = []
 
         async def send() -> None:
             connection = await self._session.connection(self._identity, self._endpoint)
-            if self._watch.budget and self._purse is None:
-                owner = Owner(self._origin.experiment, self._watch.budget, self._origin.stage)
-                self._purse = self._session.purses.open(owner, self._endpoint, connection.limiter.concurrency)
-            if self._purse is not None:
-                self._purse.expect(todo.values())
+            purse = self._open_purse(connection.limiter.concurrency)
+            if purse is not None:
+                purses.append(purse)
+                purse.expect(todo.values())
             holder.append(
                 Sending(
                     connection,
@@ -253,25 +247,37 @@ class _Call:
                     mine=self._ledger.claims.holds,
                     label=lambda key: self._label(self._place[key]),
                     tenant=self._origin.experiment,
-                    purse=self._purse,
+                    purse=purse,
                 )
             )
             await holder[0].run()
 
         future, reported = self._session.start(send()), 0
-        while not future.done():
-            wait([future], timeout=POLL / 2)
-            try:
-                self._watch.check()
-                self._progress(len(found), total, holder[0].waits_for() if holder else None)
-                if holder and holder[0].answered > reported and time.monotonic() - self._advanced > ADVANCED_EVERY:
-                    self._advanced, reported = time.monotonic(), holder[0].answered
-                    self._watch.advanced()
-            except Exception as reason:  # raised below, after what is in flight has come in
-                if holder:
-                    self._session.call_soon(holder[0].stop, reason)
-        self.sent += holder[0].answered if holder else 0
-        future.result()
+        try:
+            while not future.done():
+                wait([future], timeout=POLL / 2)
+                try:
+                    self._watch.check()
+                    self._progress(len(found), total, holder[0].waits_for() if holder else None)
+                    if holder and holder[0].answered > reported and time.monotonic() - self._advanced > ADVANCED_EVERY:
+                        self._advanced, reported = time.monotonic(), holder[0].answered
+                        self._watch.advanced()
+                except Exception as reason:  # raised below, after what is in flight has come in
+                    if holder:
+                        self._session.call_soon(holder[0].stop, reason)
+            self.sent += holder[0].answered if holder else 0
+            future.result()
+        finally:
+            # What comes next may be a wait for another's claims; and that one may wait for this money.
+            for purse in purses:
+                self._session.purses.close(purse)
+
+    def _open_purse(self, concurrency: int) -> Purse | None:
+        """Money for what is sent now; None where nothing bounds what may be spent."""
+        if not self._watch.budget:
+            return None
+        owner = Owner(self._origin.experiment, self._watch.budget, self._origin.stage)
+        return self._session.purses.open(owner, self._endpoint, concurrency)
 
     def _keep(self, found: dict[str, Entry], key: str, request: ChatRequest, answer: Answer) -> None:
         usd = self._usd(request, answer)

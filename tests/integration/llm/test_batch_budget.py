@@ -1,10 +1,8 @@
-"""What batches may cost: a budget is kept by the conductor's own code, in a thread, over the real store and Redis."""
+"""What batches may cost."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +10,11 @@ from typing import Any
 import pytest
 import redis
 
-from services.conductor.treasury import ALIVE, Treasury
-from shared import signals
-from shared.budget import Account, Ask, Budget, BudgetSpent, counted, grants_folder, read_accounts
+from shared.budget import Budget, BudgetSpent, counted
 from shared.errors import Later, Outage, PermanentError, StageError
 from shared.llm import batch_money
 from shared.llm.batches import OpenBatch, open_names, read_open
-from shared.llm.caller import Answers, Origin, answer_all
+from shared.llm.caller import Answers, answer_all
 from shared.llm.chat import ChatRequest
 from shared.llm.endpoints import Endpoint
 from shared.llm.providers.base import Price
@@ -29,49 +25,13 @@ from shared.store import S3Store
 from tests.integration.llm import batchstandin
 from tests.integration.llm.asking import Watcher
 from tests.integration.llm.batchstandin import BatchStandIn, answered, refused
+from tests.integration.llm.conducting import ORIGIN, accounts, conducting
 from tests.waiting import wait_until
 
 PRICE = Price(input=1.0, output=2.0)
 ENDPOINT = Endpoint("judge", price=PRICE, batch=True, max_tokens=10)
-ORIGIN = Origin("experiment", "5" * 64)
 # Of a request (35 tokens in and 10 out at most) and of an answer (10 in, 5 out), in nanodollars, at half the price.
 BOUND, COST = 27_500, 10_000
-
-
-class Conductor:
-    """The conductor's treasury, with one experiment; `budget` may be raised."""
-
-    def __init__(self, store: S3Store, client: redis.Redis, budget: Budget) -> None:
-        self.budget = budget
-        self.ended = threading.Event()
-        self.treasury = Treasury(store, client)
-        # It has heard everybody.
-        self.treasury._began -= ALIVE
-        self._redis = client
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        cursor = b"0"
-        while not self.ended.is_set():
-            if not self._redis.exists(signals.STREAM):
-                cursor = b"0"
-            for _, entries in self._redis.xread({signals.STREAM: cursor}, block=50, count=100) or []:
-                for at, fields in entries:
-                    cursor = at
-                    type, data = signals.decode(fields)
-                    if type == "purse":
-                        self.treasury.hear(Ask(**data))
-            self.treasury.answer({ORIGIN.experiment: self.budget})
-            self.treasury.refresh(ORIGIN.experiment, self.budget, 0)
-
-    def blocked(self) -> list[str]:
-        """The stages that wait for a higher budget."""
-        return list(self.treasury.blocked(ORIGIN.experiment, self.budget))
-
-    def stop(self) -> None:
-        self.ended.set()
-        self._thread.join()
 
 
 @pytest.fixture
@@ -85,15 +45,6 @@ def settings(settings: Settings) -> Settings:
     return settings.model_copy(update={"batch_seconds": 0.2})
 
 
-@contextmanager
-def conducting(store: S3Store, client: redis.Redis, total: int | None) -> Iterator[Conductor]:
-    made = Conductor(store, client, Budget(total, {} if total else {"judge": 10**9}))
-    try:
-        yield made
-    finally:
-        made.stop()
-
-
 def ask(session: Session, provider: BatchStandIn, count: int) -> Answers:
     identity = OpenAIModel(provider="openai", model="m", base_url=provider.url).identity()
     return answer_all(requests(count), identity, ENDPOINT, session, Watcher(budget="judge"), ORIGIN)
@@ -101,10 +52,6 @@ def ask(session: Session, provider: BatchStandIn, count: int) -> Answers:
 
 def requests(count: int) -> list[ChatRequest]:
     return [ChatRequest(({"role": "user", "content": f"q{number:02}"},)) for number in range(count)]
-
-
-def accounts(store: S3Store) -> dict[str, Account]:
-    return read_accounts(info.name for info in store.list(grants_folder(ORIGIN.experiment)))
 
 
 def promised(store: S3Store) -> int:

@@ -16,7 +16,8 @@ import redis
 from shared.errors import BadInput, Outage, PermanentError, Stopped
 from shared.llm import sending
 from shared.llm.caller import Origin, answer_all
-from shared.llm.chat import ChatRequest, user_request
+from shared.llm.chat import ChatRequest, request_key, user_request
+from shared.llm.claims import Claims
 from shared.llm.endpoints import Endpoint
 from shared.llm.entries import Scope
 from shared.llm.providers.base import Limits, Price
@@ -25,6 +26,8 @@ from shared.llm.providers.tgi import TGIModel
 from shared.llm.session import Session
 from shared.store import S3Store
 from tests.integration.llm.asking import ORIGIN, Watcher, ask, requests
+from tests.integration.llm.conducting import ORIGIN as PAYING
+from tests.integration.llm.conducting import accounts, conducting
 from tests.integration.llm.standin import StandIn, completion, refusal
 from tests.waiting import wait_until
 
@@ -284,3 +287,24 @@ def test_an_openai_request_says_what_was_asked(session: Session, stand_in: Stand
         "top_p": 0.5,
         "max_tokens": 7,
     }
+
+
+def test_money_goes_back_before_a_wait_for_another_one_s_claims(
+    session: Session, stand_in: StandIn, store: S3Store, redis_server: redis.Redis, tmp_path: Path
+) -> None:
+    """That one may be waiting for this money: then neither would ever go on."""
+    identity = OpenAIModel(provider="openai", model="m", base_url=stand_in.url).identity()
+    asked = requests(3)
+    key = request_key(identity, asked[0])
+    rival = Claims(redis_server, tmp_path / "elsewhere")
+    assert rival.claim([key], lambda: None) == {key}
+    endpoint = Endpoint("judge", price=Price(input=1.0, output=2.0), max_tokens=10)
+    with conducting(store, redis_server, 10**9), ThreadPoolExecutor(1) as pool:
+        answers = pool.submit(ask, session, stand_in.url, asked, Watcher(budget="judge"), endpoint, PAYING)
+        try:
+            wait_until(lambda: accounts(store) and all(one.closed for one in accounts(store).values()), 30, "the money")
+            assert len(stand_in.asked) == 2 and not answers.done()
+        finally:
+            rival.close(settled=True)
+        assert answers.result(30).sent == 3
+    assert len(stand_in.asked) == 3
