@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 # Two files of tests at a time: most of them wait most of the time. The slow ones of the whole stack have it to themselves.
 AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
-# Tests that kill processes of a whole stack, on a machine that others use too: one that fails is run once more, and named.
+# Many tests kill processes of a whole stack, on machines that others use too: one that fails is run once more, and named.
 AGAIN := --reruns 1 -raR
 .DEFAULT_GOAL := help
 .PHONY: help env demo up down status logs test test-slow lint types lock
@@ -35,7 +35,7 @@ logs: $(STAMP) ## the end of the logs; NAME=process for one, FOLLOW=1 to go on
 	@$(RUN) -m infra.local logs $(NAME) $(if $(FOLLOW),--follow)
 
 test: $(STAMP) ## all tests but the slow ones
-	$(RUN) -m pytest -m "not slow" $(AT_ONCE)
+	$(RUN) -m pytest -m "not slow" $(AT_ONCE) $(AGAIN)
 
 test-slow: $(STAMP) ## the slow tests: calibration, every fault, every role installed alone
 	$(RUN) -m pytest -m slow $(AT_ONCE) $(AGAIN) tests/unit tests/integration; ended=$$?; \

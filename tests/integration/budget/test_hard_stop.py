@@ -43,6 +43,7 @@ def reasons(stack: Stack, id: str) -> list[str]:
     return [row["reason"] for row in summary(stack, id)["stages"] if row["state"] == "waiting"]
 
 
+@pytest.mark.slow
 def test_kills_of_workers_and_conductor_and_wipes_each_second_never_pass_the_budget(stack: Stack) -> None:
     provider = start_provider(stack, json.dumps(FAULTS))
     for name in ("conductor", "conductor-2", "teacher-1", "teacher-2", "teacher-3"):

@@ -80,6 +80,7 @@ def wiping(client: redis.Redis, every: float = 1.0) -> Iterator[None]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_four_replicas_share_a_limit_even_if_redis_is_wiped_every_second(stack: Stack) -> None:
     log = start_simulator(stack)
     names = [f"asking-{number}" for number in range(4)]

@@ -114,6 +114,7 @@ def whole(
     servers.kill("simulator")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_every_protocol_is_run_from_its_spec_to_the_report(whole: Whole, bases: dict[str, Path]) -> None:
     assert {one["protocol"] for one in EVALUATIONS.values()} == set(PROTOCOLS), "a new protocol has its run here"
