@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -64,6 +66,17 @@ def by_name(refs: Mapping[str, CommitRef], load: Callable[[str], Artifact]) -> d
     return {name: loaded[ref] for name, ref in refs.items()}
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without garbage collections: all the rows that a report holds would be looked through again and again, which is a
+    fifth of its time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def make(
     params: Mapping[str, Any], artifacts: Mapping[str, Artifact], partial: bool, ballots: Ballots = NO_VOTES
 ) -> dict[str, bytes]:
@@ -71,6 +84,7 @@ def make(
     return files_of(made_of(params, artifacts, partial, ballots))
 
 
+@uncollected()
 def files_of(report: Report | MatrixReport) -> dict[str, bytes]:
     html = to_html(report) if isinstance(report, Report) else matrix_to_html(report)
     return {JSON: to_json(report), HTML: html}
@@ -84,6 +98,7 @@ def variances(report: Report | MatrixReport) -> dict[str, Any] | None:
     return {**asdict(components(primary.error)), "prompts": primary.prompts, "seeds": primary.seeds}
 
 
+@uncollected()
 def made_of(
     params: Mapping[str, Any], artifacts: Mapping[str, Artifact], partial: bool, ballots: Ballots = NO_VOTES
 ) -> Report | MatrixReport:

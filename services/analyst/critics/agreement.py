@@ -48,11 +48,10 @@ NO_GOLD = Errors(_NONE, _NONE)
 
 def matched(one: Labels, other: Labels) -> list[tuple[Label, Label]]:
     """The pairs that both labelled, in either order."""
-    found = ((label, other.by_pair.get(key)) for key, label in one.by_pair.items())
     return [
         (mine, theirs)
-        for mine, theirs in found
-        if theirs is not None and mine.preference is not None and theirs.preference is not None
+        for key, mine in one.by_pair.items()
+        if mine.preference is not None and (theirs := other.by_pair.get(key)) and theirs.preference is not None
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -36,7 +37,7 @@ class Label:
 
     @property
     def key(self) -> Key:
-        return (self.prompt_id, *sorted((self.a, self.b)))  # type: ignore[return-value]
+        return (self.prompt_id, self.a, self.b) if self.a <= self.b else (self.prompt_id, self.b, self.a)
 
     @property
     def decided(self) -> bool:
@@ -75,10 +76,8 @@ class Labels:
                 self.identical += 1
                 continue
             self.read += label.preference is not None
-            if label.key in self.by_pair:
+            if self.by_pair.setdefault(label.key, label) is not label:
                 self.repeated += 1
-            else:
-                self.by_pair[label.key] = label
 
     @property
     def all(self) -> list[Label]:
@@ -126,4 +125,5 @@ def _label(row: Mapping[str, Any], a: str, b: str, preference: float | None, sid
     if preference is None and ab is None and ba is None:
         return None
     asked: Asked = row.get("order_asked") or ("" if ab is None or ba is None else "both")
-    return Label(row["prompt_id"], a, b, preference, ab, ba, asked, sides)
+    # Labellers of the same pairs share the texts: less memory, and keys that are compared by identity.
+    return Label(intern(row["prompt_id"]), intern(a), intern(b), preference, ab, ba, asked, sides)
