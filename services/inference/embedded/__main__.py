@@ -51,6 +51,7 @@ def _served(options: argparse.Namespace) -> Options:
         max_rows=options.max_rows,
         cache_bytes=int(options.cache_gib * 1024**3),
         batch_invariant=options.batch_invariant,
+        compiled=options.compiled,
         trust_remote_code=options.trust_remote_code,
     )
 
@@ -70,6 +71,12 @@ def _options() -> argparse.Namespace:
         "--batch-invariant",
         action="store_true",
         help="run at least four rows: a text then does not depend on what else runs, to the last bit",
+    )
+    parser.add_argument(
+        "--no-compile",
+        dest="compiled",
+        action="store_false",
+        help="PyTorch alone: ready sooner, half the memory, and half as fast (models of 50M parameters or more)",
     )
     parser.add_argument("--trust-remote-code", action="store_true", help="let the model bring its own code")
     return parser.parse_args()

@@ -113,6 +113,11 @@ class SlotCache(Cache):
         grown = (max(need[0], have_slots), max(need[1], have_length))
         self.window.capacity = grown if grown[0] * grown[1] <= WASTE * need[0] * need[1] else need
 
+    def settle(self) -> None:
+        """Bring all layers to what was reserved; else each does so when the model next reaches it."""
+        for layer in self.layers:
+            layer.lazy_initialization(layer.keys, layer.values)
+
     @torch.inference_mode()
     def copy(self, source: int, target: int, length: int) -> None:
         """Copy a row's first `length` positions into another slot."""

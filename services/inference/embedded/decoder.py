@@ -12,14 +12,20 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import structlog
 import torch
 
 from services.inference.embedded.cache import SlotCache, rounded
 from services.inference.embedded.checkpoint import Checkpoint
+from services.inference.embedded.compiled import LEAST_TOKENS, STEP_ROWS, Compiled, compiled
 from shared.errors import PermanentError
+
+log = structlog.get_logger()
 
 LEAST_AGREEMENT = 0.99999
 """Correlation of logits that `check` asks for, in float32."""
+COMPARED = 13
+"""Rows that compiled passes are tried with, alone, some of them, and in the largest batch."""
 
 
 class Decoder:
@@ -29,6 +35,7 @@ class Decoder:
         self.checkpoint = checkpoint
         self.min_rows = min_rows
         self.cache = SlotCache(int(checkpoint.model.config.num_hidden_layers))
+        self.compiled: Compiled | None = None
 
     def reserve(self, rows: int, length: int) -> None:
         """Make room for so many rows in all, the longest of so many tokens."""
@@ -37,6 +44,19 @@ class Decoder:
     @torch.inference_mode()
     def prefill(self, prompts: Sequence[Sequence[int]], first_slot: int) -> torch.Tensor:
         """Read prompts into slots from `first_slot` on; returns the next token's logits, float32 [R, V]."""
+        if self.compiled is None:
+            return self._prefill(prompts, first_slot)
+        read: dict[int, torch.Tensor] = {}
+        for group in alike([rounded(len(prompt)) for prompt in prompts], LEAST_TOKENS):
+            own = [prompts[at] for at in group]
+            if self.compiled.fits(len(group), rounded(len(own[-1]))):
+                slots = first_slot + torch.tensor(group)
+                read |= zip(group, self.compiled.prefill(own, slots), strict=True)
+            else:
+                read |= {at: self._prefill([prompts[at]], first_slot + at)[0] for at in group}
+        return torch.stack([read[at] for at in range(len(prompts))])
+
+    def _prefill(self, prompts: Sequence[Sequence[int]], first_slot: int) -> torch.Tensor:
         ends = torch.tensor([len(prompt) - 1 for prompt in prompts])
         keep, where = torch.unique(ends, return_inverse=True)
         # The output layer runs on `min_rows` rows or more too: positions are repeated where there are too few.
@@ -48,6 +68,8 @@ class Decoder:
     @torch.inference_mode()
     def step(self, tokens: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
         """Append a token to every row: token and its position for slots 0..B-1; returns logits, float32 [B, V]."""
+        if self.compiled is not None:
+            return self.compiled.step(torch.tensor(tokens), torch.tensor(positions))
         rows = max(len(tokens), self.min_rows)
         spare = [0] * (rows - len(tokens))
         at = torch.tensor([*positions, *spare])
@@ -101,6 +123,32 @@ class Decoder:
                     f"{self._refusal()}: its cached passes agree with its plain ones to {agreement:.4f}"
                 )
 
+    @torch.inference_mode()
+    def compile(self, threads: int) -> None:
+        """Have passes run compiled from now on, if the model is worth it, their logits are the plain ones', and none of
+        `min_rows` is needed for them not to depend on the batch. After `check`, which knows the cache's shape."""
+        made = compiled(self.checkpoint.model, self.cache, threads)
+        if made is None:
+            return
+        vocabulary = int(self.checkpoint.model.config.vocab_size)
+        rows = [[(17 * row + 5 * at + 3) % vocabulary for at in range(2 + row)] for row in range(COMPARED)]
+        self.reserve(STEP_ROWS, 2 * COMPARED)
+        plain = self._two_passes(rows)
+        self.compiled = made
+        whole = self._two_passes(rows)
+        agreement = float(torch.corrcoef(torch.stack([whole.flatten(), plain.flatten()]))[0, 1])
+        batches = ((1, 0), (5, 0), (COMPARED, STEP_ROWS - COMPARED))
+        the_same = all(torch.equal(self._two_passes(rows[:own], more), whole[:, :own]) for own, more in batches)
+        if not agreement > LEAST_AGREEMENT or (self.min_rows > 1 and not the_same):
+            log.warning("engine.compiled_differs", agreement=agreement, batch_invariant=the_same)
+            self.compiled = None
+
+    def _two_passes(self, prompts: Sequence[Sequence[int]], more: int = 0) -> torch.Tensor:
+        """Logits after prompts, and after a token more of each, [2, R, V]; that in a batch with so many rows more."""
+        first = self.prefill(prompts, 0)
+        second = self.step([row[0] for row in prompts] + [0] * more, [len(row) for row in prompts] + [1] * more)
+        return torch.stack([first, second[: len(prompts)]])
+
     def _refusal(self) -> str:
         return f"the embedded engine cannot serve {type(self.checkpoint.model).__name__} (serve it with TGI or vLLM)"
 
@@ -128,6 +176,19 @@ class Decoder:
         )
         logits: torch.Tensor = output.logits
         return logits
+
+
+def alike(lengths: Sequence[int], least: int) -> Iterator[list[int]]:
+    """Prompts' indices in groups that are read in one pass, shortest first, each of `least` tokens or little more where
+    there are so many. What a pass pads is read for nothing, and more at once is no faster."""
+    group: list[int] = []
+    for at in sorted(range(len(lengths)), key=lambda at: lengths[at]):
+        if group and len(group) * lengths[group[-1]] >= least:
+            yield group
+            group = []
+        group.append(at)
+    if group:
+        yield group
 
 
 def token_logprobs(

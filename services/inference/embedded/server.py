@@ -39,6 +39,7 @@ class Options:
     max_rows: int = 256
     cache_bytes: int = 2 * 1024**3
     batch_invariant: bool = False
+    compiled: bool = True
     trust_remote_code: bool = False
 
 
@@ -108,4 +109,6 @@ def _scheduler(options: Options) -> Scheduler:
     )
     decoder = Decoder(checkpoint, INVARIANT_ROWS if options.batch_invariant else 1)
     decoder.check()
+    if options.compiled:
+        decoder.compile(options.threads)
     return Scheduler(decoder, Limits(rows=options.max_rows, cache_bytes=options.cache_bytes))

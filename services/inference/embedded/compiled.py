@@ -1,0 +1,284 @@
+"""Forward passes that OpenVINO compiled from the model's own code: prompts, and one more token for every row.
+
+PyTorch's products of few rows lay their weights out anew in every call, and Python takes its time between them: of
+SmolLM2-135M in float32 OpenVINO takes half of the time for a token of every row, and three quarters for prompts; for a
+second copy of the weights, and some ten seconds of tracing and compiling. The model is traced once, with an attention
+of ours in which the past is an input. Keys and values stay in cache.py's slots: OpenVINO reads them where they are, and
+what it says of new tokens is put there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import structlog
+import torch
+from torch.nn import functional
+from transformers.cache_utils import Cache, CacheLayerMixin
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.utils import logging
+
+from services.inference.embedded.cache import LENGTH_STEP, SlotCache, rounded
+
+log = structlog.get_logger()
+
+FEWEST_PARAMETERS = 50_000_000
+"""A smaller model's whole sample takes less time than compiling it would."""
+STEP_ROWS, LEAST_TOKENS = 64, 96
+"""A step has so many rows at most, and a pass over prompts so many tokens at least: on Zen 3 products of up to 80 rows
+add up in one order, and of 81 or more in another, whatever else they have."""
+SCORE_BYTES = 256 * 1024**2
+"""What attention's scores may take in one pass over prompts: unlike PyTorch's, ours has them all at once."""
+ATTENTION = "touchstone"
+
+
+class Compiled:
+    """One model's passes over a cache whose shape is known."""
+
+    def __init__(self, model: Any, cache: SlotCache, threads: int) -> None:
+        """Raises whatever tracing and compiling a model that they do not know may raise."""
+        self._openvino = openvino()
+        self._cache = cache
+        self._heads = int(model.config.num_attention_heads)
+        options = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+        compiled = self._openvino.Core().compile_model(_converted(model, cache), "CPU", options)
+        self._request = compiled.create_infer_request()
+
+    def fits(self, rows: int, length: int) -> bool:
+        """Whether a pass over so many prompts of this length takes no more memory than it may."""
+        return 4 * rows * self._heads * length**2 <= SCORE_BYTES
+
+    def prefill(self, prompts: Sequence[Sequence[int]], slots: torch.Tensor) -> torch.Tensor:
+        """Read whole prompts into slots [R]; logits of the token after each, float32 [R, V]."""
+        lengths = [len(prompt) for prompt in prompts]
+        longest = max(lengths)
+        # Whole vectors: sums of others come in another order.
+        width = rounded(max(longest, -(-LEAST_TOKENS // len(prompts))))
+        tokens = torch.tensor([[*prompt, *[0] * (width - len(prompt))] for prompt in prompts])
+        # All of the padding at the first place, since there may be no more places.
+        places = functional.pad(torch.arange(longest), (0, width - longest)).expand(len(prompts), -1)
+        causal = torch.full((width, width), -torch.inf).triu(1)
+        # Of the past, which there is none of, they see nothing.
+        hidden = torch.full((len(prompts), 1, 1, LENGTH_STEP), -torch.inf)
+        keep, where = torch.unique(torch.tensor(lengths) - 1, return_inverse=True)
+        logits = self._run(0, tokens, places, hidden, causal, keep)
+        for past, new in self._written():
+            past[slots, :, :longest] = new[:, :, :longest]
+        return logits[torch.arange(len(prompts)), where]
+
+    def step(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """Append a token to every row, tokens and positions [B] of slots 0..B-1; logits, float32 [B, V]."""
+        parts = zip(torch.split(tokens, STEP_ROWS), torch.split(positions, STEP_ROWS), strict=True)
+        return torch.cat([self._step(at * STEP_ROWS, *part) for at, part in enumerate(parts)])
+
+    def _step(self, first_slot: int, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        length = min(rounded(int(positions.max())), self._cache.capacity[1])
+        mask = torch.zeros(len(tokens), 1, 1, length)
+        mask.masked_fill_(torch.arange(length) >= positions[:, None, None, None], -torch.inf)
+        first = torch.zeros(1, dtype=torch.long)
+        logits = self._run(first_slot, tokens[:, None], positions[:, None], mask, torch.zeros(1, 1), first)
+        slots = torch.arange(first_slot, first_slot + len(tokens))
+        for past, new in self._written():
+            past[slots, :, positions] = new[:, :, 0]
+        return logits[:, 0]
+
+    def _run(
+        self,
+        first_slot: int,
+        tokens: torch.Tensor,
+        positions: torch.Tensor,
+        past: torch.Tensor,
+        own: torch.Tensor,
+        keep: torch.Tensor,
+    ) -> torch.Tensor:
+        """`past` [B, 1, 1, L] and `own` [T, T] are masks, of the slots' first positions and of the tokens given."""
+        self._cache.settle()
+        # Only borrowed by the request, so that they must be there until it has run.
+        given = [tensor.contiguous() for tensor in (tokens, positions, past, own, keep)]
+        slots = slice(first_slot, first_slot + len(tokens))
+        windows = [self._window(part[slots], past.shape[3]) for part in _parts(self._cache)]
+        for at, tensor in enumerate([*map(self._shared, given), *windows]):
+            self._request.set_input_tensor(at, tensor)
+        self._request.infer()
+        # The request writes its next logits into the same memory.
+        return self._output(0).clone()
+
+    def _written(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Each part of the cache, and what the last pass said of its tokens."""
+        for at, past in enumerate(_parts(self._cache), start=1):
+            yield past, self._output(at)
+
+    def _shared(self, tensor: torch.Tensor) -> Any:
+        return self._openvino.Tensor(tensor.numpy(), shared_memory=True)
+
+    def _window(self, past: torch.Tensor, length: int) -> Any:
+        """The first positions of some slots, without a copy."""
+        whole = self._shared(past)
+        if length == past.shape[2]:
+            return whole
+        return self._openvino.Tensor(whole, [0, 0, 0, 0], [*past.shape[:2], length, past.shape[3]])
+
+    def _output(self, at: int) -> torch.Tensor:
+        return torch.from_numpy(self._request.get_output_tensor(at).data)
+
+
+def openvino() -> Any:
+    """The library, which takes a second to import."""
+    # With this package beside it, it would tell its makers of every import; without, it tells nobody.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    return importlib.import_module("openvino")
+
+
+def compiled(model: Any, cache: SlotCache, threads: int) -> Compiled | None:
+    """The model's passes; None where it is better off without, or cannot be compiled."""
+    if model.dtype != torch.float32 or model.num_parameters() < FEWEST_PARAMETERS:
+        return None
+    started = time.monotonic()
+    try:
+        made = Compiled(model, cache, threads)
+    # Tracing runs the model's own code, and each of the two libraries raises what it likes.
+    except Exception as error:
+        log.warning("engine.not_compiled", model=type(model).__name__, error=str(error).partition("\n")[0])
+        return None
+    log.info("engine.compiled", model=type(model).__name__, seconds=round(time.monotonic() - started, 2))
+    return made
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Tracing looks at all that a model has, and warns of what it finds."""
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+
+
+def _parts(cache: SlotCache) -> Iterator[torch.Tensor]:
+    """Keys, then values, of each layer in turn."""
+    for layer in cache.layers:
+        yield layer.keys
+        yield layer.values
+
+
+class _Layer(CacheLayerMixin):
+    """What the traced model takes for a layer's cache: an input of the pass, beside which the new tokens' stand."""
+
+    is_sliding = False
+
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        super().__init__()
+        self.past = (keys, values)
+        self.new: tuple[torch.Tensor, ...] = ()
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self.new = (key_states, value_states)
+        return key_states, value_states
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        return None
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return query_length, 0
+
+    def get_seq_length(self) -> int:
+        return 0
+
+    def get_max_length(self) -> int:
+        return -1
+
+
+class _Traced(torch.nn.Module):
+    """The model as a function of tensors alone: `Compiled._run`'s, then keys and values of each layer."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        tokens: torch.Tensor,
+        positions: torch.Tensor,
+        past_mask: torch.Tensor,
+        own_mask: torch.Tensor,
+        keep: torch.Tensor,
+        *past: torch.Tensor,
+    ) -> tuple[torch.Tensor, ...]:
+        layers = [_Layer(keys, values) for keys, values in zip(past[::2], past[1::2], strict=True)]
+        _seen.set((layers, past_mask, own_mask))
+        output = self.model(
+            input_ids=tokens,
+            position_ids=positions,
+            # Without one the model would make its own; `_attend` has others.
+            attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool),
+            past_key_values=Cache(layers=layers),
+            use_cache=True,
+            logits_to_keep=keep,
+        )
+        return (output.logits, *(part for layer in layers for part in layer.new))
+
+
+_seen: ContextVar[tuple[list[_Layer], torch.Tensor, torch.Tensor]] = ContextVar("seen")
+"""What the model that is traced looks at: the past, its mask, and that of the tokens given."""
+
+
+def _attend(
+    module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *args: Any, **options: Any
+) -> tuple[torch.Tensor, None]:
+    """Attention of tokens to the past and to each other, as transformers calls it."""
+    layers, past_mask, own_mask = _seen.get()
+    keys, values = layers[module.layer_idx].past
+    rows, heads, length, size = query.shape
+    groups, scale = key.shape[1], options.get("scaling")
+    # Queries of the heads that share their keys lie beside each other.
+    scaled = query.reshape(rows, groups, -1, size) * (size**-0.5 if scale is None else scale)
+    old = scaled @ keys.transpose(2, 3) + past_mask
+    own = (scaled @ key.transpose(2, 3)).reshape(rows, groups, -1, length, length) + own_mask
+    weights = torch.softmax(torch.cat([old, own.reshape(rows, groups, -1, length)], dim=-1), dim=-1)
+    known = keys.shape[2]
+    mixed = weights[..., :known] @ values + weights[..., known:] @ value
+    return mixed.reshape(rows, heads, length, size).transpose(1, 2), None
+
+
+ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _attend)
+
+
+def _converted(model: Any, cache: SlotCache) -> Any:
+    """The model as OpenVINO's, for any number of rows and positions."""
+    from openvino import PartialShape
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    heads = [(part.shape[1], part.shape[3]) for part in _parts(cache)]
+    before = model.config._attn_implementation
+    given = (
+        torch.zeros(2, 3, dtype=torch.long),
+        torch.arange(3).repeat(2, 1),
+        torch.zeros(2, 1, 1, LENGTH_STEP),
+        torch.zeros(3, 3),
+        torch.tensor([1, 2]),
+    )
+    past = tuple(torch.zeros(2, count, LENGTH_STEP, size) for count, size in heads)
+    model.set_attn_implementation(ATTENTION)
+    try:
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        with torch.no_grad(), _quietly():
+            decoder = TorchScriptPythonDecoder(_Traced(model), example_input=(*given, *past))
+            made = frontend.convert(frontend.load(decoder))
+    finally:
+        model.set_attn_implementation(before)
+    shapes = [[-1, -1], [-1, -1], [-1, 1, 1, -1], [-1, -1], [-1], *([-1, count, -1, size] for count, size in heads)]
+    made.reshape(dict(zip(made.inputs, map(PartialShape, shapes), strict=True)))
+    return made

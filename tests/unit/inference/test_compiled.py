@@ -1,0 +1,155 @@
+"""Steps compiled by OpenVINO: the model's own logits, whoever shares the step, and PyTorch's where they are not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from services.inference.embedded import compiled
+from services.inference.embedded import decoder as decoder_module
+from services.inference.embedded.compiled import Compiled
+from services.inference.embedded.decoder import Decoder, alike
+from tests.unit.inference.test_decoder import NEXT, PROMPTS, loaded, plain_logits
+from tests.unit.inference.tiny_models import byte_tokenizer, tiny_gpt2, tiny_llama
+
+
+@pytest.fixture(autouse=True)
+def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models of these tests are worth it too."""
+    monkeypatch.setattr(compiled, "FEWEST_PARAMETERS", 0)
+
+
+def tiny_qwen(tokenizer: Any) -> Any:
+    """Queries, keys and values with biases, and a window that is no shorter than the context."""
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "vocab_size": len(tokenizer)}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 1, "max_position_embeddings": 128}
+    return Qwen2ForCausalLM(Qwen2Config(**sizes, **heads, initializer_range=0.3)).eval()
+
+
+def made(build: Callable[[Any], Any] = tiny_llama, min_rows: int = 4) -> Decoder:
+    """A decoder that was told to compile its steps."""
+    decoder = Decoder(loaded(build(byte_tokenizer())), min_rows)
+    decoder.check()
+    decoder.compile(1)
+    return decoder
+
+
+@pytest.mark.parametrize("build", [tiny_llama, tiny_gpt2, tiny_qwen])
+def test_compiled_steps_of_rows_of_any_length_equal_plain_forward_passes(build: Callable[[Any], Any]) -> None:
+    decoder = made(build)
+    assert decoder.compiled is not None
+    decoder.reserve(4, 64)
+    steps = [decoder.prefill(PROMPTS, 0)]
+    for at in range(3):
+        steps.append(decoder.step([row[at] for row in NEXT], [len(prompt) + at for prompt in PROMPTS]))
+    for row, (prompt, following) in enumerate(zip(PROMPTS, NEXT, strict=True)):
+        expected = plain_logits(decoder.checkpoint, prompt + following)[len(prompt) - 1 :]
+        assert torch.allclose(torch.stack([step[row] for step in steps]), expected, atol=1e-4)
+
+
+def test_a_row_s_logits_are_the_same_bits_whoever_shares_the_step_and_however_large_the_cache_is() -> None:
+    decoder = made()
+    decoder.reserve(4, 64)
+    read = decoder.prefill(PROMPTS, 0)
+    together = decoder.step([row[0] for row in NEXT], [len(prompt) for prompt in PROMPTS])
+    for capacity in (32, 128):
+        decoder.reserve(1, capacity)
+        for row, (prompt, following) in enumerate(zip(PROMPTS, NEXT, strict=True)):
+            assert torch.equal(decoder.prefill([prompt], 0)[0], read[row])
+            assert torch.equal(decoder.step(following[:1], [len(prompt)])[0], together[row])
+
+
+def test_prompts_too_long_for_a_compiled_pass_are_read_by_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder_module, "LEAST_TOKENS", 1)
+    decoder = made()
+    decoder.reserve(4, 64)
+    read = decoder.prefill(PROMPTS, 0)
+    # Four heads: a prompt of 16 tokens at once, and none of 32.
+    monkeypatch.setattr(compiled, "SCORE_BYTES", 4 * 4 * 16**2)
+    again = decoder.prefill(PROMPTS, 0)
+    assert torch.equal(again[[0, 1, 3]], read[[0, 1, 3]])
+    assert not torch.equal(again[2], read[2]) and torch.allclose(again[2], read[2], atol=1e-4)
+    logits = decoder.step([row[0] for row in NEXT], [len(prompt) for prompt in PROMPTS])
+    assert torch.allclose(logits[2], plain_logits(decoder.checkpoint, [*PROMPTS[2], NEXT[2][0]])[-1], atol=1e-4)
+
+
+@given(st.lists(st.integers(1, 200), max_size=30), st.integers(1, 100))
+def test_groups_hold_every_prompt_once_and_no_more_of_them_than_make_enough_tokens(
+    lengths: list[int], least: int
+) -> None:
+    groups = list(alike(lengths, least))
+    assert [lengths[at] for group in groups for at in group] == sorted(lengths)
+    assert sorted(at for group in groups for at in group) == list(range(len(lengths)))
+    for group in groups:
+        assert all(place * lengths[group[place - 1]] < least for place in range(1, len(group)))
+        assert group is groups[-1] or len(group) * lengths[group[-1]] >= least
+
+
+def test_rows_stay_as_they_are_while_the_cache_grows() -> None:
+    decoder = made()
+    decoder.reserve(1, 8)
+    decoder.prefill([[5, 6, 7]], 0)
+    decoder.reserve(3, 100)
+    logits = decoder.step([8], [3])
+    assert torch.allclose(logits[0], plain_logits(decoder.checkpoint, [5, 6, 7, 8])[-1], atol=1e-4)
+
+
+def test_logits_are_the_caller_s_own() -> None:
+    decoder = made()
+    decoder.reserve(1, 32)
+    decoder.prefill([[5, 6, 7]], 0)
+    first = decoder.step([8], [3])
+    kept = first.clone()
+    decoder.step([9], [4])
+    assert torch.equal(first, kept)
+
+
+def test_small_models_and_other_types_are_left_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert made(lambda tokenizer: tiny_llama(tokenizer).bfloat16()).compiled is None
+    monkeypatch.setattr(compiled, "FEWEST_PARAMETERS", 50_000_000)
+    assert made().compiled is None
+
+
+def test_a_model_that_cannot_be_compiled_is_left_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any) -> Any:
+        raise RuntimeError("an operation without translation")
+
+    monkeypatch.setattr(compiled, "_converted", refuse)
+    decoder = made()
+    assert decoder.compiled is None
+    decoder.reserve(1, 32)
+    decoder.prefill([[5, 6, 7]], 0)
+    expected = plain_logits(decoder.checkpoint, [5, 6, 7, 8])[-1]
+    assert torch.allclose(decoder.step([8], [3])[0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("harm", "min_rows", "kept"),
+    [
+        (lambda logits: logits + 3 * torch.sin(torch.arange(logits.shape[1])), 1, False),
+        (lambda logits: logits * (1 + 1e-6 * len(logits)), 4, False),
+        (lambda logits: logits * (1 + 1e-6 * len(logits)), 1, True),
+    ],
+)
+def test_steps_that_differ_are_left_to_pytorch_and_a_batch_s_own_numbers_where_they_may_not_depend_on_it(
+    monkeypatch: pytest.MonkeyPatch, harm: Callable[[torch.Tensor], torch.Tensor], min_rows: int, kept: bool
+) -> None:
+    right = Compiled.step
+    monkeypatch.setattr(Compiled, "step", lambda *given: harm(right(*given)))
+    assert (made(min_rows=min_rows).compiled is not None) == kept
+
+
+def test_openvino_is_imported_without_what_tells_its_makers() -> None:
+    words = "from services.inference.embedded.compiled import openvino; import sys; openvino(); "
+    words += "print([name for name, module in sys.modules.items() if 'openvino_telemetry' in name and module])"
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "[]"
