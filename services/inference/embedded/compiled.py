@@ -47,6 +47,7 @@ class Compiled:
         self._openvino = openvino()
         self._cache = cache
         self._heads = int(model.config.num_attention_heads)
+        self._places: dict[int, tuple[int, torch.Size]] = {}
         options = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
         compiled = self._openvino.Core().compile_model(_converted(model, cache), "CPU", options)
         self._request = compiled.create_infer_request()
@@ -79,7 +80,9 @@ class Compiled:
         return torch.cat([self._step(at * STEP_ROWS, *part) for at, part in enumerate(parts)])
 
     def _step(self, first_slot: int, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        length = min(rounded(int(positions.max())), self._cache.capacity[1])
+        length, capacity = rounded(int(positions.max())), self._cache.capacity[1]
+        # To look at all is cheaper than to copy half.
+        length = length if 2 * length < capacity else capacity
         mask = torch.zeros(len(tokens), 1, 1, length)
         mask.masked_fill_(torch.arange(length) >= positions[:, None, None, None], -torch.inf)
         first = torch.zeros(1, dtype=torch.long)
@@ -100,12 +103,17 @@ class Compiled:
     ) -> torch.Tensor:
         """`past` [B, 1, 1, L] and `own` [T, T] are masks, of the slots' first positions and of the tokens given."""
         self._cache.settle()
-        # Only borrowed by the request, so that they must be there until it has run.
-        given = [tensor.contiguous() for tensor in (tokens, positions, past, own, keep)]
         slots = slice(first_slot, first_slot + len(tokens))
-        windows = [self._window(part[slots], past.shape[3]) for part in _parts(self._cache)]
-        for at, tensor in enumerate([*map(self._shared, given), *windows]):
-            self._request.set_input_tensor(at, tensor)
+        windows = (part[slots, :, : past.shape[3]] for part in _parts(self._cache))
+        # Whole and in one piece: OpenVINO reads the slots where they are if all of their positions are looked at, and a
+        # copy of others; after a whole one, a window of the same shape on more memory was its end (2026.4). And only
+        # borrowed by the request, so that they must be there until it has run.
+        given = [tensor.contiguous() for tensor in (tokens, positions, past, own, keep, *windows)]
+        for at, tensor in enumerate(given):
+            place = (tensor.data_ptr(), tensor.shape)
+            if self._places.get(at) != place:
+                self._request.set_input_tensor(at, self._openvino.Tensor(tensor.numpy(), shared_memory=True))
+                self._places[at] = place
         self._request.infer()
         # The request writes its next logits into the same memory.
         return self._output(0).clone()
@@ -114,16 +122,6 @@ class Compiled:
         """Each part of the cache, and what the last pass said of its tokens."""
         for at, past in enumerate(_parts(self._cache), start=1):
             yield past, self._output(at)
-
-    def _shared(self, tensor: torch.Tensor) -> Any:
-        return self._openvino.Tensor(tensor.numpy(), shared_memory=True)
-
-    def _window(self, past: torch.Tensor, length: int) -> Any:
-        """The first positions of some slots, without a copy."""
-        whole = self._shared(past)
-        if length == past.shape[2]:
-            return whole
-        return self._openvino.Tensor(whole, [0, 0, 0, 0], [*past.shape[:2], length, past.shape[3]])
 
     def _output(self, at: int) -> torch.Tensor:
         return torch.from_numpy(self._request.get_output_tensor(at).data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -101,6 +102,35 @@ def test_rows_stay_as_they_are_while_the_cache_grows() -> None:
     decoder.reserve(3, 100)
     logits = decoder.step([8], [3])
     assert torch.allclose(logits[0], plain_logits(decoder.checkpoint, [5, 6, 7, 8])[-1], atol=1e-4)
+
+
+def test_rows_that_come_and_go_in_a_cache_that_grows_and_shrinks_are_as_without() -> None:
+    drawn = random.Random(0)
+    ours, plain = made(), Decoder(loaded(tiny_llama(byte_tokenizer())), 4)
+    rows: list[list[int]] = []
+    for _ in range(120):
+        if len(rows) < drawn.choice((1, 4, 80)):
+            new = [
+                [drawn.randrange(2, 250) for _ in range(drawn.randrange(1, 60))] for _ in range(drawn.randrange(1, 5))
+            ]
+            place = (len(rows) + len(new), drawn.randrange(61 + max(map(len, rows), default=0), 128))
+            read = []
+            for decoder in (ours, plain):
+                decoder.reserve(*place)
+                read.append(decoder.prefill(new, len(rows)))
+            assert torch.allclose(*read, atol=1e-4)
+            rows += new
+        elif len(rows) > 1:
+            rows.pop()
+        rows = [row for row in rows if len(row) < 60]
+        del rows[drawn.randrange(1, 100) :]
+        if rows and drawn.random() < 0.8:
+            tokens = [drawn.randrange(2, 250) for _ in rows]
+            for decoder in (ours, plain):
+                decoder.prefill(rows, 0)
+            logits = [decoder.step(tokens, list(map(len, rows))) for decoder in (ours, plain)]
+            assert torch.allclose(*logits, atol=1e-4)
+            rows = [[*row, token] for row, token in zip(rows, tokens, strict=True)]
 
 
 def test_logits_are_the_caller_s_own() -> None:
