@@ -118,7 +118,7 @@ def test_rows_that_come_and_go_in_a_cache_that_grows_and_shrinks_are_as_without(
             for decoder in (ours, plain):
                 decoder.reserve(*place)
                 read.append(decoder.prefill(new, len(rows)))
-            assert torch.allclose(*read, atol=1e-4)
+            assert torch.allclose(read[0], read[1], atol=1e-4)
             rows += new
         elif len(rows) > 1:
             rows.pop()
@@ -129,7 +129,7 @@ def test_rows_that_come_and_go_in_a_cache_that_grows_and_shrinks_are_as_without(
             for decoder in (ours, plain):
                 decoder.prefill(rows, 0)
             logits = [decoder.step(tokens, list(map(len, rows))) for decoder in (ours, plain)]
-            assert torch.allclose(*logits, atol=1e-4)
+            assert torch.allclose(logits[0], logits[1], atol=1e-4)
             rows = [[*row, token] for row, token in zip(rows, tokens, strict=True)]
 
 
