@@ -10,6 +10,7 @@ what it says of new tokens is put there.
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 import time
 import warnings
@@ -23,7 +24,6 @@ import torch
 from torch.nn import functional
 from transformers.cache_utils import Cache, CacheLayerMixin
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-from transformers.utils import logging
 
 from services.inference.embedded.cache import LENGTH_STEP, SlotCache, rounded
 
@@ -151,15 +151,15 @@ def compiled(model: Any, cache: SlotCache, threads: int) -> Compiled | None:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Tracing looks at all that a model has, and warns of what it finds."""
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
+    """Tracing looks at all that a model has, and warns of what it finds; what comes of it is compared afterwards."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.set_verbosity(level)
+        logging.disable(before)
 
 
 def _parts(cache: SlotCache) -> Iterator[torch.Tensor]:
