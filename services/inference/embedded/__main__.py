@@ -76,7 +76,7 @@ def _options() -> argparse.Namespace:
         "--no-compile",
         dest="compiled",
         action="store_false",
-        help="PyTorch alone: ready sooner, half the memory, and half as fast (models of 50M parameters or more)",
+        help="PyTorch alone, also for a model of 50M parameters or more: ready sooner, less memory, and slower",
     )
     parser.add_argument("--trust-remote-code", action="store_true", help="let the model bring its own code")
     return parser.parse_args()

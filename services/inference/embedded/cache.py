@@ -39,10 +39,23 @@ class Window:
         self.slots, self.positions, self.length = torch.arange(len(positions)), positions, length
 
 
-class SlotLayer(CacheLayerMixin):
-    """One layer's keys and values, [slots, heads, length, dim]."""
+class MaskedLayer(CacheLayerMixin):
+    """A layer that tells the model of no past, so that positions and masks are as they are given to it."""
 
     is_sliding = False
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return query_length, 0
+
+    def get_seq_length(self) -> int:
+        return 0
+
+    def get_max_length(self) -> int:
+        return -1
+
+
+class SlotLayer(MaskedLayer):
+    """One layer's keys and values, [slots, heads, length, dim]."""
 
     def __init__(self, window: Window) -> None:
         super().__init__()
@@ -81,15 +94,6 @@ class SlotLayer(CacheLayerMixin):
             kept = old[:slots, :, :length]
             new[: kept.shape[0], :, : kept.shape[2]] = kept
         return new
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return query_length, 0
-
-    def get_seq_length(self) -> int:
-        return 0
-
-    def get_max_length(self) -> int:
-        return -1
 
 
 class SlotCache(Cache):

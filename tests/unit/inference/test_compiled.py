@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from services.inference.embedded import compiled
 from services.inference.embedded import decoder as decoder_module
 from services.inference.embedded.compiled import Compiled
 from services.inference.embedded.decoder import Decoder, alike
+from services.inference.embedded.server import Options, _scheduler
 from tests.unit.inference.test_decoder import NEXT, PROMPTS, loaded, plain_logits
 from tests.unit.inference.tiny_models import byte_tokenizer, tiny_gpt2, tiny_llama
 
@@ -147,6 +149,15 @@ def test_small_models_and_other_types_are_left_to_pytorch(monkeypatch: pytest.Mo
     assert made(lambda tokenizer: tiny_llama(tokenizer).bfloat16()).compiled is None
     monkeypatch.setattr(compiled, "FEWEST_PARAMETERS", 50_000_000)
     assert made().compiled is None
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_an_engine_compiles_unless_it_is_told_not_to(tmp_path: Path, wanted: bool) -> None:
+    tokenizer = byte_tokenizer()
+    for part in (tiny_llama(tokenizer), tokenizer):
+        part.save_pretrained(tmp_path)
+    scheduler = _scheduler(Options(tmp_path, "tiny", compiled=wanted))
+    assert (scheduler.decoder.compiled is not None) == wanted
 
 
 def test_a_model_that_cannot_be_compiled_is_left_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
