@@ -1,7 +1,8 @@
 """Leases: who works on a unit now. In Redis, so they may be lost; nothing depends on them but thrift.
 
 A lease is renewed here, by one thread a process. A renewal that finds no key (Redis was wiped) takes it again; only
-another owner's value means that it is lost. `Lease.held` is the holder's own monotonic deadline: before each paid
+another owner's value means that it is lost. A process that holds a unit's lease does not take it a second time, though
+a wiped Redis would give it. `Lease.held` is the holder's own monotonic deadline: before each paid
 request and before a commit the holder waits for it to be true.
 """
 
@@ -54,26 +55,31 @@ class Leases:
         self._seconds = seconds
         self._renew = client.register_script(RENEW)
         self._release = client.register_script(RELEASE)
-        self._held: dict[str, Lease] = {}
+        self._held: set[Lease] = set()
         self._lock = threading.Lock()
+        self._taking = threading.Lock()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="leases", daemon=True)
         self._thread.start()
 
     def take(self, commit_key: str, owner: str) -> Lease | None:
         """The unit's lease, or None where another owner has it. Raises redis errors."""
-        name, asked = lease_name(commit_key), time.monotonic()
-        if not self._redis.set(name, owner, nx=True, px=int(self._seconds * 1000)):
-            return None
-        lease = Lease(name, owner, asked + self._seconds)
-        with self._lock:
-            self._held[name] = lease
+        name = lease_name(commit_key)
+        with self._taking:
+            if any(lease.name == name for lease in self._living()):
+                return None
+            asked = time.monotonic()
+            if not self._redis.set(name, owner, nx=True, px=int(self._seconds * 1000)):
+                return None
+            lease = Lease(name, owner, asked + self._seconds)
+            with self._lock:
+                self._held.add(lease)
         return lease
 
     def release(self, lease: Lease) -> None:
         """Give it back; a Redis that is away lets it expire by itself."""
         with self._lock:
-            self._held.pop(lease.name, None)
+            self._held.discard(lease)
         try:
             self._release(keys=[lease.name], args=[lease.owner])
         except redis.RedisError as error:
@@ -91,10 +97,13 @@ class Leases:
 
     def _beat(self) -> None:
         while not self._closed.wait(self._seconds / 3):
-            with self._lock:
-                leases = list(self._held.values())
-            for lease in leases:
+            for lease in self._living():
                 self._renew_one(lease)
+
+    def _living(self) -> list[Lease]:
+        """This process's leases but those that it lost, whose holders are about to end."""
+        with self._lock:
+            return [lease for lease in self._held if not lease.lost.is_set()]
 
     def _renew_one(self, lease: Lease) -> None:
         asked = time.monotonic()
@@ -107,6 +116,6 @@ class Leases:
             log.warning("lease.renew_failed", lease=lease.name, error=str(error))
             return
         with self._lock:
-            released = lease.name not in self._held
+            released = lease not in self._held
         if released:
             self.release(lease)
