@@ -141,4 +141,9 @@ class SlotCache(Cache):
 
 def rounded(length: int) -> int:
     """`length` up to a whole number of steps."""
-    return -(-length // LENGTH_STEP) * LENGTH_STEP
+    return multiple(length, LENGTH_STEP)
+
+
+def multiple(length: int, step: int) -> int:
+    """`length` up to a whole number of `step`s."""
+    return -(-length // step) * step

@@ -25,7 +25,7 @@ from torch.nn import functional
 from transformers.cache_utils import Cache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from services.inference.embedded.cache import LENGTH_STEP, MaskedLayer, SlotCache, rounded
+from services.inference.embedded.cache import LENGTH_STEP, MaskedLayer, SlotCache, multiple, rounded
 
 log = structlog.get_logger()
 
@@ -34,6 +34,8 @@ FEWEST_PARAMETERS = 50_000_000
 STEP_ROWS, LEAST_TOKENS = 64, 96
 """A step has so many rows at most, and a pass over prompts so many tokens at least: on Zen 3 products of up to 80 rows
 add up in one order, and of 81 or more in another, whatever else they have."""
+VECTOR = LENGTH_STEP if "AVX512" in torch.backends.cpu.get_cpu_capability() else 8
+"""Floats that this CPU adds at once: prompts are padded to whole vectors, since sums of others come in another order."""
 SCORE_BYTES = 256 * 1024**2
 """What attention's scores may take in one pass over prompts: unlike PyTorch's, ours has them all at once."""
 ATTENTION = "touchstone"
@@ -60,8 +62,7 @@ class Compiled:
         """Read whole prompts into slots [R]; logits of the token after each, float32 [R, V]."""
         lengths = [len(prompt) for prompt in prompts]
         longest = max(lengths)
-        # Whole vectors: sums of others come in another order.
-        width = rounded(max(longest, -(-LEAST_TOKENS // len(prompts))))
+        width = multiple(max(longest, -(-LEAST_TOKENS // len(prompts))), VECTOR)
         tokens = torch.tensor([[*prompt, *[0] * (width - len(prompt))] for prompt in prompts])
         # All of the padding at the first place, since there may be no more places.
         places = functional.pad(torch.arange(longest), (0, width - longest)).expand(len(prompts), -1)

@@ -15,9 +15,9 @@ from dataclasses import replace
 import structlog
 import torch
 
-from services.inference.embedded.cache import SlotCache, rounded
+from services.inference.embedded.cache import SlotCache, multiple, rounded
 from services.inference.embedded.checkpoint import Checkpoint
-from services.inference.embedded.compiled import LEAST_TOKENS, STEP_ROWS, Compiled, compiled
+from services.inference.embedded.compiled import LEAST_TOKENS, STEP_ROWS, VECTOR, Compiled, compiled
 from shared.errors import PermanentError
 
 log = structlog.get_logger()
@@ -47,9 +47,9 @@ class Decoder:
         if self.compiled is None:
             return self._prefill(prompts, first_slot)
         read: dict[int, torch.Tensor] = {}
-        for group in alike([rounded(len(prompt)) for prompt in prompts], LEAST_TOKENS):
+        for group in alike([multiple(len(prompt), VECTOR) for prompt in prompts], LEAST_TOKENS):
             own = [prompts[at] for at in group]
-            if self.compiled.fits(len(group), rounded(len(own[-1]))):
+            if self.compiled.fits(len(group), multiple(len(own[-1]), VECTOR)):
                 slots = first_slot + torch.tensor(group)
                 read |= zip(group, self.compiled.prefill(own, slots), strict=True)
             else:

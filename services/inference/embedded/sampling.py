@@ -10,8 +10,10 @@ import hashlib
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+BLOCK = 256
 
 
 def row_key(seed: int, index: int) -> int:
@@ -38,15 +40,43 @@ def pick(logits: torch.Tensor, temperature: torch.Tensor, top_p: torch.Tensor, d
     greedy = temperature == 0
     if bool(greedy.all()):
         return logits.argmax(-1)
-    scale = torch.where(greedy, torch.ones_like(temperature), temperature)
-    probabilities = torch.softmax(logits / scale[:, None], dim=-1)
+    weights = logits / torch.where(greedy, torch.ones_like(temperature), temperature)[:, None]
+    weights.sub_(weights.amax(-1, keepdim=True)).exp_()
     cut = top_p < 1
     if bool(cut.any()):
-        probabilities[cut] = nucleus(probabilities[cut], top_p[cut])
-    cumulative = probabilities.cumsum(-1, dtype=torch.float64)
-    sampled = torch.searchsorted(cumulative, (draws * cumulative[:, -1])[:, None], right=True)[:, 0]
-    sampled = sampled.clamp_(max=logits.shape[-1] - 1)
-    return torch.where(greedy, logits.argmax(-1), sampled)
+        own = weights[cut]
+        weights[cut] = nucleus(own / own.sum(-1, keepdim=True), top_p[cut])
+    sampled = invert(weights, draws)
+    return torch.where(greedy, logits.argmax(-1), sampled) if bool(greedy.any()) else sampled
+
+
+def invert(weights: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+    """Where each row's cumulative weight first passes its draw's share of the whole, int64 [B]: never where the weight
+    is zero. `weights` float32 [B, V], at least one of each row above zero; `draws` float64 [B] in [0, 1).
+
+    Cumulated are the sums of blocks, then one block of each row: all of a vocabulary in float64 took as long as the
+    softmax before it.
+    """
+    size = weights.shape[-1]
+    whole = size // BLOCK * BLOCK
+    sums = weights[:, :whole].unflatten(-1, (-1, BLOCK)).sum(-1)
+    if whole < size:
+        sums = torch.cat([sums, weights[:, whole:].sum(-1, keepdim=True)], dim=-1)
+    block, rest = _passed(sums, draws)
+    places = block[:, None] * BLOCK + torch.arange(BLOCK)
+    inside = weights.gather(-1, places.clamp(max=size - 1)).masked_fill_(places >= size, 0.0)
+    return block * BLOCK + _passed(inside, rest)[0]
+
+
+def _passed(weights: torch.Tensor, draws: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where the cumulative weight passes each draw's share of the whole, and which share of that weight was left."""
+    reached = weights.cumsum(-1, dtype=torch.float64)
+    whole = reached[:, -1]
+    wanted = torch.minimum(draws * whole, torch.nextafter(whole, torch.zeros_like(whole)))
+    at = torch.searchsorted(reached, wanted[:, None], right=True)
+    below = functional.pad(reached, (1, 0)).gather(-1, at)[:, 0]
+    share = (wanted - below) / (reached.gather(-1, at)[:, 0] - below)
+    return at[:, 0], share
 
 
 def nucleus(probabilities: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:

@@ -27,6 +27,9 @@ log = structlog.get_logger()
 GATHER_SECONDS = 0.005
 """While rows run, prompts wait this long at most for others to be read in the same pass: with a tiny model a pass costs
 the same for one prompt as for ten; with a large one a single step takes longer than this."""
+GATHER_MOST = 0.05
+"""The same where no row runs yet, while they come one upon the other: sixteen requests at once take some tens of
+milliseconds to arrive, and a compiled pass for the first alone longer than that."""
 
 SHUTTING_DOWN = "the engine is shutting down"
 
@@ -93,17 +96,25 @@ class Scheduler(threading.Thread):
             self._end_all(self.error or Stopped(SHUTTING_DOWN))
 
     def _receive(self) -> None:
+        """Take in what has come; where there is nothing to do, wait for it."""
         idle = not (self.rows or self.waiting or self.scoring)
-        while True:
-            try:
-                job = self._inbox.get(block=idle)
-            except queue.Empty:
-                return
-            idle = False
-            if job is None:
-                return
-            self._open[id(job)] = job
-            (self.scoring if job.params.score_prompt else self.waiting).append(job)
+        if idle and not self._take_in(None):
+            return
+        until = time.monotonic() + (GATHER_MOST if idle and self.decoder.compiled is not None else 0.0)
+        while self._take_in(max(0.0, min(GATHER_SECONDS, until - time.monotonic()))):
+            pass
+
+    def _take_in(self, seconds: float | None) -> bool:
+        """Take in one job, waiting so long for it (None: for ever); whether one came."""
+        try:
+            job = self._inbox.get(block=seconds != 0.0, timeout=seconds)
+        except queue.Empty:
+            return False
+        if job is None:
+            return False
+        self._open[id(job)] = job
+        (self.scoring if job.params.score_prompt else self.waiting).append(job)
+        return True
 
     def _drop_cancelled(self) -> None:
         cancelled = [job for job in self._open.values() if job.cancelled]

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.inference.embedded.sampling import nucleus, pick, row_key, uniforms
+from services.inference.embedded.sampling import BLOCK, invert, nucleus, pick, row_key, uniforms
 
 
 def draws(keys: list[int], counters: list[int]) -> np.ndarray:
@@ -62,6 +62,27 @@ def test_the_largest_draw_stays_inside_the_vocabulary_and_off_impossible_tokens(
     logits = torch.tensor([[0.0, 1.0, float("-inf")]])
     last = torch.tensor([1 - 2**-53], dtype=torch.float64)
     assert pick(logits, torch.ones(1), torch.ones(1), last).tolist() == [1]
+
+
+@given(
+    st.sampled_from([1, 5, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, 3 * BLOCK + 7]),
+    st.integers(0, 1000),
+    st.floats(0, 1 - 2**-53),
+    st.floats(0, 0.99),
+)
+def test_a_draw_is_inverted_as_by_the_whole_cumulative_distribution(
+    size: int, seed: int, draw: float, zeros: float
+) -> None:
+    drawn = torch.Generator().manual_seed(seed)
+    weights = torch.rand(2, size, generator=drawn)
+    weights[torch.rand(2, size, generator=drawn) < zeros] = 0.0
+    weights[:, seed % size] = 0.5
+    tokens = invert(weights, torch.tensor([draw, draw], dtype=torch.float64))
+    assert torch.equal(invert(weights[1:], torch.tensor([draw], dtype=torch.float64)), tokens[1:])
+    for row, token in zip(weights.double(), tokens, strict=True):
+        reached = row.cumsum(0) / row.sum()
+        assert row[token] > 0
+        assert reached[token] >= draw - 1e-6 and reached[token] - row[token] / row.sum() <= draw + 1e-6
 
 
 @given(st.lists(st.floats(-5, 5), min_size=2, max_size=12), st.floats(0.05, 0.99))

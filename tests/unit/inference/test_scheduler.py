@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from services.inference.embedded import scheduler as scheduler_module
 from services.inference.embedded.decoder import Decoder
 from services.inference.embedded.jobs import Delta, Job, Params
 from services.inference.embedded.scheduler import Limits, Scheduler
@@ -132,6 +133,28 @@ def test_a_prompt_is_scored_and_then_completed(client: Client) -> None:
     for at, entry in enumerate(scored.prompt_logprobs[1:]):
         assert entry.logprob == pytest.approx(float(expected[at, prompt[at + 1]]), abs=1e-4)
     assert scored.rows[0].tokens == client.run(prompt, replace(PARAMS, max_tokens=3)).rows[0].tokens
+
+
+def test_requests_that_come_one_upon_the_other_are_read_in_one_compiled_pass(
+    decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GATHER_SECONDS", "GATHER_MOST"):
+        monkeypatch.setattr(scheduler_module, name, 2.0)
+    monkeypatch.setattr(decoder, "compiled", object())
+    monkeypatch.setattr(decoder, "step", lambda tokens, positions: torch.zeros(len(tokens), 300))
+    passes: list[int] = []
+
+    def prefill(prompts: list[list[int]], first_slot: int) -> torch.Tensor:
+        passes.append(len(prompts))
+        return torch.zeros(len(prompts), 300)
+
+    monkeypatch.setattr(decoder, "prefill", prefill)
+    for client in served(decoder, Limits()):
+        for count in (1, 2):
+            client.submit([2, 3, 4], PARAMS)
+            wait_until(lambda count=count: len(client.scheduler.waiting) == count, 10, "the request")  # type: ignore[misc]
+        client.wait(2)
+    assert passes == [2]
 
 
 def test_no_more_rows_run_than_the_limits_allow(decoder: Decoder) -> None:
