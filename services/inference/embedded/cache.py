@@ -101,6 +101,7 @@ class SlotCache(Cache):
 
     def __init__(self, layers: int) -> None:
         self.window = Window()
+        self._whole: torch.Tensor | None = None
         super().__init__(layers=[SlotLayer(self.window) for _ in range(layers)])
 
     @property
@@ -116,11 +117,28 @@ class SlotCache(Cache):
         need = (1 << (slots - 1).bit_length(), rounded(length))
         grown = (max(need[0], have_slots), max(need[1], have_length))
         self.window.capacity = grown if grown[0] * grown[1] <= WASTE * need[0] * need[1] else need
+        self._whole = None
 
-    def settle(self) -> None:
-        """Bring all layers to what was reserved; else each does so when the model next reaches it."""
-        for layer in self.layers:
-            layer.lazy_initialization(layer.keys, layer.values)
+    def settle(self) -> torch.Tensor:
+        """Bring all layers to what was reserved, which else each does when the model reaches it. After the first pass.
+
+        Returns keys, then values, of each layer in turn, in one piece, [2 layers, slots, heads, length, dim].
+        Raises ValueError where they are not alike.
+        """
+        if self._whole is not None:
+            return self._whole
+        parts = [part for layer in self.layers for part in (layer.keys, layer.values)]
+        if len({(part.shape[1], part.shape[3], part.dtype) for part in parts}) > 1:
+            raise ValueError("keys and values of the layers have different shapes")
+        (slots, length), (heads, dim) = self.capacity, parts[0].shape[1::2]
+        whole = torch.zeros(len(parts), slots, heads, length, dim, dtype=parts[0].dtype)
+        for new, old in zip(whole, parts, strict=True):
+            kept = old[:slots, :, :length]
+            new[: kept.shape[0], :, : kept.shape[2]] = kept
+        for layer, keys, values in zip(self.layers, whole[::2], whole[1::2], strict=True):
+            layer.keys, layer.values = keys, values
+        self._whole = whole
+        return whole
 
     @torch.inference_mode()
     def copy(self, source: int, target: int, length: int) -> None:

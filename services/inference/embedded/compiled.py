@@ -10,6 +10,7 @@ OpenVINO says of new tokens is put there.
 from __future__ import annotations
 
 import importlib
+import itertools
 import logging
 import sys
 import time
@@ -17,7 +18,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 import torch
@@ -32,10 +33,10 @@ log = structlog.get_logger()
 FEWEST_PARAMETERS = 50_000_000
 """Chosen, not measured: compiling takes seconds, and so does the whole sample of a small model."""
 STEP_ROWS, LEAST_TOKENS = 64, 96
-"""A step has so many rows at most, and a pass over prompts so many tokens at least: on Zen 3 products of up to 80 rows
-add up in one order, and of 81 or more in another, whatever else they have."""
+"""A step has so many rows at most, and a pass over prompts so many tokens at least (and no more prompts than a step has
+rows): on Zen 3 products of up to 80 rows add up in one order, and of 81 or more in another, whatever else they have."""
 VECTOR = LENGTH_STEP if "AVX512" in torch.backends.cpu.get_cpu_capability() else 8
-"""Floats that this CPU adds at once: prompts are padded to whole vectors, since sums of others come in another order."""
+"""Floats that this CPU adds at once: attention has whole vectors, since sums of others come in another order."""
 SCORE_BYTES = 256 * 1024**2
 """What attention's scores may take in one pass over prompts: unlike PyTorch's, ours has them all at once."""
 ATTENTION = "touchstone"
@@ -55,30 +56,35 @@ class Compiled:
         self._request = compiled.create_infer_request()
 
     def fits(self, rows: int, length: int) -> bool:
-        """Whether a pass over so many prompts of this length takes no more memory than it may."""
-        return 4 * rows * self._heads * length**2 <= SCORE_BYTES
+        """Whether a pass over so many prompts, the longest of this length, takes no more memory than it may."""
+        return 4 * rows * self._heads * multiple(length, VECTOR) ** 2 <= SCORE_BYTES
 
     def prefill(self, prompts: Sequence[Sequence[int]], slots: torch.Tensor) -> torch.Tensor:
         """Read whole prompts into slots [R]; logits of the token after each, float32 [R, V]."""
-        lengths = [len(prompt) for prompt in prompts]
-        longest = max(lengths)
-        width = multiple(max(longest, -(-LEAST_TOKENS // len(prompts))), VECTOR)
-        tokens = torch.tensor([[*prompt, *[0] * (width - len(prompt))] for prompt in prompts])
-        # All of the padding at the first place, since there may be no more places.
-        places = functional.pad(torch.arange(longest), (0, width - longest)).expand(len(prompts), -1)
+        lengths = torch.tensor([len(prompt) for prompt in prompts])
+        width = multiple(int(lengths.max()), VECTOR)
+        ends = lengths.cumsum(0)
+        starts = ends - lengths
+        # Padding stands after all prompts, where none of them looks at it.
+        spare = max(0, LEAST_TOKENS - int(ends[-1]))
+        tokens = torch.tensor([*itertools.chain.from_iterable(prompts), *[0] * spare])
+        row = functional.pad(torch.repeat_interleave(torch.arange(len(prompts)), lengths), (0, spare))
+        place = functional.pad(torch.arange(int(ends[-1])), (0, spare)) - starts[row]
+        inside = torch.arange(width) < lengths[:, None]
         causal = torch.full((width, width), -torch.inf).triu(1)
         # Of the past, which there is none of, they see nothing.
         hidden = torch.full((len(prompts), 1, 1, LENGTH_STEP), -torch.inf)
-        keep, where = torch.unique(torch.tensor(lengths) - 1, return_inverse=True)
-        logits = self._run(0, tokens, places, hidden, causal, keep)
-        for past, new in self._written():
-            past[slots, :, :longest] = new[:, :, :longest]
-        return logits[torch.arange(len(prompts)), where]
+        by_row = torch.where(inside, starts[:, None] + torch.arange(width), 0)
+        logits = self._run(0, tokens, place, hidden, causal, ends - 1, by_row, row * width + place)
+        read = int(ends[-1])
+        self._keep(slots[row[:read]], place[:read])
+        return logits
 
     def step(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Append a token to every row, tokens and positions [B] of slots 0..B-1; logits, float32 [B, V]."""
         parts = zip(torch.split(tokens, STEP_ROWS), torch.split(positions, STEP_ROWS), strict=True)
-        return torch.cat([self._step(at * STEP_ROWS, *part) for at, part in enumerate(parts)])
+        logits = [self._step(at * STEP_ROWS, *part) for at, part in enumerate(parts)]
+        return torch.cat(logits) if len(logits) > 1 else logits[0]
 
     def _step(self, first_slot: int, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         length, capacity = rounded(int(positions.max())), self._cache.capacity[1]
@@ -86,12 +92,10 @@ class Compiled:
         length = length if 2 * length < capacity else capacity
         mask = torch.zeros(len(tokens), 1, 1, length)
         mask.masked_fill_(torch.arange(length) >= positions[:, None, None, None], -torch.inf)
-        first = torch.zeros(1, dtype=torch.long)
-        logits = self._run(first_slot, tokens[:, None], positions[:, None], mask, torch.zeros(1, 1), first)
-        slots = torch.arange(first_slot, first_slot + len(tokens))
-        for past, new in self._written():
-            past[slots, :, positions] = new[:, :, 0]
-        return logits[:, 0]
+        each = torch.arange(len(tokens))
+        logits = self._run(first_slot, tokens, positions, mask, torch.zeros(1, 1), each, each[:, None], each)
+        self._keep(first_slot + each, positions)
+        return logits
 
     def _run(
         self,
@@ -101,15 +105,22 @@ class Compiled:
         past: torch.Tensor,
         own: torch.Tensor,
         keep: torch.Tensor,
+        by_row: torch.Tensor,
+        in_line: torch.Tensor,
     ) -> torch.Tensor:
-        """`past` [B, 1, 1, L] and `own` [T, T] are masks, of the slots' first positions and of the tokens given."""
-        self._cache.settle()
-        slots = slice(first_slot, first_slot + len(tokens))
-        windows = (part[slots, :, : past.shape[3]] for part in _parts(self._cache))
+        """Logits after the tokens at `keep` [K], float32 [K, V].
+
+        Tokens and positions [N] are those of all rows in line, so that nothing is padded but for attention, which has
+        them `by_row` [R, T], and back from there `in_line` [N]. `past` [R, 1, 1, L] and `own` [T, T] are masks, of the
+        slots' first positions and of a row's own tokens.
+        """
+        slots = slice(first_slot, first_slot + len(past))
+        windows = self._cache.settle()[:, slots, :, : past.shape[3]]
         # Whole and in one piece: OpenVINO reads the slots where they are if all of their positions are looked at, and a
         # copy of others; after a whole one, a window of the same shape on more memory was its end (2026.4). And only
         # borrowed by the request, so that they must be there until it has run.
-        given = [tensor.contiguous() for tensor in (tokens, positions, past, own, keep, *windows)]
+        line = (tokens[None], positions[None], past, own, keep, by_row, in_line)
+        given = [tensor.contiguous() for tensor in (*line, *windows)]
         for at, tensor in enumerate(given):
             place = (tensor.data_ptr(), tensor.shape)
             if self._places.get(at) != place:
@@ -117,12 +128,13 @@ class Compiled:
                 self._places[at] = place
         self._request.infer()
         # The request writes its next logits into the same memory.
-        return self._output(0).clone()
+        return self._output(0)[0].clone()
 
-    def _written(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Each part of the cache, and what the last pass said of its tokens."""
-        for at, past in enumerate(_parts(self._cache), start=1):
-            yield past, self._output(at)
+    def _keep(self, slots: torch.Tensor, positions: torch.Tensor) -> None:
+        """Put what the last pass said of its first tokens [N] where they belong in the cache."""
+        # [parts, heads, N, dim]; indices on both sides of the heads make the tokens the first dimension.
+        new = self._output(1)[:, :, : len(slots)]
+        self._cache.settle()[:, slots, :, positions] = new.permute(2, 0, 1, 3)
 
     def _output(self, at: int) -> torch.Tensor:
         return torch.from_numpy(self._request.get_output_tensor(at).data)
@@ -163,13 +175,6 @@ def _quietly() -> Iterator[None]:
         logging.disable(before)
 
 
-def _parts(cache: SlotCache) -> Iterator[torch.Tensor]:
-    """Keys, then values, of each layer in turn."""
-    for layer in cache.layers:
-        yield layer.keys
-        yield layer.values
-
-
 class _Layer(MaskedLayer):
     """What the traced model takes for a layer's cache: an input of the pass, beside which the new tokens' stand."""
 
@@ -189,7 +194,8 @@ class _Layer(MaskedLayer):
 
 
 class _Traced(torch.nn.Module):
-    """The model as a function of tensors alone: `Compiled._run`'s, then keys and values of each layer."""
+    """The model as a function of tensors alone, `Compiled._run`'s and the past of each part of the cache: logits
+    [1, K, V], and what is new in each part [parts, heads, N, dim]."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -202,10 +208,12 @@ class _Traced(torch.nn.Module):
         past_mask: torch.Tensor,
         own_mask: torch.Tensor,
         keep: torch.Tensor,
+        by_row: torch.Tensor,
+        in_line: torch.Tensor,
         *past: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
         layers = [_Layer(keys, values) for keys, values in zip(past[::2], past[1::2], strict=True)]
-        _seen.set((layers, past_mask, own_mask))
+        _seen.set(_Seen(layers, past_mask, own_mask, by_row, in_line))
         output = self.model(
             input_ids=tokens,
             position_ids=positions,
@@ -215,29 +223,43 @@ class _Traced(torch.nn.Module):
             use_cache=True,
             logits_to_keep=keep,
         )
-        return (output.logits, *(part for layer in layers for part in layer.new))
+        return output.logits, torch.cat([part for layer in layers for part in layer.new])
 
 
-_seen: ContextVar[tuple[list[_Layer], torch.Tensor, torch.Tensor]] = ContextVar("seen")
-"""What the model that is traced looks at: the past, its mask, and that of the tokens given."""
+class _Seen(NamedTuple):
+    """What the model that is traced looks at, as `Compiled._run` has it."""
+
+    layers: list[_Layer]
+    past_mask: torch.Tensor
+    own_mask: torch.Tensor
+    by_row: torch.Tensor
+    in_line: torch.Tensor
+
+
+_seen: ContextVar[_Seen] = ContextVar("seen")
 
 
 def _attend(
     module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *args: Any, **options: Any
 ) -> tuple[torch.Tensor, None]:
-    """Attention of tokens to the past and to each other, as transformers calls it."""
-    layers, past_mask, own_mask = _seen.get()
-    keys, values = layers[module.layer_idx].past
-    rows, heads, length, size = query.shape
-    groups, scale = key.shape[1], options.get("scaling")
+    """Attention of rows to their past and to their own tokens, as transformers calls it: [1, heads, N, size]."""
+    seen = _seen.get()
+    keys, values = seen.layers[module.layer_idx].past
+    (heads, size), groups, scale = (query.shape[1], query.shape[3]), key.shape[1], options.get("scaling")
+    rows, length = seen.by_row.shape
+    by_row, own_keys, own_values = (
+        part[0].index_select(1, seen.by_row.flatten()).reshape(-1, rows, length, size).transpose(0, 1)
+        for part in (query, key, value)
+    )
     # Queries of the heads that share their keys lie beside each other.
-    scaled = query.reshape(rows, groups, -1, size) * (size**-0.5 if scale is None else scale)
-    old = scaled @ keys.transpose(2, 3) + past_mask
-    own = (scaled @ key.transpose(2, 3)).reshape(rows, groups, -1, length, length) + own_mask
+    scaled = by_row.reshape(rows, groups, -1, size) * (size**-0.5 if scale is None else scale)
+    old = scaled @ keys.transpose(2, 3) + seen.past_mask
+    own = (scaled @ own_keys.transpose(2, 3)).reshape(rows, groups, -1, length, length) + seen.own_mask
     weights = torch.softmax(torch.cat([old, own.reshape(rows, groups, -1, length)], dim=-1), dim=-1)
     known = keys.shape[2]
-    mixed = weights[..., :known] @ values + weights[..., known:] @ value
-    return mixed.reshape(rows, heads, length, size).transpose(1, 2), None
+    mixed = weights[..., :known] @ values + weights[..., known:] @ own_values
+    placed = mixed.reshape(rows, heads, length, size).transpose(1, 2).reshape(-1, heads, size)
+    return placed.index_select(0, seen.in_line)[None], None
 
 
 ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _attend)
@@ -249,16 +271,18 @@ def _converted(model: Any, cache: SlotCache) -> Any:
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    heads = [(part.shape[1], part.shape[3]) for part in _parts(cache)]
+    whole = cache.settle()
     before = model.config._attn_implementation
     given = (
-        torch.zeros(2, 3, dtype=torch.long),
-        torch.arange(3).repeat(2, 1),
+        torch.zeros(1, 5, dtype=torch.long),
+        torch.tensor([[0, 1, 0, 1, 2]]),
         torch.zeros(2, 1, 1, LENGTH_STEP),
         torch.zeros(3, 3),
-        torch.tensor([1, 2]),
+        torch.tensor([1, 4]),
+        torch.tensor([[0, 1, 0], [2, 3, 4]]),
+        torch.tensor([0, 1, 3, 4, 5]),
     )
-    past = tuple(torch.zeros(2, count, LENGTH_STEP, size) for count, size in heads)
+    past = torch.zeros(len(whole), 2, whole.shape[2], LENGTH_STEP, whole.shape[4])
     model.set_attn_implementation(ATTENTION)
     try:
         frontend = FrontEndManager().load_by_framework("pytorch")
@@ -267,6 +291,7 @@ def _converted(model: Any, cache: SlotCache) -> Any:
             made = frontend.convert(frontend.load(decoder))
     finally:
         model.set_attn_implementation(before)
-    shapes = [[-1, -1], [-1, -1], [-1, 1, 1, -1], [-1, -1], [-1], *([-1, count, -1, size] for count, size in heads)]
+    line = [[1, -1], [1, -1], [-1, 1, 1, -1], [-1, -1], [-1], [-1, -1], [-1]]
+    shapes = [*line, *([[-1, whole.shape[2], -1, whole.shape[4]]] * len(whole))]
     made.reshape(dict(zip(made.inputs, map(PartialShape, shapes), strict=True)))
     return made

@@ -59,7 +59,7 @@ def invert(weights: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
     """
     size = weights.shape[-1]
     whole = size // BLOCK * BLOCK
-    sums = weights[:, :whole].unflatten(-1, (-1, BLOCK)).sum(-1)
+    sums = weights[:, :whole].reshape(len(weights), -1, BLOCK).sum(-1)
     if whole < size:
         sums = torch.cat([sums, weights[:, whole:].sum(-1, keepdim=True)], dim=-1)
     block, rest = _passed(sums, draws)

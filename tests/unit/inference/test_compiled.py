@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import subprocess
 import sys
@@ -16,7 +17,6 @@ from hypothesis import strategies as st
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from services.inference.embedded import compiled
-from services.inference.embedded import decoder as decoder_module
 from services.inference.embedded.compiled import Compiled
 from services.inference.embedded.decoder import Decoder, alike
 from services.inference.embedded.server import Options, _scheduler
@@ -72,7 +72,6 @@ def test_a_row_s_logits_are_the_same_bits_whoever_shares_the_step_and_however_la
 
 
 def test_prompts_too_long_for_a_compiled_pass_are_read_by_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoder_module, "LEAST_TOKENS", 1)
     decoder = made()
     decoder.reserve(4, 64)
     read = decoder.prefill(PROMPTS, 0)
@@ -85,16 +84,30 @@ def test_prompts_too_long_for_a_compiled_pass_are_read_by_pytorch(monkeypatch: p
     assert torch.allclose(logits[2], plain_logits(decoder.checkpoint, [*PROMPTS[2], NEXT[2][0]])[-1], atol=1e-4)
 
 
-@given(st.lists(st.integers(1, 200), max_size=30), st.integers(1, 100))
-def test_groups_hold_every_prompt_once_and_no_more_of_them_than_make_enough_tokens(
-    lengths: list[int], least: int
-) -> None:
-    groups = list(alike(lengths, least))
+@given(st.lists(st.integers(1, 200), max_size=30), st.integers(1, 300), st.integers(1, 8))
+def test_groups_hold_every_prompt_once_and_end_only_where_they_must(lengths: list[int], least: int, most: int) -> None:
+    groups = list(alike(lengths, least, most))
     assert [lengths[at] for group in groups for at in group] == sorted(lengths)
     assert sorted(at for group in groups for at in group) == list(range(len(lengths)))
-    for group in groups:
-        assert all(place * lengths[group[place - 1]] < least for place in range(1, len(group)))
-        assert group is groups[-1] or len(group) * lengths[group[-1]] >= least
+    for group, following in itertools.zip_longest(groups, groups[1:]):
+        tokens = [lengths[at] for at in group]
+        assert sum(tokens[:-1]) < least and len(group) <= most and tokens[-1] <= 2 * tokens[0]
+        if following is not None:
+            assert sum(tokens) >= least or len(group) == most or lengths[following[0]] > 2 * tokens[0]
+
+
+def test_prompts_of_any_lengths_are_read_together_as_alone() -> None:
+    decoder = made()
+    drawn = random.Random(0)
+    prompts = [[drawn.randrange(2, 250) for _ in range(drawn.randrange(1, 100))] for _ in range(40)]
+    decoder.reserve(len(prompts), 112)
+    read = decoder.prefill(prompts, 0)
+    following = decoder.step([5] * len(prompts), [len(prompt) for prompt in prompts])
+    for row, prompt in enumerate(prompts):
+        expected = plain_logits(decoder.checkpoint, [*prompt, 5])[-2:]
+        assert torch.allclose(torch.stack([read[row], following[row]]), expected, atol=1e-4)
+        assert torch.equal(decoder.prefill([prompt], 0)[0], read[row])
+        assert torch.equal(decoder.step([5], [len(prompt)])[0], following[row])
 
 
 def test_rows_stay_as_they_are_while_the_cache_grows() -> None:

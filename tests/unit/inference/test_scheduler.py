@@ -4,6 +4,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -152,7 +153,8 @@ def test_requests_that_come_one_upon_the_other_are_read_in_one_compiled_pass(
     for client in served(decoder, Limits()):
         for count in (1, 2):
             client.submit([2, 3, 4], PARAMS)
-            wait_until(lambda count=count: len(client.scheduler.waiting) == count, 10, "the request")  # type: ignore[misc]
+            waiting = client.scheduler.waiting
+            wait_until(partial(lambda count, jobs: len(jobs) == count, count, waiting), 10, "the request")
         client.wait(2)
     assert passes == [2]
 
