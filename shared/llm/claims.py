@@ -144,13 +144,15 @@ class Claims:
 
     def _try(self, chunk: list[str], won: set[str], patient: bool) -> float:
         """One attempt; returns the seconds to wait before the next, or 0 when it is done."""
-        names = [self._beat_name(), *map(_name, chunk)]
+        beat = self._beat_name()
         args = [self.owner, int(LIFETIME * 1000), int(GRACE * 1000) if patient else 0, int(BEAT * 1000)]
         with self._lock:
-            answers: list[int] = self._claim(keys=names, args=args)
+            # What another stage of this process holds a wiped Redis would give a second time.
+            free = [key for key in chunk if key not in self._held]
+            answers: list[int] = self._claim(keys=[beat, *map(_name, free)], args=args)
             if answers and answers[0] < 0:
                 return -answers[0] / 1000
-            gained = {key for key, answer in zip(chunk, answers, strict=True) if answer}
+            gained = {key for key, answer in zip(free, answers, strict=True) if answer}
             self._held |= gained
         won |= gained
         return 0.0

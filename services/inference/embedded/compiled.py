@@ -42,6 +42,26 @@ SCORE_BYTES = 256 * 1024**2
 ATTENTION = "touchstone"
 
 
+class Line(NamedTuple):
+    """What a pass is given beside the past. The tokens of all rows stand in one line, so that nothing is padded but for
+    attention."""
+
+    tokens: torch.Tensor
+    """[1, N]"""
+    positions: torch.Tensor
+    """[1, N]: each token's in its row."""
+    past_mask: torch.Tensor
+    """[R, 1, 1, L]: what a row sees of its slot's first positions."""
+    own_mask: torch.Tensor
+    """[T, T]: what a row's own tokens see of each other."""
+    keep: torch.Tensor
+    """[K]: the tokens after which logits are wanted."""
+    by_row: torch.Tensor
+    """[R, T]: where in the line each row's tokens are; anywhere for padding, which nothing looks at."""
+    in_line: torch.Tensor
+    """[N]: and back."""
+
+
 class Compiled:
     """One model's passes over a cache whose shape is known."""
 
@@ -75,7 +95,8 @@ class Compiled:
         # Of the past, which there is none of, they see nothing.
         hidden = torch.full((len(prompts), 1, 1, LENGTH_STEP), -torch.inf)
         by_row = torch.where(inside, starts[:, None] + torch.arange(width), 0)
-        logits = self._run(0, tokens, place, hidden, causal, ends - 1, by_row, row * width + place)
+        line = Line(tokens[None], place[None], hidden, causal, ends - 1, by_row, row * width + place)
+        logits = self._run(0, line)
         read = int(ends[-1])
         self._keep(slots[row[:read]], place[:read])
         return logits
@@ -93,33 +114,18 @@ class Compiled:
         mask = torch.zeros(len(tokens), 1, 1, length)
         mask.masked_fill_(torch.arange(length) >= positions[:, None, None, None], -torch.inf)
         each = torch.arange(len(tokens))
-        logits = self._run(first_slot, tokens, positions, mask, torch.zeros(1, 1), each, each[:, None], each)
+        line = Line(tokens[None], positions[None], mask, torch.zeros(1, 1), each, each[:, None], each)
+        logits = self._run(first_slot, line)
         self._keep(first_slot + each, positions)
         return logits
 
-    def _run(
-        self,
-        first_slot: int,
-        tokens: torch.Tensor,
-        positions: torch.Tensor,
-        past: torch.Tensor,
-        own: torch.Tensor,
-        keep: torch.Tensor,
-        by_row: torch.Tensor,
-        in_line: torch.Tensor,
-    ) -> torch.Tensor:
-        """Logits after the tokens at `keep` [K], float32 [K, V].
-
-        Tokens and positions [N] are those of all rows in line, so that nothing is padded but for attention, which has
-        them `by_row` [R, T], and back from there `in_line` [N]. `past` [R, 1, 1, L] and `own` [T, T] are masks, of the
-        slots' first positions and of a row's own tokens.
-        """
-        slots = slice(first_slot, first_slot + len(past))
-        windows = self._cache.settle()[:, slots, :, : past.shape[3]]
+    def _run(self, first_slot: int, line: Line) -> torch.Tensor:
+        """Logits [K, V] of rows whose past is in slots from this one on, float32."""
+        rows, length = line.past_mask.shape[::3]
+        windows = self._cache.settle()[:, first_slot : first_slot + rows, :, :length]
         # Whole and in one piece: OpenVINO reads the slots where they are if all of their positions are looked at, and a
         # copy of others; after a whole one, a window of the same shape on more memory was its end (2026.4). And only
         # borrowed by the request, so that they must be there until it has run.
-        line = (tokens[None], positions[None], past, own, keep, by_row, in_line)
         given = [tensor.contiguous() for tensor in (*line, *windows)]
         for at, tensor in enumerate(given):
             place = (tensor.data_ptr(), tensor.shape)
@@ -194,72 +200,54 @@ class _Layer(MaskedLayer):
 
 
 class _Traced(torch.nn.Module):
-    """The model as a function of tensors alone, `Compiled._run`'s and the past of each part of the cache: logits
+    """The model as a function of tensors alone, those of a `Line` and the past of each part of the cache: logits
     [1, K, V], and what is new in each part [parts, heads, N, dim]."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 
-    def forward(
-        self,
-        tokens: torch.Tensor,
-        positions: torch.Tensor,
-        past_mask: torch.Tensor,
-        own_mask: torch.Tensor,
-        keep: torch.Tensor,
-        by_row: torch.Tensor,
-        in_line: torch.Tensor,
-        *past: torch.Tensor,
-    ) -> tuple[torch.Tensor, ...]:
+    def forward(self, *given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        line, past = Line(*given[: len(Line._fields)]), given[len(Line._fields) :]
         layers = [_Layer(keys, values) for keys, values in zip(past[::2], past[1::2], strict=True)]
-        _seen.set(_Seen(layers, past_mask, own_mask, by_row, in_line))
+        _seen.set((line, layers))
         output = self.model(
-            input_ids=tokens,
-            position_ids=positions,
+            input_ids=line.tokens,
+            position_ids=line.positions,
             # Without one the model would make its own; `_attend` has others.
             attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool),
             past_key_values=Cache(layers=layers),
             use_cache=True,
-            logits_to_keep=keep,
+            logits_to_keep=line.keep,
         )
         return output.logits, torch.cat([part for layer in layers for part in layer.new])
 
 
-class _Seen(NamedTuple):
-    """What the model that is traced looks at, as `Compiled._run` has it."""
-
-    layers: list[_Layer]
-    past_mask: torch.Tensor
-    own_mask: torch.Tensor
-    by_row: torch.Tensor
-    in_line: torch.Tensor
-
-
-_seen: ContextVar[_Seen] = ContextVar("seen")
+_seen: ContextVar[tuple[Line, list[_Layer]]] = ContextVar("seen")
+"""What the model that is traced looks at."""
 
 
 def _attend(
     module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *args: Any, **options: Any
 ) -> tuple[torch.Tensor, None]:
     """Attention of rows to their past and to their own tokens, as transformers calls it: [1, heads, N, size]."""
-    seen = _seen.get()
-    keys, values = seen.layers[module.layer_idx].past
+    line, layers = _seen.get()
+    keys, values = layers[module.layer_idx].past
     (heads, size), groups, scale = (query.shape[1], query.shape[3]), key.shape[1], options.get("scaling")
-    rows, length = seen.by_row.shape
+    rows, length = line.by_row.shape
     by_row, own_keys, own_values = (
-        part[0].index_select(1, seen.by_row.flatten()).reshape(-1, rows, length, size).transpose(0, 1)
+        part[0].index_select(1, line.by_row.flatten()).reshape(-1, rows, length, size).transpose(0, 1)
         for part in (query, key, value)
     )
     # Queries of the heads that share their keys lie beside each other.
     scaled = by_row.reshape(rows, groups, -1, size) * (size**-0.5 if scale is None else scale)
-    old = scaled @ keys.transpose(2, 3) + seen.past_mask
-    own = (scaled @ own_keys.transpose(2, 3)).reshape(rows, groups, -1, length, length) + seen.own_mask
+    old = scaled @ keys.transpose(2, 3) + line.past_mask
+    own = (scaled @ own_keys.transpose(2, 3)).reshape(rows, groups, -1, length, length) + line.own_mask
     weights = torch.softmax(torch.cat([old, own.reshape(rows, groups, -1, length)], dim=-1), dim=-1)
     known = keys.shape[2]
     mixed = weights[..., :known] @ values + weights[..., known:] @ own_values
     placed = mixed.reshape(rows, heads, length, size).transpose(1, 2).reshape(-1, heads, size)
-    return placed.index_select(0, seen.in_line)[None], None
+    return placed.index_select(0, line.in_line)[None], None
 
 
 ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _attend)
@@ -273,7 +261,7 @@ def _converted(model: Any, cache: SlotCache) -> Any:
 
     whole = cache.settle()
     before = model.config._attn_implementation
-    given = (
+    line = Line(
         torch.zeros(1, 5, dtype=torch.long),
         torch.tensor([[0, 1, 0, 1, 2]]),
         torch.zeros(2, 1, 1, LENGTH_STEP),
@@ -287,11 +275,11 @@ def _converted(model: Any, cache: SlotCache) -> Any:
     try:
         frontend = FrontEndManager().load_by_framework("pytorch")
         with torch.no_grad(), _quietly():
-            decoder = TorchScriptPythonDecoder(_Traced(model), example_input=(*given, *past))
+            decoder = TorchScriptPythonDecoder(_Traced(model), example_input=(*line, *past))
             made = frontend.convert(frontend.load(decoder))
     finally:
         model.set_attn_implementation(before)
-    line = [[1, -1], [1, -1], [-1, 1, 1, -1], [-1, -1], [-1], [-1, -1], [-1]]
-    shapes = [*line, *([[-1, whole.shape[2], -1, whole.shape[4]]] * len(whole))]
+    free = [[1, -1], [1, -1], [-1, 1, 1, -1], [-1, -1], [-1], [-1, -1], [-1]]
+    shapes = [*free, *([[-1, whole.shape[2], -1, whole.shape[4]]] * len(whole))]
     made.reshape(dict(zip(made.inputs, map(PartialShape, shapes), strict=True)))
     return made
