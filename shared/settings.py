@@ -55,7 +55,10 @@ class Settings(BaseSettings):
     batch_seconds: float = Field(30.0, description="how often a batch at a provider is looked at")
     shard_rows: int = Field(500, description="rows of a stage that one worker does at a time")
     request_concurrency: int = Field(64, description="requests in flight a process, where a spec sets no limit")
-    checkpoint_seconds: float = Field(60.0, description="how often a training saves itself to the store")
+    checkpoint_seconds: float = Field(
+        60.0,
+        description="how often a training saves itself to the store; less often where that takes over 2% of its time",
+    )
     grace_seconds: float = Field(
         20.0, description="how long a trainer that is told to end may take to save its training"
     )

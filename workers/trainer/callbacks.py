@@ -17,6 +17,8 @@ from workers.trainer.job import CHECKPOINTS, STATES
 from workers.trainer.messages import Kept, Message, Progress, Saved
 
 PROGRESS_EVERY = 0.2
+LARGEST_SHARE = 0.02
+"""Of a training's time that saving it takes at most: a large model's checkpoint takes longer than it would save."""
 
 
 class Reporter(TrainerCallback):
@@ -48,21 +50,26 @@ class Reporter(TrainerCallback):
 class Checkpointer(TrainerCallback):
     """Saves every `seconds`, at a step that logs: what is averaged between two logs would be lost by a resumption.
 
-    While there is a file `asked`, it saves at the next step, whichever that is: who asks is about to end the training.
+    Less often where that takes more than LARGEST_SHARE of the time, by how long the last one took; 0 is every step that
+    logs, whatever it takes. While there is a file `asked`, it saves at the next step, whichever that is: who asks is
+    about to end the training.
     """
 
     def __init__(self, seconds: float, send: Callable[[Message], None], asked: Path) -> None:
         self._seconds = seconds
         self._send = send
         self._asked = asked
-        self._saved = time.monotonic()
+        self._saved = self._due = time.monotonic()
+        self._took = 0.0
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._saved = time.monotonic()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         at_log = state.global_step % int(state.logging_steps) == 0
-        timed = at_log and time.monotonic() - self._saved >= self._seconds
+        pause = max(self._seconds, self._took / LARGEST_SHARE) if self._seconds else 0.0
+        self._due = time.monotonic()
+        timed = at_log and self._due - self._saved >= pause
         due = (timed or self._asked.exists()) and state.global_step < state.max_steps
         if args.world_size > 1:
             agreed = [due]
@@ -78,6 +85,7 @@ class Checkpointer(TrainerCallback):
             self._asked.unlink(missing_ok=True)
         self._send(Saved(step=state.global_step, folder=str(folder)))
         self._saved = time.monotonic()
+        self._took = self._saved - self._due
 
 
 class StateKeeper(TrainerCallback):

@@ -52,6 +52,8 @@ def run(job: Job, folder: Path, send: Callable[[Message], None]) -> dict[str, An
         AfterStep: whatever ended TRL's loop, as its cause.
     """
     torch.set_num_threads(job.threads)
+    # Of a checkpoint's write it is half, where that is not the disk's; every file is known by its SHA-256 in the store.
+    torch.serialization.set_crc32_options(False)
     reporting.prepare(job.report_to, None if job.logs is None else Path(job.logs), folder)
     sharding.prepare(job)
     method = METHODS[job.method]

@@ -1,0 +1,50 @@
+"""When a training saves itself: at steps that log, after a pause, and less often where saving takes long."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from transformers import TrainerControl, TrainerState, TrainingArguments
+
+from workers.trainer import callbacks
+from workers.trainer.callbacks import LARGEST_SHARE, Checkpointer
+from workers.trainer.messages import Message, Saved
+
+
+def saves(
+    folder: Path, patch: pytest.MonkeyPatch, seconds: float, step_seconds: float, save_seconds: float
+) -> list[int]:
+    """The steps of 200 at which a training saves itself that logs every second step."""
+    clock = [0.0]
+    patch.setattr("workers.trainer.callbacks.time.monotonic", lambda: clock[0])
+    patch.setattr(callbacks, "wait_for_everyone", lambda: None)
+    said: list[Message] = []
+    args = TrainingArguments(output_dir=str(folder), use_cpu=True)
+    state, control = TrainerState(max_steps=200, logging_steps=2), TrainerControl()
+    callback = Checkpointer(seconds, said.append, folder / "save")
+    callback.on_train_begin(args, state, control)
+    for step in range(1, 201):
+        clock[0] += step_seconds
+        state.global_step = step
+        callback.on_step_end(args, state, control)
+        if control.should_save:
+            clock[0] += save_seconds
+            callback.on_save(args, state, control)
+    return [message.step for message in said if isinstance(message, Saved)]
+
+
+def test_a_training_is_saved_at_the_first_logging_step_after_the_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert saves(tmp_path, monkeypatch, 60.0, 2.6, 0.1) == [24, 48, 72, 96, 120, 144, 168, 192]
+
+
+def test_what_takes_long_to_save_is_saved_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = saves(tmp_path, monkeypatch, 60.0, 2.6, 5.0)
+    assert found == [24, 122]
+    assert 5.0 / (2.6 * (found[1] - found[0])) <= LARGEST_SHARE
+
+
+def test_without_a_pause_every_step_that_logs_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert saves(tmp_path, monkeypatch, 0.0, 2.5, 5.0) == list(range(2, 200, 2))
