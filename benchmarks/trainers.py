@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from shared import experiments
+from shared import experiments, records
 from shared.artifacts import StageResult
 from shared.context import StageContext
 from shared.kinds import KINDS, QUEUES
@@ -55,6 +55,8 @@ def train(ctx: StageContext) -> StageResult:
 
 def serve() -> None:
     """One such trainer worker."""
+    # What a worker imports at its first commit: here all would do so in the same second, on the cores of one machine.
+    records.to_bytes(pa.table({"key": [""]}))
     app = celery_app("trainer")
     for kind in KINDS.values():
         if kind.queue == "trainer":
