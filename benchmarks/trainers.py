@@ -5,7 +5,7 @@
 Real Valkey, S3 server, conductor and workers, a process each; a training is a child process that sleeps, and loads no
 torch. All trainings are ready from the start. A worker is idle from its child's end until its next child's start, which
 has the commit, the lease, the queue and the conductor in it. Utilisation is the share of all workers' time, from the
-first child's start until the last one's, that children ran. (About four minutes; it wants some quiet: 64 workers share
+first child's start until the last one's, that children ran. (About five minutes; it wants some quiet: 64 workers share
 the machine's cores with everything else.)
 """
 

@@ -2,8 +2,8 @@
 
 A lease is renewed here, by one thread a process. A renewal that finds no key (Redis was wiped) takes it again; only
 another owner's value means that it is lost. A process that holds a unit's lease does not take it a second time, though
-a wiped Redis would give it. `Lease.held` is the holder's own monotonic deadline: before each paid
-request and before a commit the holder waits for it to be true.
+a wiped Redis would give it. `Lease.held` is the holder's own monotonic deadline: before each paid request and before a
+commit the holder waits for it to be true.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Checkpointer(TrainerCallback):
         self._seconds = seconds
         self._send = send
         self._asked = asked
-        self._saved = self._due = time.monotonic()
+        self._saved = self._stepped = time.monotonic()
         self._took = 0.0
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -68,8 +68,8 @@ class Checkpointer(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         at_log = state.global_step % int(state.logging_steps) == 0
         pause = max(self._seconds, self._took / LARGEST_SHARE) if self._seconds else 0.0
-        self._due = time.monotonic()
-        timed = at_log and self._due - self._saved >= pause
+        self._stepped = time.monotonic()
+        timed = at_log and self._stepped - self._saved >= pause
         due = (timed or self._asked.exists()) and state.global_step < state.max_steps
         if args.world_size > 1:
             agreed = [due]
@@ -85,7 +85,7 @@ class Checkpointer(TrainerCallback):
             self._asked.unlink(missing_ok=True)
         self._send(Saved(step=state.global_step, folder=str(folder)))
         self._saved = time.monotonic()
-        self._took = self._saved - self._due
+        self._took = self._saved - self._stepped
 
 
 class StateKeeper(TrainerCallback):

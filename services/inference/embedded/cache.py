@@ -120,10 +120,11 @@ class SlotCache(Cache):
         self._whole = None
 
     def settle(self) -> torch.Tensor:
-        """Bring all layers to what was reserved, which else each does when the model reaches it. After the first pass.
+        """All layers brought to what was reserved, in one piece: keys, then values, of each layer in turn, [2 layers,
+        slots, heads, length, dim]. Not before the first pass; while it grows, what was there is in memory too.
 
-        Returns keys, then values, of each layer in turn, in one piece, [2 layers, slots, heads, length, dim].
-        Raises ValueError where they are not alike.
+        Raises:
+            ValueError: the layers are not alike.
         """
         if self._whole is not None:
             return self._whole

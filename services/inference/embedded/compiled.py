@@ -84,12 +84,12 @@ class Compiled:
         lengths = torch.tensor([len(prompt) for prompt in prompts])
         width = multiple(int(lengths.max()), VECTOR)
         ends = lengths.cumsum(0)
-        starts = ends - lengths
+        starts, read = ends - lengths, int(ends[-1])
         # Padding stands after all prompts, where none of them looks at it.
-        spare = max(0, LEAST_TOKENS - int(ends[-1]))
+        spare = max(0, LEAST_TOKENS - read)
         tokens = torch.tensor([*itertools.chain.from_iterable(prompts), *[0] * spare])
         row = functional.pad(torch.repeat_interleave(torch.arange(len(prompts)), lengths), (0, spare))
-        place = functional.pad(torch.arange(int(ends[-1])), (0, spare)) - starts[row]
+        place = functional.pad(torch.arange(read), (0, spare)) - starts[row]
         inside = torch.arange(width) < lengths[:, None]
         causal = torch.full((width, width), -torch.inf).triu(1)
         # Of the past, which there is none of, they see nothing.
@@ -97,7 +97,6 @@ class Compiled:
         by_row = torch.where(inside, starts[:, None] + torch.arange(width), 0)
         line = Line(tokens[None], place[None], hidden, causal, ends - 1, by_row, row * width + place)
         logits = self._run(0, line)
-        read = int(ends[-1])
         self._keep(slots[row[:read]], place[:read])
         return logits
 

@@ -52,6 +52,7 @@ class Decoder:
         read: dict[int, torch.Tensor] = {}
         for group in alike([len(prompt) for prompt in prompts], PASS_TOKENS, STEP_ROWS):
             own = [prompts[at] for at in group]
+            # Prompts of over twice PASS_TOKENS are alone in theirs: whether one fits does not depend on the batch.
             if self.compiled.fits(len(group), len(own[-1])):
                 slots = first_slot + torch.tensor(group)
                 read |= zip(group, self.compiled.prefill(own, slots), strict=True)

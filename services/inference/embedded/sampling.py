@@ -65,15 +65,17 @@ def invert(weights: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
     block, rest = _passed(sums, draws)
     places = block[:, None] * BLOCK + torch.arange(BLOCK)
     inside = weights.gather(-1, places.clamp(max=size - 1)).masked_fill_(places >= size, 0.0)
-    return block * BLOCK + _passed(inside, rest)[0]
+    return (block * BLOCK + _passed(inside, rest)[0]).clamp_(max=size - 1)
 
 
 def _passed(weights: torch.Tensor, draws: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Where the cumulative weight passes each draw's share of the whole, and which share of that weight was left."""
     reached = weights.cumsum(-1, dtype=torch.float64)
     whole = reached[:, -1]
+    # Rounding must not take a draw to the whole, which nothing passes.
     wanted = torch.minimum(draws * whole, torch.nextafter(whole, torch.zeros_like(whole)))
-    at = torch.searchsorted(reached, wanted[:, None], right=True)
+    # Weights that are no numbers are passed nowhere: their row's token means nothing, and other rows go on.
+    at = torch.searchsorted(reached, wanted[:, None], right=True).clamp_(max=weights.shape[-1] - 1)
     below = functional.pad(reached, (1, 0)).gather(-1, at)[:, 0]
     share = (wanted - below) / (reached.gather(-1, at)[:, 0] - below)
     return at[:, 0], share

@@ -64,6 +64,15 @@ def test_the_largest_draw_stays_inside_the_vocabulary_and_off_impossible_tokens(
     assert pick(logits, torch.ones(1), torch.ones(1), last).tolist() == [1]
 
 
+def test_logits_that_are_no_numbers_leave_other_rows_alone_and_stay_inside_the_vocabulary() -> None:
+    logits = torch.linspace(-1, 1, BLOCK + 44).repeat(3, 1)
+    logits[0], logits[1, 7] = float("nan"), float("inf")
+    ones, half = torch.ones(3), torch.full((3,), 0.5, dtype=torch.float64)
+    tokens = pick(logits, ones, ones, half)
+    assert tokens[2:].equal(pick(logits[2:], ones[2:], ones[2:], half[2:]))
+    assert bool((tokens < BLOCK + 44).all())
+
+
 @given(
     st.sampled_from([1, 5, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, 3 * BLOCK + 7]),
     st.integers(0, 1000),

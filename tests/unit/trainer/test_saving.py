@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -17,7 +18,7 @@ def saves(
 ) -> list[int]:
     """The steps of 200 at which a training saves itself that logs every second step."""
     clock = [0.0]
-    patch.setattr("workers.trainer.callbacks.time.monotonic", lambda: clock[0])
+    patch.setattr("workers.trainer.callbacks.time", SimpleNamespace(monotonic=lambda: clock[0]))
     patch.setattr(callbacks, "wait_for_everyone", lambda: None)
     said: list[Message] = []
     args = TrainingArguments(output_dir=str(folder), use_cpu=True)
