@@ -101,7 +101,6 @@ class SlotCache(Cache):
 
     def __init__(self, layers: int) -> None:
         self.window = Window()
-        self._whole: torch.Tensor | None = None
         super().__init__(layers=[SlotLayer(self.window) for _ in range(layers)])
 
     @property
@@ -111,35 +110,7 @@ class SlotCache(Cache):
 
     def reserve(self, slots: int, length: int) -> None:
         """Make room for so many rows in all, the longest of so many tokens. What does not fit any more is lost."""
-        have_slots, have_length = self.window.capacity
-        if slots <= have_slots and length <= have_length:
-            return
-        need = (1 << (slots - 1).bit_length(), rounded(length))
-        grown = (max(need[0], have_slots), max(need[1], have_length))
-        self.window.capacity = grown if grown[0] * grown[1] <= WASTE * need[0] * need[1] else need
-        self._whole = None
-
-    def settle(self) -> torch.Tensor:
-        """All layers brought to what was reserved, in one piece: keys, then values, of each layer in turn, [2 layers,
-        slots, heads, length, dim]. Not before the first pass; while it grows, what was there is in memory too.
-
-        Raises:
-            ValueError: the layers are not alike.
-        """
-        if self._whole is not None:
-            return self._whole
-        parts = [part for layer in self.layers for part in (layer.keys, layer.values)]
-        if len({(part.shape[1], part.shape[3], part.dtype) for part in parts}) > 1:
-            raise ValueError("keys and values of the layers have different shapes")
-        (slots, length), (heads, dim) = self.capacity, parts[0].shape[1::2]
-        whole = torch.zeros(len(parts), slots, heads, length, dim, dtype=parts[0].dtype)
-        for new, old in zip(whole, parts, strict=True):
-            kept = old[:slots, :, :length]
-            new[: kept.shape[0], :, : kept.shape[2]] = kept
-        for layer, keys, values in zip(self.layers, whole[::2], whole[1::2], strict=True):
-            layer.keys, layer.values = keys, values
-        self._whole = whole
-        return whole
+        self.window.capacity = grown(self.window.capacity, slots, rounded(length))
 
     @torch.inference_mode()
     def copy(self, source: int, target: int, length: int) -> None:
@@ -156,6 +127,15 @@ class SlotCache(Cache):
             for part in (layer.keys, layer.values)
             if part is not None
         )
+
+
+def grown(have: tuple[int, int], slots: int, length: int) -> tuple[int, int]:
+    """The slots, and positions in each, of a cache that has `have` and needs so many: doubled, never far too many."""
+    if slots <= have[0] and length <= have[1]:
+        return have
+    need = (1 << (slots - 1).bit_length(), length)
+    both = (max(need[0], have[0]), max(need[1], have[1]))
+    return both if both[0] * both[1] <= WASTE * need[0] * need[1] else need
 
 
 def rounded(length: int) -> int:

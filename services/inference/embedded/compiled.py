@@ -1,10 +1,10 @@
 """Forward passes that OpenVINO compiled from the model's own code: prompts, and one more token for every row.
 
 PyTorch's products of few rows lay their weights out anew in every call, and Python takes its time between them: of
-SmolLM2-135M in float32 OpenVINO takes .4 (one row) to .65 (16 rows) of the time for a token of every row, and three
-quarters for prompts; for 0.9 GB of memory, and ten to twenty seconds of tracing and compiling. The model is traced
-once, with an attention of ours in which the past is an input. Keys and values stay in cache.py's slots, and what
-OpenVINO says of new tokens is put there.
+SmolLM2-135M in float32 OpenVINO takes a third of the time for 16 rows, and half for one; for 0.9 GB of memory, and four
+to twenty seconds of tracing and compiling. The model is traced once, with its attention left open, where OpenVINO's own
+over pages is put (Kwon et al. 2023, "PagedAttention", section 4.1): the operation that its GenAI serves with. It is not
+in OpenVINO's public API, so that another version may not have it, and then PyTorch goes on.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
+import numpy as np
 import structlog
 import torch
 from torch.nn import functional
 from transformers.cache_utils import Cache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from services.inference.embedded.cache import LENGTH_STEP, MaskedLayer, SlotCache, multiple, rounded
+from services.inference.embedded.cache import MaskedLayer, SlotCache
+from services.inference.embedded.pages import PAGE, Pages
 
 log = structlog.get_logger()
 
@@ -35,70 +37,71 @@ FEWEST_PARAMETERS = 50_000_000
 STEP_ROWS, LEAST_TOKENS = 64, 96
 """A step has so many rows at most, and a pass over prompts so many tokens at least (and no more prompts than a step has
 rows): on Zen 3 products of up to 80 rows add up in one order, and of 81 or more in another, whatever else they have."""
-VECTOR = LENGTH_STEP if "AVX512" in torch.backends.cpu.get_cpu_capability() else 8
-"""Floats that this CPU adds at once: attention has whole vectors, since sums of others come in another order."""
-SCORE_BYTES = 256 * 1024**2
-"""What attention's scores may take in one pass over prompts: unlike PyTorch's, ours has them all at once."""
 ATTENTION = "touchstone"
 
 
 class Line(NamedTuple):
-    """What a pass is given beside the past. The tokens of all rows stand in one line, so that nothing is padded but for
-    attention."""
+    """What a pass is given beside the pages. The tokens of all rows stand in one line, so that nothing is padded."""
 
     tokens: torch.Tensor
     """[1, N]"""
     positions: torch.Tensor
     """[1, N]: each token's in its row."""
-    past_mask: torch.Tensor
-    """[R, 1, 1, L]: what a row sees of its slot's first positions."""
-    own_mask: torch.Tensor
-    """[T, T]: what a row's own tokens see of each other."""
     keep: torch.Tensor
     """[K]: the tokens after which logits are wanted."""
-    by_row: torch.Tensor
-    """[R, T]: where in the line each row's tokens are; anywhere for padding, which nothing looks at."""
-    in_line: torch.Tensor
-    """[N]: and back."""
+    past: torch.Tensor
+    """int32 [R]: what each row has in its pages already."""
+    begins: torch.Tensor
+    """int32 [R + 1]: where each row's tokens begin, and where the last ones end."""
+    pages: torch.Tensor
+    """int32: the rows' pages, one row's after the other's."""
+    page_begins: torch.Tensor
+    """int32 [R + 1]: where each row's begin there."""
+    longest: torch.Tensor
+    """int32 []: the most that a row has with its tokens."""
 
 
 class Compiled:
-    """One model's passes over a cache whose shape is known."""
+    """One model's passes, and the pages that they read and write."""
 
     def __init__(self, model: Any, cache: SlotCache, threads: int) -> None:
-        """Raises whatever tracing and compiling a model that they do not know may raise."""
+        """`cache` knows the layers' shapes. Raises whatever tracing and compiling a model that they do not know may
+        raise."""
         self._openvino = openvino()
-        self._cache = cache
-        self._heads = int(model.config.num_attention_heads)
+        self.pages = _pages(cache)
+        # Several threads share a single row's positions, and add up as many parts of them as the batch leaves to each;
+        # not so beside a row of several tokens, where each row is one thread's.
+        self._company = 2 if threads > 1 else 0
         self._places: dict[int, tuple[int, torch.Size]] = {}
-        options = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
-        compiled = self._openvino.Core().compile_model(_converted(model, cache), "CPU", options)
+        options = {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "INFERENCE_PRECISION_HINT": "f32",
+            "KV_CACHE_PRECISION": "f32",
+        }
+        compiled = self._openvino.Core().compile_model(_converted(model, self.pages), "CPU", options)
         self._request = compiled.create_infer_request()
-
-    def fits(self, rows: int, length: int) -> bool:
-        """Whether a pass over so many prompts, the longest of this length, takes no more memory than it may."""
-        return 4 * rows * self._heads * multiple(length, VECTOR) ** 2 <= SCORE_BYTES
 
     def prefill(self, prompts: Sequence[Sequence[int]], slots: torch.Tensor) -> torch.Tensor:
         """Read whole prompts into slots [R]; logits of the token after each, float32 [R, V]."""
-        lengths = torch.tensor([len(prompt) for prompt in prompts])
-        width = multiple(int(lengths.max()), VECTOR)
-        ends = lengths.cumsum(0)
-        starts, read = ends - lengths, int(ends[-1])
-        # Padding stands after all prompts, where none of them looks at it.
+        read = sum(map(len, prompts))
         spare = max(0, LEAST_TOKENS - read)
-        tokens = torch.tensor([*itertools.chain.from_iterable(prompts), *[0] * spare])
-        row = functional.pad(torch.repeat_interleave(torch.arange(len(prompts)), lengths), (0, spare))
-        place = functional.pad(torch.arange(read), (0, spare)) - starts[row]
-        inside = torch.arange(width) < lengths[:, None]
-        causal = torch.full((width, width), -torch.inf).triu(1)
-        # Of the past, which there is none of, they see nothing.
-        hidden = torch.full((len(prompts), 1, 1, LENGTH_STEP), -torch.inf)
-        by_row = torch.where(inside, starts[:, None] + torch.arange(width), 0)
-        line = Line(tokens[None], place[None], hidden, causal, ends - 1, by_row, row * width + place)
-        logits = self._run(0, line)
-        self._keep(slots[row[:read]], place[:read])
-        return logits
+        # What a pass has too few of are rows of nobody's page.
+        fill = [min(PAGE, spare - at) for at in range(0, spare, PAGE)]
+        lengths = torch.tensor([*map(len, prompts), *fill])
+        own, nobodys = self.pages.of(slots), torch.zeros(len(fill), dtype=torch.int32)
+        each = torch.tensor([own.shape[1]] * len(prompts) + [1] * len(fill))
+        line = Line(
+            torch.tensor([*itertools.chain.from_iterable(prompts), *[0] * spare])[None],
+            torch.cat([torch.arange(length) for length in lengths])[None],
+            lengths.cumsum(0)[: len(prompts)] - 1,
+            torch.zeros(len(lengths), dtype=torch.int32),
+            _begins(lengths),
+            torch.cat([own.flatten(), nobodys]),
+            _begins(each),
+            lengths.max().int(),
+        )
+        return self._run(line)
 
     def step(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Append a token to every row, tokens and positions [B] of slots 0..B-1; logits, float32 [B, V]."""
@@ -107,42 +110,44 @@ class Compiled:
         return torch.cat(logits) if len(logits) > 1 else logits[0]
 
     def _step(self, first_slot: int, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        length, capacity = rounded(int(positions.max())), self._cache.capacity[1]
-        # To look at all is cheaper than to copy half.
-        length = length if 2 * length < capacity else capacity
-        mask = torch.zeros(len(tokens), 1, 1, length)
-        mask.masked_fill_(torch.arange(length) >= positions[:, None, None, None], -torch.inf)
-        each = torch.arange(len(tokens))
-        line = Line(tokens[None], positions[None], mask, torch.zeros(1, 1), each, each[:, None], each)
-        logits = self._run(first_slot, line)
-        self._keep(first_slot + each, positions)
-        return logits
+        count, more = len(tokens), self._company
+        own = self.pages.of(first_slot + torch.arange(count))
+        nobodys = [more] * bool(more)
+        line = Line(
+            functional.pad(tokens, (0, more))[None],
+            torch.cat([positions, torch.arange(more)])[None],
+            torch.arange(count),
+            functional.pad(positions, (0, len(nobodys))).int(),
+            _begins(torch.tensor([1] * count + nobodys)),
+            functional.pad(own.flatten(), (0, len(nobodys))),
+            _begins(torch.tensor([own.shape[1]] * count + [1] * len(nobodys))),
+            positions.max().int() + 1,
+        )
+        return self._run(line)
 
-    def _run(self, first_slot: int, line: Line) -> torch.Tensor:
-        """Logits [K, V] of rows whose past is in slots from this one on, float32."""
-        rows, length = line.past_mask.shape[::3]
-        windows = self._cache.settle()[:, first_slot : first_slot + rows, :, :length]
-        # Whole and in one piece: OpenVINO reads the slots where they are if all of their positions are looked at, and a
-        # copy of others; after a whole one, a window of the same shape on more memory was its end (2026.4). And only
-        # borrowed by the request, so that they must be there until it has run.
-        given = [tensor.contiguous() for tensor in (*line, *windows)]
-        for at, tensor in enumerate(given):
+    def _run(self, line: Line) -> torch.Tensor:
+        """Logits [K, V], float32."""
+        for at, tensor in enumerate((*line, *self.pages.parts)):
             place = (tensor.data_ptr(), tensor.shape)
             if self._places.get(at) != place:
                 self._request.set_input_tensor(at, self._openvino.Tensor(tensor.numpy(), shared_memory=True))
                 self._places[at] = place
         self._request.infer()
         # The request writes its next logits into the same memory.
-        return self._output(0)[0].clone()
+        return torch.from_numpy(self._request.get_output_tensor(0).data)[0].clone()
 
-    def _keep(self, slots: torch.Tensor, positions: torch.Tensor) -> None:
-        """Put what the last pass said of its first tokens [N] where they belong in the cache."""
-        # [parts, heads, N, dim]; indices on both sides of the heads make the tokens the first dimension.
-        new = self._output(1)[:, :, : len(slots)]
-        self._cache.settle()[:, slots, :, positions] = new.permute(2, 0, 1, 3)
 
-    def _output(self, at: int) -> torch.Tensor:
-        return torch.from_numpy(self._request.get_output_tensor(at).data)
+def _begins(lengths: torch.Tensor) -> torch.Tensor:
+    """Where each of things that stand one after the other begins, and where the last one ends, int32."""
+    return functional.pad(lengths.cumsum(0), (1, 0)).int()
+
+
+def _pages(cache: SlotCache) -> Pages:
+    """Pages for layers like a cache's. Raises ValueError where they are not alike."""
+    shapes = {part.shape[1::2] for layer in cache.layers for part in (layer.keys, layer.values)}
+    if len(shapes) > 1:
+        raise ValueError("keys and values of the layers have different shapes")
+    return Pages(2 * len(cache.layers), *shapes.pop())
 
 
 def openvino() -> Any:
@@ -181,48 +186,50 @@ def _quietly() -> Iterator[None]:
 
 
 class _Layer(MaskedLayer):
-    """What the traced model takes for a layer's cache: an input of the pass, beside which the new tokens' stand."""
-
-    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
-        super().__init__()
-        self.past = (keys, values)
-        self.new: tuple[torch.Tensor, ...] = ()
+    """What the traced model takes for a layer's cache: attention keeps keys and values by itself."""
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        self.new = (key_states, value_states)
         return key_states, value_states
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         return None
 
 
+class _Paged(torch.nn.Module):
+    """Where OpenVINO's own attention is put: of queries, keys and values [N, heads * size] of new tokens, which it also
+    keeps. What it gives here has the right shape, no more."""
+
+    def forward(self, query: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        return query.clone()
+
+
 class _Traced(torch.nn.Module):
-    """The model as a function of tensors alone, those of a `Line` and the past of each part of the cache: logits
-    [1, K, V], and what is new in each part [parts, heads, N, dim]."""
+    """The model as a function of tensors alone, those of a `Line` and the parts of the pages: logits [1, K, V]."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
+        self.paged = _Paged()
 
-    def forward(self, *given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        line, past = Line(*given[: len(Line._fields)]), given[len(Line._fields) :]
-        layers = [_Layer(keys, values) for keys, values in zip(past[::2], past[1::2], strict=True)]
-        _seen.set((line, layers))
+    def forward(self, *given: torch.Tensor) -> torch.Tensor:
+        line, parts = Line(*given[: len(Line._fields)]), given[len(Line._fields) :]
+        _seen.set((line, parts, self.paged))
         output = self.model(
             input_ids=line.tokens,
             position_ids=line.positions,
             # Without one the model would make its own; `_attend` has others.
             attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool),
-            past_key_values=Cache(layers=layers),
+            past_key_values=Cache(layers=[_Layer() for _ in parts[::2]]),
             use_cache=True,
             logits_to_keep=line.keep,
         )
-        return output.logits, torch.cat([part for layer in layers for part in layer.new])
+        logits: torch.Tensor = output.logits
+        return logits
 
 
-_seen: ContextVar[tuple[Line, list[_Layer]]] = ContextVar("seen")
+_seen: ContextVar[tuple[Line, Sequence[torch.Tensor], _Paged]] = ContextVar("seen")
 """What the model that is traced looks at."""
 
 
@@ -230,55 +237,82 @@ def _attend(
     module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *args: Any, **options: Any
 ) -> tuple[torch.Tensor, None]:
     """Attention of rows to their past and to their own tokens, as transformers calls it: [1, heads, N, size]."""
-    line, layers = _seen.get()
-    keys, values = layers[module.layer_idx].past
-    (heads, size), groups, scale = (query.shape[1], query.shape[3]), key.shape[1], options.get("scaling")
-    rows, length = line.by_row.shape
-    by_row, own_keys, own_values = (
-        part[0].index_select(1, line.by_row.flatten()).reshape(-1, rows, length, size).transpose(0, 1)
-        for part in (query, key, value)
+    line, parts, paged = _seen.get()
+    (heads, size), scale, first = (query.shape[1], query.shape[3]), options.get("scaling"), 2 * module.layer_idx
+    flat = [part[0].transpose(0, 1).flatten(1) for part in (query, key, value)]
+    factor = torch.tensor(size**-0.5 if scale is None else scale)
+    mixed = paged(
+        *flat, *parts[first : first + 2], line.past, line.begins, line.pages, line.page_begins, factor, line.longest
     )
-    # Queries of the heads that share their keys lie beside each other.
-    scaled = by_row.reshape(rows, groups, -1, size) * (size**-0.5 if scale is None else scale)
-    old = scaled @ keys.transpose(2, 3) + line.past_mask
-    own = (scaled @ own_keys.transpose(2, 3)).reshape(rows, groups, -1, length, length) + line.own_mask
-    weights = torch.softmax(torch.cat([old, own.reshape(rows, groups, -1, length)], dim=-1), dim=-1)
-    known = keys.shape[2]
-    mixed = weights[..., :known] @ values + weights[..., known:] @ own_values
-    placed = mixed.reshape(rows, heads, length, size).transpose(1, 2).reshape(-1, heads, size)
-    return placed.index_select(0, line.in_line)[None], None
+    return mixed.reshape(1, -1, heads, size), None
 
 
 ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _attend)
 
 
-def _converted(model: Any, cache: SlotCache) -> Any:
-    """The model as OpenVINO's, for any number of rows and positions."""
+def _paged_attention(context: Any) -> Any:
+    """OpenVINO's attention for `_Paged`'s arguments; of what else it could do, nothing."""
+    from openvino import opset13
+    from openvino.op import _PagedAttentionExtension
+
+    def none(kind: type, *shape: int) -> Any:
+        return opset13.constant(np.zeros(shape, dtype=kind)).output(0)
+
+    *given, scale, longest = (context.get_input(at) for at in range(11))
+    sliding_window, alibi_slopes, score_window = none(np.int32), none(np.float32, 0), none(np.int32, 0)
+    rotation = [none(np.int32, 0), none(np.int32, 0), none(np.float32, 0)]
+    sparse = [none(np.float32, 0), none(np.int32), none(np.int32)]
+    sinks, eviction = none(np.float32, 0, 0, 0, 0), [none(np.int32), *(none(np.int32, 0) for _ in range(3))]
+    token_types, bias = none(np.int32, 0), [none(np.uint8, 0), none(np.int32, 0)]
+    inputs = [*given, scale, sliding_window, alibi_slopes, longest, score_window, *rotation, *sparse]
+    return [_PagedAttentionExtension([*inputs, sinks, *eviction, token_types, *bias]).output(0)]
+
+
+def _converted(model: Any, pages: Pages) -> Any:
+    """The model as OpenVINO's, for any number of rows, tokens and pages."""
     from openvino import PartialShape
     from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch import ConversionExtension, ModuleExtension
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    whole = cache.settle()
     before = model.config._attn_implementation
+    numbers = torch.zeros(3, dtype=torch.int32)
+    positions = torch.tensor([[0, 1, 0, 1, 2]])
     line = Line(
         torch.zeros(1, 5, dtype=torch.long),
-        torch.tensor([[0, 1, 0, 1, 2]]),
-        torch.zeros(2, 1, 1, LENGTH_STEP),
-        torch.zeros(3, 3),
+        positions,
         torch.tensor([1, 4]),
-        torch.tensor([[0, 1, 0], [2, 3, 4]]),
-        torch.tensor([0, 1, 3, 4, 5]),
+        numbers[:2],
+        numbers,
+        numbers,
+        numbers,
+        numbers[0],
     )
-    past = torch.zeros(len(whole), 2, whole.shape[2], LENGTH_STEP, whole.shape[4])
+    traced = _Traced(model)
     model.set_attn_implementation(ATTENTION)
     try:
         frontend = FrontEndManager().load_by_framework("pytorch")
+        frontend.add_extension(ConversionExtension("touchstone::paged", _paged_attention))
         with torch.no_grad(), _quietly():
-            decoder = TorchScriptPythonDecoder(_Traced(model), example_input=(*line, *past))
+            extension = ModuleExtension(_Paged, "touchstone::paged")
+            decoder = TorchScriptPythonDecoder(
+                traced, example_input=(*line, *pages.parts), module_extensions={_Paged: extension}
+            )
             made = frontend.convert(frontend.load(decoder))
     finally:
         model.set_attn_implementation(before)
-    free = [[1, -1], [1, -1], [-1, 1, 1, -1], [-1, -1], [-1], [-1, -1], [-1]]
-    shapes = [*free, *([[-1, whole.shape[2], -1, whole.shape[4]]] * len(whole))]
+    free = [[1, -1], [1, -1], [-1], [-1], [-1], [-1], [-1], []]
+    shapes = [*free, *([[-1, *pages.parts.shape[2:]]] * len(pages.parts))]
     made.reshape(dict(zip(made.inputs, map(PartialShape, shapes), strict=True)))
+    _tell_heads(made, pages)
     return made
+
+
+def _tell_heads(made: Any, pages: Pages) -> None:
+    """Say to each attention what it cannot know from its inputs."""
+    heads, size = pages.parts.shape[2], pages.parts.shape[4]
+    for op in made.get_ops():
+        if op.get_type_name() == "PagedAttentionExtension":
+            told = op.get_rt_info()
+            told["num_k_heads"] = told["num_v_heads"] = heads
+            told["k_head_size"] = told["v_head_size"] = size

@@ -18,6 +18,7 @@ import torch
 from services.inference.embedded.cache import SlotCache, rounded
 from services.inference.embedded.checkpoint import Checkpoint
 from services.inference.embedded.compiled import STEP_ROWS, Compiled, compiled
+from services.inference.embedded.pages import Pages
 from shared.errors import PermanentError
 
 log = structlog.get_logger()
@@ -27,8 +28,8 @@ LEAST_AGREEMENT = 0.99999
 PASS_TOKENS = 256
 """Tokens of prompts that a compiled pass has at least, where there are so many: on Zen 3 each of 128 takes 3.5 ms
 (SmolLM2-135M in float32), each of 256 takes 2.9 to 3.4, and each of more no less."""
-COMPARED = 13
-"""Rows that compiled passes are tried with, alone, some of them, and in the largest batch."""
+COMPARED = (70, 2, 33, 5, 1, 34, 7, 8, 9, 3, 11, 12, 4)
+"""Lengths of rows that compiled passes are tried with, the first alone, some of them, and all in the largest batch."""
 
 
 class Decoder:
@@ -40,25 +41,25 @@ class Decoder:
         self.cache = SlotCache(int(checkpoint.model.config.num_hidden_layers))
         self.compiled: Compiled | None = None
 
+    @property
+    def slots(self) -> SlotCache | Pages:
+        """Where the rows' keys and values are."""
+        return self.cache if self.compiled is None else self.compiled.pages
+
     def reserve(self, rows: int, length: int) -> None:
         """Make room for so many rows in all, the longest of so many tokens."""
-        self.cache.reserve(max(rows, self.min_rows), length)
+        self.slots.reserve(max(rows, self.min_rows), length)
 
     @torch.inference_mode()
     def prefill(self, prompts: Sequence[Sequence[int]], first_slot: int) -> torch.Tensor:
         """Read prompts into slots from `first_slot` on; returns the next token's logits, float32 [R, V]."""
         if self.compiled is None:
             return self._prefill(prompts, first_slot)
-        read: dict[int, torch.Tensor] = {}
-        for group in alike([len(prompt) for prompt in prompts], PASS_TOKENS, STEP_ROWS):
-            own = [prompts[at] for at in group]
-            # Prompts of over twice PASS_TOKENS are alone in theirs: whether one fits does not depend on the batch.
-            if self.compiled.fits(len(group), len(own[-1])):
-                slots = first_slot + torch.tensor(group)
-                read |= zip(group, self.compiled.prefill(own, slots), strict=True)
-            else:
-                read |= {at: self._prefill([prompts[at]], first_slot + at)[0] for at in group}
-        return torch.stack([read[at] for at in range(len(prompts))])
+        parts, at = [], first_slot
+        for group in together(prompts, PASS_TOKENS, STEP_ROWS):
+            parts.append(self.compiled.prefill(group, torch.arange(at, at + len(group))))
+            at += len(group)
+        return torch.cat(parts)
 
     def _prefill(self, prompts: Sequence[Sequence[int]], first_slot: int) -> torch.Tensor:
         ends = torch.tensor([len(prompt) - 1 for prompt in prompts])
@@ -134,20 +135,25 @@ class Decoder:
         made = compiled(self.checkpoint.model, self.cache, threads)
         if made is None:
             return
-        vocabulary = int(self.checkpoint.model.config.vocab_size)
-        rows = [[(17 * row + 5 * at + 3) % vocabulary for at in range(2 + row)] for row in range(COMPARED)]
-        self.reserve(STEP_ROWS, 2 * COMPARED)
+        vocabulary, limit = int(self.checkpoint.model.config.vocab_size), self.checkpoint.limit - 1
+        lengths = [min(length, limit) for length in COMPARED]
+        rows = [[(17 * row + 5 * at + 3) % vocabulary for at in range(length)] for row, length in enumerate(lengths)]
+        self.reserve(len(rows), 1 + max(lengths))
         plain = self._two_passes(rows)
         self.compiled = made
+        self.reserve(STEP_ROWS, 1 + max(lengths))
         whole = self._two_passes(rows)
         agreement = float(torch.corrcoef(torch.stack([whole.flatten(), plain.flatten()]))[0, 1])
-        batches = ((1, 0), (5, 0), (COMPARED, STEP_ROWS - COMPARED))
+        batches = ((1, 0), (5, 0), (len(rows), STEP_ROWS - len(rows)))
         the_same = self.min_rows == 1 or all(
             torch.equal(self._two_passes(rows[:own], more), whole[:, :own]) for own, more in batches
         )
         if not (agreement > LEAST_AGREEMENT and the_same):
             log.warning("engine.compiled_differs", agreement=agreement, batch_invariant=the_same)
             self.compiled = None
+        else:
+            # Only scores are computed by PyTorch from now on, and they need no past.
+            self.cache = SlotCache(int(self.checkpoint.model.config.num_hidden_layers))
 
     def _two_passes(self, prompts: Sequence[Sequence[int]], more: int = 0) -> torch.Tensor:
         """Logits after prompts, and after a token more of each, [2, R, V]; that in a batch with so many rows more."""
@@ -184,19 +190,14 @@ class Decoder:
         return logits
 
 
-def alike(lengths: Sequence[int], least: int, most: int) -> Iterator[list[int]]:
-    """Prompts' indices in groups that are read in one pass, shortest first: `most` prompts, the fewest that have
-    `least` tokens, or fewer where the next is over twice as long as the first: attention pads all to the longest."""
-    group: list[int] = []
-    tokens = 0
-    for at in sorted(range(len(lengths)), key=lambda at: lengths[at]):
-        if group and (tokens >= least or len(group) == most or lengths[at] > 2 * lengths[group[0]]):
-            yield group
-            group, tokens = [], 0
-        group.append(at)
-        tokens += lengths[at]
-    if group:
-        yield group
+def together(prompts: Sequence[Sequence[int]], least: int, most: int) -> Iterator[Sequence[Sequence[int]]]:
+    """The prompts in the groups that are read in one pass, in order: the fewest that have `least` tokens, or `most`."""
+    first = tokens = 0
+    for at, prompt in enumerate(prompts, start=1):
+        tokens += len(prompt)
+        if tokens >= least or at - first == most or at == len(prompts):
+            yield prompts[first:at]
+            first, tokens = at, 0
 
 
 def token_logprobs(

@@ -168,7 +168,7 @@ class Scheduler(threading.Thread):
         rows, source = [job.rows[0] for job in jobs], list(range(len(jobs)))
         for at, job in enumerate(jobs):
             for row in job.rows[1:]:
-                self.decoder.cache.copy(first + at, first + len(rows), len(job.prompt))
+                self.decoder.slots.copy(first + at, first + len(rows), len(job.prompt))
                 rows.append(row)
                 source.append(at)
         self.rows.extend(rows)
@@ -182,7 +182,7 @@ class Scheduler(threading.Thread):
             return room
         rows = len(self.rows)
         longest = max((row.job.length for row in self.rows), default=0)
-        per_token = self.decoder.cache.bytes_per_token()
+        per_token = self.decoder.slots.bytes_per_token()
         for job in self.waiting:
             longest = max(longest, job.length)
             rows += job.params.n
@@ -237,7 +237,7 @@ class Scheduler(threading.Thread):
         for slot in [at for at in reversed(range(len(self.rows))) if id(self.rows[at]) in leaving]:
             last = self.rows.pop()
             if slot < len(self.rows):
-                self.decoder.cache.copy(len(self.rows), slot, last.position + 1)
+                self.decoder.slots.copy(len(self.rows), slot, last.position + 1)
                 self.rows[slot] = last
         self._settings = None
 

@@ -18,7 +18,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from services.inference.embedded import compiled
 from services.inference.embedded.compiled import Compiled
-from services.inference.embedded.decoder import Decoder, alike
+from services.inference.embedded.decoder import Decoder, together
 from services.inference.embedded.server import Options, _scheduler
 from tests.unit.inference.test_decoder import NEXT, PROMPTS, loaded, plain_logits
 from tests.unit.inference.tiny_models import byte_tokenizer, tiny_gpt2, tiny_llama
@@ -38,11 +38,11 @@ def tiny_qwen(tokenizer: Any) -> Any:
     return Qwen2ForCausalLM(Qwen2Config(**sizes, **heads, initializer_range=0.3)).eval()
 
 
-def made(build: Callable[[Any], Any] = tiny_llama, min_rows: int = 4) -> Decoder:
+def made(build: Callable[[Any], Any] = tiny_llama, min_rows: int = 4, threads: int = 1) -> Decoder:
     """A decoder that was told to compile its steps."""
     decoder = Decoder(loaded(build(byte_tokenizer())), min_rows)
     decoder.check()
-    decoder.compile(1)
+    decoder.compile(threads)
     return decoder
 
 
@@ -71,33 +71,23 @@ def test_a_row_s_logits_are_the_same_bits_whoever_shares_the_step_and_however_la
             assert torch.equal(decoder.step(following[:1], [len(prompt)])[0], together[row])
 
 
-def test_prompts_too_long_for_a_compiled_pass_are_read_by_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
-    decoder = made()
-    decoder.reserve(4, 64)
-    read = decoder.prefill(PROMPTS, 0)
-    # Four heads: a prompt of 16 tokens at once, and none of 32.
-    monkeypatch.setattr(compiled, "SCORE_BYTES", 4 * 4 * 16**2)
-    again = decoder.prefill(PROMPTS, 0)
-    assert torch.equal(again[[0, 1, 3]], read[[0, 1, 3]])
-    assert not torch.equal(again[2], read[2]) and torch.allclose(again[2], read[2], atol=1e-4)
-    logits = decoder.step([row[0] for row in NEXT], [len(prompt) for prompt in PROMPTS])
-    assert torch.allclose(logits[2], plain_logits(decoder.checkpoint, [*PROMPTS[2], NEXT[2][0]])[-1], atol=1e-4)
-
-
 @given(st.lists(st.integers(1, 200), max_size=30), st.integers(1, 300), st.integers(1, 8))
-def test_groups_hold_every_prompt_once_and_end_only_where_they_must(lengths: list[int], least: int, most: int) -> None:
-    groups = list(alike(lengths, least, most))
-    assert [lengths[at] for group in groups for at in group] == sorted(lengths)
-    assert sorted(at for group in groups for at in group) == list(range(len(lengths)))
+def test_groups_hold_every_prompt_in_order_and_end_only_where_they_must(
+    lengths: list[int], least: int, most: int
+) -> None:
+    prompts = [[at] * length for at, length in enumerate(lengths)]
+    groups = list(together(prompts, least, most))
+    assert [prompt for group in groups for prompt in group] == prompts
     for group, following in itertools.zip_longest(groups, groups[1:]):
-        tokens = [lengths[at] for at in group]
-        assert sum(tokens[:-1]) < least and len(group) <= most and tokens[-1] <= 2 * tokens[0]
-        if following is not None:
-            assert sum(tokens) >= least or len(group) == most or lengths[following[0]] > 2 * tokens[0]
+        tokens = [len(prompt) for prompt in group]
+        assert sum(tokens[:-1]) < least and 1 <= len(group) <= most
+        assert following is None or sum(tokens) >= least or len(group) == most
 
 
-def test_prompts_of_any_lengths_are_read_together_as_alone() -> None:
-    decoder = made()
+@pytest.mark.parametrize("threads", [1, 2])
+def test_prompts_of_any_lengths_are_read_together_as_alone(threads: int) -> None:
+    decoder = made(threads=threads)
+    assert decoder.compiled is not None
     drawn = random.Random(0)
     prompts = [[drawn.randrange(2, 250) for _ in range(drawn.randrange(1, 100))] for _ in range(40)]
     decoder.reserve(len(prompts), 112)

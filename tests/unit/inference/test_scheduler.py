@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -141,7 +142,7 @@ def test_requests_that_come_one_upon_the_other_are_read_in_one_compiled_pass(
 ) -> None:
     for name in ("GATHER_SECONDS", "GATHER_MOST"):
         monkeypatch.setattr(scheduler_module, name, 2.0)
-    monkeypatch.setattr(decoder, "compiled", object())
+    monkeypatch.setattr(decoder, "compiled", SimpleNamespace(pages=decoder.cache))
     monkeypatch.setattr(decoder, "step", lambda tokens, positions: torch.zeros(len(tokens), 300))
     passes: list[int] = []
 
