@@ -15,7 +15,7 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
@@ -72,7 +72,7 @@ class Compiled:
         # Several threads share a single row's positions, and add up as many parts of them as the batch leaves to each;
         # not so beside a row of several tokens, where each row is one thread's.
         self._company = 2 if threads > 1 else 0
-        self._places: dict[int, tuple[int, torch.Size]] = {}
+        self._given: torch.Tensor | None = None
         options = {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
@@ -127,14 +127,19 @@ class Compiled:
 
     def _run(self, line: Line) -> torch.Tensor:
         """Logits [K, V], float32."""
-        for at, tensor in enumerate((*line, *self.pages.parts)):
-            place = (tensor.data_ptr(), tensor.shape)
-            if self._places.get(at) != place:
-                self._request.set_input_tensor(at, self._openvino.Tensor(tensor.numpy(), shared_memory=True))
-                self._places[at] = place
+        if self._given is not self.pages.parts:
+            self._given = self.pages.parts
+            self._give(self._given, len(line))
+        # Only borrowed by the request: they are here until it has run.
+        self._give(line, 0)
         self._request.infer()
         # The request writes its next logits into the same memory.
         return torch.from_numpy(self._request.get_output_tensor(0).data)[0].clone()
+
+    def _give(self, tensors: Iterable[torch.Tensor], first: int) -> None:
+        """Make tensors the inputs from `first` on."""
+        for at, tensor in enumerate(tensors, start=first):
+            self._request.set_input_tensor(at, self._openvino.Tensor(tensor.numpy(), shared_memory=True))
 
 
 def _begins(lengths: torch.Tensor) -> torch.Tensor:
