@@ -55,8 +55,9 @@ class Settings(BaseSettings):
     batch_seconds: float = Field(30.0, description="how often a batch at a provider is looked at")
     shard_rows: int = Field(500, description="rows of a stage that one worker does at a time")
     request_concurrency: int = Field(64, description="requests in flight a process, where a spec sets no limit")
+    # Young 1974: the root of twice what one takes times what passes between two faults; of half a second and a day.
     checkpoint_seconds: float = Field(
-        60.0,
+        300.0,
         description="how often a training saves itself to the store; less often where that takes over 2% of its time",
     )
     grace_seconds: float = Field(

@@ -106,7 +106,7 @@ class Job(BaseModel):
     """DeepSpeed's: 2 divides the optimizer's state and the gradients, 3 the weights too."""
     resume: str | None = None
     """The checkpoint to go on from."""
-    checkpoint_seconds: float = 60.0
+    checkpoint_seconds: float = 300.0
     threads: int = 1
     trust_remote_code: bool = False
 
