@@ -154,6 +154,7 @@ class Decoder:
         else:
             # Only scores are computed by PyTorch from now on, and they need no past.
             self.cache = SlotCache(int(self.checkpoint.model.config.num_hidden_layers))
+            made.pages.clear()
 
     def _two_passes(self, prompts: Sequence[Sequence[int]], more: int = 0) -> torch.Tensor:
         """Logits after prompts, and after a token more of each, [2, R, V]; that in a batch with so many rows more."""

@@ -30,6 +30,10 @@ class Pages:
         kept = old[:, : new.shape[1], : new.shape[2]]
         new[:, : kept.shape[1], : kept.shape[2]] = kept
 
+    def clear(self) -> None:
+        """Let go of all."""
+        self.capacity, self.parts = (0, 0), self._made(0)
+
     def of(self, slots: torch.Tensor) -> torch.Tensor:
         """The pages of slots [R], int32 [R, pages of each]."""
         each = self.capacity[1] // PAGE

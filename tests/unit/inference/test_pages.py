@@ -45,5 +45,13 @@ def test_a_row_is_copied_as_far_as_it_is_filled() -> None:
     assert torch.equal(pages.parts[:, third[2]], beyond)
 
 
+def test_room_that_is_let_go_of_can_be_had_again() -> None:
+    pages = filled(3, 3 * PAGE)
+    pages.clear()
+    assert pages.parts.shape[1] == 1
+    pages.reserve(2, 1)
+    assert pages.of(torch.arange(2)).tolist() == [[1], [2]] and not pages.parts.any()
+
+
 def test_a_position_takes_a_key_and_a_value_of_every_layer() -> None:
     assert Pages(2 * 30, 3, 64).bytes_per_token() == 2 * 30 * 3 * 64 * 4
