@@ -94,15 +94,21 @@ function now(stages, rates) {
   at("eta").textContent = rates.left(stages.values());
 }
 
+let again;
+
 async function activity() {
   if (document.hidden) return;
   const answer = await fetch("/v1/activity").catch(() => null);
   if (!answer?.ok) return;
-  for (const queue of (await answer.json()).queues) {
+  const { queues } = await answer.json();
+  for (const queue of queues) {
     const node = document.querySelector(`[data-queue="${queue.queue}"]`);
     if (!node) continue;
     node.querySelector('[data-field="workers"]').textContent = queue.workers ?? "…";
     node.querySelector('[data-field="waiting"]').textContent = queue.waiting;
     node.classList.toggle("short", queue.workers === 0 && queue.waiting > 0);
   }
+  // The first to ask hears what is known; the workers' answers are there a second later.
+  clearTimeout(again);
+  if (queues.some(queue => queue.workers === null)) again = setTimeout(activity, 1000);
 }

@@ -161,9 +161,11 @@ def test_how_fast_it_was_is_in_the_metrics_and_nothing_is_made_up_of_a_cpu(tmp_p
     metrics = run(job_in(tmp_path), tmp_path, lambda _: None)
     speed = metrics["speed"]
     assert (speed["device"], speed["devices"], speed["steps"]) == ("cpu", 1, 2)
-    assert speed["tokens_per_second"] == pytest.approx(metrics["tokens"] / speed["seconds"], rel=0.02)
+    # Of milliseconds there are not many.
+    seconds = pytest.approx(speed["seconds"], abs=0.0006, rel=0.01)
+    assert metrics["tokens"] / speed["tokens_per_second"] == seconds
     # Two steps of eight examples.
-    assert speed["samples_per_second"] == pytest.approx(16 / speed["seconds"], rel=0.02)
+    assert 16 / speed["samples_per_second"] == seconds
     assert speed["peak_memory_bytes"] > 50e6
     assert "mfu" not in speed
 
@@ -173,8 +175,8 @@ def test_after_a_resumption_speed_is_that_of_what_was_left(tmp_path: Path) -> No
     run(job, tmp_path, lambda _: None)
     rest = run(job.model_copy(update={"resume": "checkpoints/checkpoint-3"}), tmp_path, lambda _: None)
     assert rest["steps"] == 6 and rest["speed"]["steps"] == 3
-    each = rest["speed"]["samples_per_second"] * rest["speed"]["seconds"]
-    assert each == pytest.approx(24, rel=0.02)
+    seconds = 24 / rest["speed"]["samples_per_second"]
+    assert seconds == pytest.approx(rest["speed"]["seconds"], abs=0.0006, rel=0.01)
 
 
 @pytest.mark.parametrize(("lora", "each"), [(None, 6), (Lora(r=2), 4)])
