@@ -3,13 +3,13 @@
     python -m benchmarks.training [--pairs 7] [--method sft|dpo] [--steps 400]
     python -m benchmarks.training --shape smollm2 --steps 34 [--peer unsaved --pairs 3]
 
-(Seven pairs of the first: about five minutes on an idle core; one pair of the second: six to ten.) Both sides train the same
-model with one thread and the same arguments, turn about: the quickstart's, or a random one of SmolLM2-135M's shape. The
-peer (`benchmarks/bare_trl.py`) is timed from after its imports until it has saved its model. Touchstone is timed from
-the unit's arrival at the worker until its commit is in a real S3 server, less the imports of the training: inputs
-fetched, job folder, process, messages, metrics, checkpoints at the default interval (five minutes: a shorter side has
-none), hashing and upload are in it. With `--peer unsaved` both sides are Touchstone: one streams a checkpoint to the
-store every 20 steps, the other none.
+(Seven pairs of the first: about five minutes on an idle core; one pair of the second: six to ten.) Both sides train the
+same model with one thread and the same arguments, turn about: the quickstart's, or a random one of SmolLM2-135M's
+shape. The peer (`benchmarks/bare_trl.py`) is timed from after its imports until it has saved its model. Touchstone is
+timed from the unit's arrival at the worker until its commit is in a real S3 server, less the imports of the training:
+inputs fetched, job folder, process, messages, metrics, checkpoints at the default interval (five minutes: a shorter
+side has none), hashing and upload are in it. With `--peer unsaved` both sides are Touchstone: one streams a checkpoint
+to the store every 20 steps, the other none.
 """
 
 from __future__ import annotations
