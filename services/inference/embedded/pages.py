@@ -39,6 +39,7 @@ class Pages:
         each = self.capacity[1] // PAGE
         return (1 + slots[:, None] * each + torch.arange(each)).int()
 
+    @torch.inference_mode()
     def copy(self, source: int, target: int, length: int) -> None:
         """Copy a row's first `length` positions into another slot."""
         slots, pages = self._by_slot(), multiple(length, PAGE) // PAGE

@@ -100,6 +100,16 @@ def test_prompts_of_any_lengths_are_read_together_as_alone(threads: int) -> None
         assert torch.equal(decoder.step([5], [len(prompt)])[0], following[row])
 
 
+def test_a_copied_row_goes_on_like_its_source() -> None:
+    decoder = made()
+    decoder.reserve(3, 64)
+    prompt = list(range(2, 42))
+    decoder.prefill([prompt, [9, 9]], 0)
+    decoder.slots.copy(0, 2, len(prompt))
+    logits = decoder.step([1, 2, 1], [40, 2, 40])
+    assert torch.equal(logits[0], logits[2])
+
+
 def test_rows_stay_as_they_are_while_the_cache_grows() -> None:
     decoder = made()
     decoder.reserve(1, 8)
