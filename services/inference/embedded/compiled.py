@@ -1,10 +1,10 @@
 """Forward passes that OpenVINO compiled from the model's own code: prompts, and one more token for every row.
 
 PyTorch's products of few rows lay their weights out anew in every call, and Python takes its time between them: of
-SmolLM2-135M in float32 OpenVINO takes a third of the time for 16 rows, and half for one; for 0.9 GB of memory, and four
-to twenty seconds of tracing and compiling. The model is traced once, with its attention left open, where OpenVINO's own
-over pages is put (Kwon et al. 2023, "PagedAttention", section 4.1): the operation that its GenAI serves with. It is not
-in OpenVINO's public API, so that another version may not have it, and then PyTorch goes on.
+SmolLM2-135M in float32 OpenVINO takes a third of the time for 16 rows, and half for one; for 1.4 GB of memory, and
+eight to twenty seconds of tracing, compiling and trying. The model is traced once, with its attention left open, where
+OpenVINO's own over pages is put (Kwon et al. 2023, "PagedAttention", section 4.1): the operation that its GenAI serves
+with. It is not in OpenVINO's public API, so that another version may not have it, and then PyTorch goes on.
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ class _Traced(torch.nn.Module):
         output = self.model(
             input_ids=line.tokens,
             position_ids=line.positions,
-            # Without one the model would make its own; `_attend` has others.
+            # Without one the model would make its own; `_attend` looks at none.
             attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool),
             past_key_values=Cache(layers=[_Layer() for _ in parts[::2]]),
             use_cache=True,
