@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 from urllib.parse import urlsplit
 from xml.etree.ElementTree import ParseError
 
@@ -28,6 +28,8 @@ from shared.settings import Settings
 RETRIES = urllib3.Retry(total=5, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504], allowed_methods=None)
 CONNECTIONS = 32
 PIECE = 1024 * 1024
+AT_ONCE = 3
+"""Parts of a file that are uploaded at the same time."""
 
 
 class NotFound(KeyError):
@@ -49,8 +51,13 @@ class ObjectStore(Protocol):
     def put(self, name: str, data: bytes) -> None:
         """Write an object whole; readers see the old one or the new one."""
 
-    def put_file(self, name: str, path: Path) -> None:
-        """Write an object from a local file of any size."""
+    def put_file(
+        self, name: str, path: Path, before_part: Callable[[], None] | None = None, at_once: int = AT_ONCE
+    ) -> None:
+        """Write an object from a local file of any size, `at_once` parts at the same time.
+
+        `before_part` is called before each is read, by this thread; what it raises ends the upload, without an object.
+        """
 
     def get(self, name: str) -> bytes:
         """Read an object. Raises `NotFound`."""
@@ -125,9 +132,13 @@ class S3Store:
         with _translated(name):
             self._client.put_object(self.bucket, name, io.BytesIO(data), len(data))
 
-    def put_file(self, name: str, path: Path) -> None:
-        with _translated(name):
-            self._client.fput_object(self.bucket, name, str(path))
+    def put_file(
+        self, name: str, path: Path, before_part: Callable[[], None] | None = None, at_once: int = AT_ONCE
+    ) -> None:
+        with _translated(name), path.open("rb") as file:
+            parts = _Parts(file, before_part) if before_part is not None else file
+            size = path.stat().st_size
+            self._client.put_object(self.bucket, name, parts, size, num_parallel_uploads=at_once)
 
     def get(self, name: str) -> bytes:
         with _translated(name):
@@ -172,6 +183,18 @@ class S3Store:
                     raise Outage(f"object store: cannot delete {error.name}: {error.message}")
 
 
+class _Parts:
+    """A file that calls back before it is read: the client reads it a part at a time."""
+
+    def __init__(self, file: BinaryIO, before_part: Callable[[], None]) -> None:
+        self._file = file
+        self._before_part = before_part
+
+    def read(self, size: int) -> bytes:
+        self._before_part()
+        return self._file.read(size)
+
+
 def _pieces(name: str, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
     try:
         with _translated(name):
@@ -213,7 +236,11 @@ class MemoryStore:
         with self._lock:
             self._objects[name] = (bytes(data), datetime.now(UTC))
 
-    def put_file(self, name: str, path: Path) -> None:
+    def put_file(
+        self, name: str, path: Path, before_part: Callable[[], None] | None = None, at_once: int = AT_ONCE
+    ) -> None:
+        if before_part is not None:
+            before_part()
         self.put(name, path.read_bytes())
 
     def get(self, name: str) -> bytes:

@@ -15,6 +15,7 @@ from shared.errors import PermanentError
 from shared.trials import steps_at
 from workers.trainer.job import CHECKPOINTS, STATES
 from workers.trainer.messages import Kept, Message, Progress, Saved
+from workers.trainer.overlap import Writer
 
 PROGRESS_EVERY = 0.2
 LARGEST_SHARE = 0.02
@@ -52,13 +53,15 @@ class Checkpointer(TrainerCallback):
 
     Less often where that takes more than LARGEST_SHARE of the time, by how long the last one took; 0 is every step that
     logs, whatever it takes. While there is a file `asked`, it saves at the next step, whichever that is: who asks is
-    about to end the training.
+    about to end the training. What `writer` has is waited for before the weights change, or at once for who asks.
     """
 
-    def __init__(self, seconds: float, send: Callable[[Message], None], asked: Path) -> None:
+    def __init__(self, seconds: float, send: Callable[[Message], None], asked: Path, writer: Writer) -> None:
         self._seconds = seconds
         self._send = send
         self._asked = asked
+        self._writer = writer
+        self._written: Saved | None = None
         self._saved = self._stepped = time.monotonic()
         self._took = 0.0
 
@@ -81,11 +84,30 @@ class Checkpointer(TrainerCallback):
         folder = Path(CHECKPOINTS) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
         # Every rank writes files of its own.
         wait_for_everyone()
+        self._written = Saved(step=state.global_step, folder=str(folder))
+        if self._asked.exists() or not self._writer.busy:
+            self._finish()
         if state.is_world_process_zero:
             self._asked.unlink(missing_ok=True)
-        self._send(Saved(step=state.global_step, folder=str(folder)))
         self._saved = time.monotonic()
         self._took = self._saved - self._stepped
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        started = time.monotonic()
+        self._finish()
+        self._took += time.monotonic() - started
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._finish()
+
+    def _finish(self) -> None:
+        """Say so once all of the last checkpoint is written."""
+        if self._written is not None:
+            self._writer.finish()
+            self._send(self._written)
+            self._written = None
 
 
 class StateKeeper(TrainerCallback):

@@ -11,7 +11,6 @@ with `weights_only=True`, but for DeepSpeed's, which it reads its own way.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -20,6 +19,7 @@ from pydantic import BaseModel
 from shared.canonical import sha256_file
 from shared.disk import check_room
 from shared.store import NotFound, ObjectStore
+from workers.trainer.pace import Pace
 
 log = structlog.get_logger()
 
@@ -53,19 +53,20 @@ class Checkpoints:
         self._layout = layout
         self._prefix = f"{scratch}checkpoints/"
 
-    def upload(self, step: int, folder: Path, device_seconds: float, check: Callable[[], None]) -> None:
-        """Upload a folder and then prune all but the last two. `check` is called between files and may raise.
+    def upload(self, step: int, folder: Path, device_seconds: float, pace: Pace) -> None:
+        """Upload a folder and then prune all but the last two.
 
         Raises:
             Outage: the store is away; what was uploaded does not count.
+            Stopped: `pace` has been ended meanwhile; nor does it then.
         """
         target = f"{self._prefix}{step:08d}.{uuid.uuid4().hex[:8]}/"
         files = {}
         for path in needed(folder):
-            check()
+            pace.rest()
             name = path.relative_to(folder).as_posix()
             files[name] = sha256_file(path)
-            self._store.put_file(target + name, path)
+            self._store.put_file(target + name, path, pace.rest, pace.at_once)
         marker = Marker(step=step, device_seconds=device_seconds, files=files, layout=self._layout)
         self._store.put(target + MARKER, marker.model_dump_json().encode())
         self._prune(step)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from workers.trainer import lifeline
+from workers.trainer import lifeline, memory
 from workers.trainer.failures import describe
 from workers.trainer.job import EXCLUDED, OUT, Job
 from workers.trainer.messages import Channel, Done, Message, Progress
@@ -53,8 +53,17 @@ def _run(job: Job, folder: Path, send: Send) -> dict[str, Any]:
     train = _pretraining(job) if job.method == "pretrain" else _training(job)
     gc.freeze()
     gc.enable()
+    _settle()
     sys.stderr.write(f"imported in {time.monotonic() - started:.2f} s\n")
     return train(folder, send)
+
+
+def _settle() -> None:
+    import torch
+
+    # With a GPU, a model is on its way through this process's memory, which others of this machine need too.
+    if not torch.cuda.is_available():
+        memory.keep()
 
 
 def _training(job: Job) -> Callable[[Path, Send], dict[str, Any]]:

@@ -176,6 +176,7 @@ class _Followed:
 
     def _save(self, process: TrainingProcess) -> Done | None:
         """Let the training save itself while there is time, since its worker must end; or let it come to its end."""
+        self._uploads.hurry()
         (self._folder / SAVE).touch()
         before, until = self._saved, time.monotonic() + self._ctx.settings.grace_seconds
         while time.monotonic() < until:

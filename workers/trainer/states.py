@@ -6,7 +6,6 @@ stages/<kind>/<key>/<sha256>.<ext>    their files, as the commit will name them
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -17,6 +16,7 @@ from shared.runner import STATES, stage_file
 from shared.store import ObjectStore
 from shared.trials import FOLDER
 from shared.units import Unit
+from workers.trainer.pace import Pace
 
 
 class Kept(BaseModel):
@@ -35,18 +35,19 @@ class States:
         self._unit = unit
         self._prefix = f"{scratch}{STATES}"
 
-    def upload(self, number: int, folder: Path, check: Callable[[], None]) -> None:
-        """Upload a state's folder. `check` is called between files and may raise.
+    def upload(self, number: int, folder: Path, pace: Pace) -> None:
+        """Upload a state's folder.
 
         Raises:
             Outage: the store is away; what was uploaded does not count.
+            Stopped: `pace` has been ended meanwhile; nor does it then.
         """
         files = {}
         for path in sorted(folder.iterdir()):
-            check()
+            pace.rest()
             digest = sha256_file(path)
             target = stage_file(self._unit, path.name, digest)
-            self._store.put_file(target, path)
+            self._store.put_file(target, path, pace.rest, pace.at_once)
             files[path.name] = FileRef(object=target, sha256=digest, size=path.stat().st_size)
         kept = Kept(number=number, files=files)
         self._store.put(f"{self._prefix}{number}.json", kept.model_dump_json().encode())

@@ -26,6 +26,7 @@ from workers.trainer.loading import load
 from workers.trainer.messages import Message
 from workers.trainer.methods import METHODS
 from workers.trainer.methods.base import Method
+from workers.trainer.overlap import Writer, overlapping
 from workers.trainer.speed import Stopwatch
 
 # Over TRL's own defaults, under the spec's arguments. Every step is logged, so that a training can be saved at any.
@@ -57,9 +58,10 @@ def run(job: Job, folder: Path, send: Callable[[Message], None]) -> dict[str, An
     reporting.prepare(job.report_to, None if job.logs is None else Path(job.logs), folder)
     sharding.prepare(job)
     method = METHODS[job.method]
-    trainer, rows = build(job, folder)
+    writer = Writer()
+    trainer, rows = build(job, folder, writer)
     evidence = method.evidence(trainer, job, rows)
-    checkpointer = Checkpointer(job.checkpoint_seconds, send, folder / SAVE)
+    checkpointer = Checkpointer(job.checkpoint_seconds, send, folder / SAVE, writer)
     watch = Stopwatch()
     # The guard first: what has diverged is neither sent nor saved.
     keeper = StateKeeper(job.checkpoints, partial(outputs.save_state, trainer, job), send, folder)
@@ -100,8 +102,8 @@ def _diverged(trainer: Any, job: Job, folder: Path, error: LossError) -> dict[st
     return found | {DIVERGED: f"after step {trainer.state.global_step}, {error}"}
 
 
-def build(job: Job, folder: Path) -> tuple[Any, datasets.Dataset]:
-    """TRL's trainer for a job, before its first step, and the rows it was given.
+def build(job: Job, folder: Path, writer: Writer | None = None) -> tuple[Any, datasets.Dataset]:
+    """TRL's trainer for a job, before its first step, and the rows it was given. `writer` is for its checkpoints.
 
     Raises:
         PermanentError: TRL refuses the arguments.
@@ -110,6 +112,8 @@ def build(job: Job, folder: Path) -> tuple[Any, datasets.Dataset]:
     method = METHODS[job.method]
     config_class, trainer_class = method.classes()
     trainer_class = method.adapted(trainer_class, job)
+    if writer is not None:
+        trainer_class = overlapping(trainer_class, job, writer)
     # In files of the job's folder, not in memory: where there are several ranks, they share what one of them prepares.
     rows = datasets.Dataset.from_parquet(str(folder / ROWS), cache_dir=str(folder / "cache")).map(method.example)
     model, tokenizer = load(job, classifies=method.classifies)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from shared.errors import Outage, Stopped
+from shared.errors import Outage
 from workers.trainer.checkpoints import Checkpoints
+from workers.trainer.pace import Pace
 from workers.trainer.states import States
 
 RETRY = 5.0
@@ -61,7 +61,7 @@ class Uploads:
         self._log = log
         self._retry = retry
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-        self._stop = threading.Event()
+        self._pace = Pace()
         self._kept = states
         self._states: list[State] = []
         self._waiting: Offer | None = None
@@ -87,6 +87,10 @@ class Uploads:
         """Whether all that was offered is uploaded or overtaken."""
         return self._current is None and self._waiting is None and not self._states
 
+    def hurry(self) -> None:
+        """Somebody waits: no upload makes room for the training from now on."""
+        self._pace.hurry()
+
     def step(self) -> None:
         """Take note of an upload that has ended, and start the next. Called often, never blocks long."""
         if self._future is not None and self._future.done():
@@ -105,20 +109,18 @@ class Uploads:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Give up what is under way: the training has ended, well or not."""
-        self._stop.set()
+        self._pace.end()
         self._pool.shutdown(wait=True)
 
     def _upload(self, offer: Offer) -> None:
-        self._checkpoints.upload(offer.step, offer.folder, offer.device_seconds, self._check)
+        self._pace.begin()
+        self._checkpoints.upload(offer.step, offer.folder, offer.device_seconds, self._pace)
         self._advanced()
 
     def _upload_state(self, state: State) -> None:
         assert self._kept is not None, "who keeps states says where"
-        self._kept.upload(state.number, state.folder, self._check)
-
-    def _check(self) -> None:
-        if self._stop.is_set():
-            raise Stopped("the training has ended")
+        self._pace.begin()
+        self._kept.upload(state.number, state.folder, self._pace)
 
     def _finish(self) -> None:
         assert self._future is not None and self._current is not None

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from shared.errors import Outage, Stopped
-from shared.store import MemoryStore
+from shared.store import AT_ONCE, MemoryStore
 from tests.waiting import wait_until
 from workers.trainer.checkpoints import FSDP_WEIGHTS, Checkpoints, needed
+from workers.trainer.pace import Pace
 from workers.trainer.uploads import Uploads
 
 SCRATCH = "scratch/key/"
@@ -26,14 +27,10 @@ def folder(at: Path, step: int) -> Path:
     return made
 
 
-def nothing() -> None:
-    """The check of a training that goes on."""
-
-
 def test_the_newest_comes_back_with_its_cost(tmp_path: Path) -> None:
     checkpoints = Checkpoints(MemoryStore(), SCRATCH)
-    checkpoints.upload(9, folder(tmp_path, 9), 1.5, nothing)
-    checkpoints.upload(10, folder(tmp_path, 10), 2.5, nothing)
+    checkpoints.upload(9, folder(tmp_path, 9), 1.5, Pace())
+    checkpoints.upload(10, folder(tmp_path, 10), 2.5, Pace())
     marker = checkpoints.download_newest(tmp_path / "back")
     assert marker is not None
     assert (marker.step, marker.device_seconds) == (10, 2.5)
@@ -48,7 +45,7 @@ def test_folders_in_a_checkpoint_come_back(tmp_path: Path) -> None:
     (made / "global_step9").mkdir()
     (made / "global_step9" / "zero_pp_rank_0.pt").write_bytes(b"a rank's")
     checkpoints = Checkpoints(MemoryStore(), SCRATCH)
-    checkpoints.upload(9, made, 0.0, nothing)
+    checkpoints.upload(9, made, 0.0, Pace())
     assert checkpoints.download_newest(tmp_path / "back") is not None
     assert (tmp_path / "back" / "global_step9" / "zero_pp_rank_0.pt").read_bytes() == b"a rank's"
 
@@ -62,11 +59,11 @@ def test_weights_that_fsdp_has_of_its_own_are_uploaded_once(tmp_path: Path) -> N
 
 def test_a_checkpoint_of_another_layout_is_left_alone(tmp_path: Path) -> None:
     store = MemoryStore()
-    Checkpoints(store, SCRATCH).upload(10, folder(tmp_path, 10), 0.0, nothing)
+    Checkpoints(store, SCRATCH).upload(10, folder(tmp_path, 10), 0.0, Pace())
     shared = Checkpoints(store, SCRATCH, "fsdp")
     assert shared.download_newest(tmp_path / "back") is None
     assert not (tmp_path / "back").exists()
-    shared.upload(5, folder(tmp_path, 5), 0.0, nothing)
+    shared.upload(5, folder(tmp_path, 5), 0.0, Pace())
     found = shared.download_newest(tmp_path / "back"), Checkpoints(store, SCRATCH).download_newest(tmp_path / "other")
     assert [marker and marker.step for marker in found] == [5, 10]
 
@@ -79,7 +76,7 @@ def test_an_upload_prunes_all_but_the_last_two(tmp_path: Path) -> None:
     store = MemoryStore()
     checkpoints = Checkpoints(store, SCRATCH)
     for step in range(1, 5):
-        checkpoints.upload(step, folder(tmp_path, step), 0.0, nothing)
+        checkpoints.upload(step, folder(tmp_path, step), 0.0, Pace())
         assert uploaded(store) == set(range(max(1, step - 1), step + 1))
     assert {int(info.name.split("/")[3][:8]) for info in store.list(SCRATCH)} == {3, 4}
 
@@ -87,23 +84,25 @@ def test_an_upload_prunes_all_but_the_last_two(tmp_path: Path) -> None:
 def test_what_was_cut_short_is_pruned_and_stands_for_none_of_the_two(tmp_path: Path) -> None:
     store = MemoryStore()
     checkpoints = Checkpoints(store, SCRATCH)
-    checkpoints.upload(1, folder(tmp_path, 1), 0.0, nothing)
+    checkpoints.upload(1, folder(tmp_path, 1), 0.0, Pace())
     store.put(f"{SCRATCH}checkpoints/00000002.killed/model.safetensors", b"half")
-    checkpoints.upload(3, folder(tmp_path, 3), 0.0, nothing)
+    checkpoints.upload(3, folder(tmp_path, 3), 0.0, Pace())
     assert {int(info.name.split("/")[3][:8]) for info in store.list(SCRATCH)} == {1, 3}
 
 
 def test_an_upload_that_was_cut_short_does_not_count(tmp_path: Path) -> None:
     store = MemoryStore()
     checkpoints = Checkpoints(store, SCRATCH)
-    checkpoints.upload(1, folder(tmp_path, 1), 0.0, nothing)
+    checkpoints.upload(1, folder(tmp_path, 1), 0.0, Pace())
 
-    def stop() -> None:
-        if any("00000002" in info.name for info in store.list(SCRATCH)):
-            raise Stopped("cut short")
+    class Ended(Pace):
+        def rest(self) -> None:
+            if any("00000002" in info.name for info in store.list(SCRATCH)):
+                self.end()
+            super().rest()
 
     with pytest.raises(Stopped):
-        checkpoints.upload(2, folder(tmp_path, 2), 0.0, stop)
+        checkpoints.upload(2, folder(tmp_path, 2), 0.0, Ended())
     marker = checkpoints.download_newest(tmp_path / "back")
     assert marker is not None and marker.step == 1
 
@@ -113,8 +112,8 @@ def test_a_damaged_one_gives_way_to_the_one_before(tmp_path: Path, harm: str) ->
     store = MemoryStore()
     checkpoints = Checkpoints(store, SCRATCH)
     # As two workers that overlap would leave it: the slower one has not pruned yet.
-    checkpoints.upload(2, folder(tmp_path, 2), 0.0, nothing)
-    checkpoints.upload(1, folder(tmp_path, 1), 0.0, nothing)
+    checkpoints.upload(2, folder(tmp_path, 2), 0.0, Pace())
+    checkpoints.upload(1, folder(tmp_path, 1), 0.0, Pace())
     name = next(
         info.name for info in store.list(f"{SCRATCH}checkpoints/00000002") if info.name.endswith("optimizer.pt")
     )
@@ -135,12 +134,14 @@ class SlowStore(MemoryStore):
         self.open = threading.Event()
         self.failures = failures
 
-    def put_file(self, name: str, path: Path) -> None:
+    def put_file(
+        self, name: str, path: Path, before_part: Callable[[], None] | None = None, at_once: int = AT_ONCE
+    ) -> None:
         self.open.wait()
         if self.failures:
             self.failures -= 1
             raise Outage("the store is away")
-        super().put_file(name, path)
+        super().put_file(name, path, before_part, at_once)
 
 
 def uploaded(store: MemoryStore) -> set[int]:

@@ -11,6 +11,7 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 from workers.trainer import callbacks
 from workers.trainer.callbacks import LARGEST_SHARE, Checkpointer
 from workers.trainer.messages import Message, Saved
+from workers.trainer.overlap import Writer
 
 
 def saves(
@@ -23,7 +24,7 @@ def saves(
     said: list[Message] = []
     args = TrainingArguments(output_dir=str(folder), use_cpu=True)
     state, control = TrainerState(max_steps=200, logging_steps=2), TrainerControl()
-    callback = Checkpointer(seconds, said.append, folder / "save")
+    callback = Checkpointer(seconds, said.append, folder / "save", Writer())
     callback.on_train_begin(args, state, control)
     for step in range(1, 201):
         clock[0] += step_seconds
