@@ -1,9 +1,11 @@
 """What does a training through Touchstone cost beside the same TRL script run bare?
 
     python -m benchmarks.training [--pairs 7] [--method sft|dpo] [--steps 400]
-    python -m benchmarks.training --shape smollm2 --steps 34 [--peer unsaved --pairs 3]
+    python -m benchmarks.training --shape smollm2 --steps 34
+    python -m benchmarks.training --shape smollm2 --method dpo --steps 7
+    python -m benchmarks.training --shape smollm2 --steps 41 --peer unsaved --pairs 3
 
-(Seven pairs of the first: about five minutes on an idle core; one pair of the second: six to ten.) Both sides train the
+(Seven pairs of the first: about five minutes on an idle core; one pair of the others: six to ten.) Both sides train the
 same model with one thread and the same arguments, turn about: the quickstart's, or a random one of SmolLM2-135M's
 shape. The peer (`benchmarks/bare_trl.py`) is timed from after its imports until it has saved its model. Touchstone is
 timed from the unit's arrival at the worker until its commit is in a real S3 server, less the imports of the training:

@@ -104,10 +104,10 @@ class Checkpointer(TrainerCallback):
 
     def _finish(self) -> None:
         """Say so once all of the last checkpoint is written."""
-        if self._written is not None:
+        written, self._written = self._written, None
+        if written is not None:
             self._writer.finish()
-            self._send(self._written)
-            self._written = None
+            self._send(written)
 
 
 class StateKeeper(TrainerCallback):

@@ -45,7 +45,7 @@ def overlapping(trainer: type[Any], job: Job, writer: Writer) -> type[Any]:
     if job.lora is not None or job.strategy != "ddp":
         return trainer
 
-    class Overlapping(trainer):  # type: ignore[misc, valid-type]
+    class Overlapping(trainer):
         def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
             save = super().save_model
             if _internal_call and self.args.world_size == 1:

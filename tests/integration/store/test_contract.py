@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.errors import Stopped
 from shared.store import MemoryStore, NotFound, S3Store
 
 Store = S3Store | MemoryStore
@@ -128,6 +129,25 @@ def test_a_file_of_50_mb_goes_in_parts_and_comes_back_whole(any_store: Store, tm
     any_store.get_file("big/model.safetensors", tmp_path / "down")
     assert hashlib.sha256((tmp_path / "down").read_bytes()).digest() == hashlib.sha256(content).digest()
     assert [info.size for info in any_store.list("big/")] == [len(content)]
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_a_file_is_given_up_between_its_parts(any_store: Store, tmp_path: Path, at_once: int) -> None:
+    content = random.Random(0).randbytes(12 * 1024 * 1024)
+    (tmp_path / "up").write_bytes(content)
+    calls = []
+    any_store.put_file("whole", tmp_path / "up", lambda: calls.append(None), at_once)
+    assert any_store.get("whole") == content
+    assert len(calls) == (1 if isinstance(any_store, MemoryStore) else 3)
+
+    def stop() -> None:
+        calls.pop()
+        if not calls:
+            raise Stopped("given up")
+
+    with pytest.raises(Stopped, match="given up"):
+        any_store.put_file("cut", tmp_path / "up", stop, at_once)
+    assert not any_store.exists("cut")
 
 
 def test_a_reader_sees_the_old_object_or_the_new_one_and_no_mixture(any_store: Store) -> None:

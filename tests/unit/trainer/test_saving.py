@@ -48,5 +48,26 @@ def test_what_takes_long_to_save_is_saved_less_often(tmp_path: Path, monkeypatch
     assert 5.0 / (2.6 * (found[1] - found[0])) <= LARGEST_SHARE
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_checkpoint_is_told_of_once_it_is_whole_and_who_asks_need_not_wait_a_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool
+) -> None:
+    monkeypatch.setattr(callbacks, "wait_for_everyone", lambda: None)
+    said: list[Message] = []
+    written: list[str] = []
+    args = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+    state, control = TrainerState(max_steps=9, logging_steps=1, global_step=4), TrainerControl()
+    writer = Writer()
+    callback = Checkpointer(60.0, lambda message: said.append(message) if written else None, tmp_path / "save", writer)
+    if asked:
+        (tmp_path / "save").touch()
+    writer.submit(lambda: written.append("weights"))
+    callback.on_save(args, state, control)
+    assert [type(message) for message in said] == ([Saved] if asked else [])
+    assert not (tmp_path / "save").exists()
+    callback.on_pre_optimizer_step(args, state, control)
+    assert said == [Saved(step=4, folder="checkpoints/checkpoint-4")]
+
+
 def test_without_a_pause_every_step_that_logs_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert saves(tmp_path, monkeypatch, 0.0, 2.5, 5.0) == list(range(2, 200, 2))
