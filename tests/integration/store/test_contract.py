@@ -135,7 +135,7 @@ def test_a_file_of_50_mb_goes_in_parts_and_comes_back_whole(any_store: Store, tm
 def test_a_file_is_given_up_between_its_parts(any_store: Store, tmp_path: Path, at_once: int) -> None:
     content = random.Random(0).randbytes(12 * 1024 * 1024)
     (tmp_path / "up").write_bytes(content)
-    calls = []
+    calls: list[None] = []
     any_store.put_file("whole", tmp_path / "up", lambda: calls.append(None), at_once)
     assert any_store.get("whole") == content
     assert len(calls) == (1 if isinstance(any_store, MemoryStore) else 3)

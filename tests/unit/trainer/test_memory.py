@@ -13,7 +13,6 @@ import pytest
 from workers.trainer.job import Job
 from workers.trainer.memory import halved, kernel_kills
 
-
 # Twelve times 80 MB in blocks that a step of a small model has; prints how many pages the last ten of them came anew.
 ALLOCATES = """
 import resource, sys
