@@ -6,6 +6,7 @@ Between two updates the weights and the optimizer's state stay as they are, so t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -39,26 +40,24 @@ class Writer:
 def overlapping(trainer: type[Any], job: Job, writer: Writer) -> type[Any]:
     """TRL's trainer class, whose checkpoints leave the large files to `writer`.
 
-    Who uses it calls `writer.finish` before the optimizer's next step. Several ranks write together, and adapters,
-    which are small, may be merged and taken out again within a step: those are written at once, as ever.
+    Who uses it calls `writer.finish` before the optimizer's next step. Several ranks write together, DeepSpeed
+    steps where none can wait, and adapters, which are small, may be merged and taken out again within a step: those are
+    written at once.
     """
-    if job.lora is not None or job.strategy != "ddp":
+    if job.lora is not None or job.strategy != "ddp" or int(os.environ.get("WORLD_SIZE", "1")) > 1:
         return trainer
 
     class Overlapping(trainer):
         def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
             save = super().save_model
-            if _internal_call and self.args.world_size == 1:
+            if _internal_call:
                 writer.submit(lambda: save(output_dir, _internal_call=True))
             else:
-                save(output_dir, _internal_call)
+                save(output_dir)
 
         def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
             save = super()._save_optimizer_and_scheduler
-            if self.args.world_size == 1:
-                writer.submit(lambda: save(output_dir))
-            else:
-                save(output_dir)
+            writer.submit(lambda: save(output_dir))
 
     Overlapping.__name__ = trainer.__name__
     return Overlapping

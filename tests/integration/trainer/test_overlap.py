@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import LlamaForCausalLM
 
 from tests.integration.trainer.test_methods import job_in
 from workers.trainer.failures import AfterStep
@@ -88,9 +90,28 @@ def test_what_is_written_at_the_last_moment_is_what_would_have_been_written_at_o
 
 
 def test_a_training_goes_on_while_its_checkpoint_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = trained(tmp_path / "late", monkeypatch, Late, "orpo")
+    events: list[str] = []
+    forward = LlamaForCausalLM.forward
+
+    @wraps(forward)
+    def noted(*args: Any, **named: Any) -> Any:
+        events.append("forward")
+        return forward(*args, **named)
+
+    class Noted(Late):
+        def submit(self, write: Callable[[], None]) -> None:
+            def whole() -> None:
+                write()
+                events.append("written")
+
+            events.append("given")
+            super().submit(whole)
+
+    monkeypatch.setattr(LlamaForCausalLM, "forward", noted)
+    said = trained(tmp_path / "late", monkeypatch, Noted, "orpo")
+    # Each checkpoint's weights and optimizer are given, the next step begins, and only then are they written.
+    assert events == ["forward", *["given", "given", "forward", "written", "written"] * (STEPS - 1)]
     rows = [item for item in said if isinstance(item, Saved) or (isinstance(item, Progress) and item.row)]
-    # Each is told of when it is whole: after its own step was logged, before the next one is.
     assert [(type(item), item.step) for item in rows[:4]] == [(Progress, 1), (Saved, 1), (Progress, 2), (Saved, 2)]
 
 
@@ -106,10 +127,12 @@ def test_a_write_that_fails_ends_the_training(tmp_path: Path, monkeypatch: pytes
     assert not any(isinstance(item, Saved) for item in said)
 
 
-def test_adapters_and_divided_models_are_written_at_once() -> None:
+def test_adapters_and_what_several_ranks_have_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = METHODS["sft"].classes()[1]
     plain = Job(method="sft")
     assert overlapping(trainer, plain, Writer()) is not trainer
     assert overlapping(trainer, plain, Writer()).__name__ == trainer.__name__
-    for other in ({"lora": Lora()}, {"strategy": "fsdp"}):
+    for other in ({"lora": Lora()}, {"strategy": "deepspeed"}):
         assert overlapping(trainer, plain.model_copy(update=other), Writer()) is trainer
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert overlapping(trainer, plain, Writer()) is trainer
