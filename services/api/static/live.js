@@ -5,6 +5,7 @@ import { calmly, make, refresh } from "./parts.js";
 import { Rates } from "./rates.js";
 
 const at = name => document.getElementById(name);
+const LEAVING = 10_000;
 const OPEN = ["running", "waiting", "ready"];
 
 /** Follow an experiment until it ends. */
@@ -41,12 +42,22 @@ export function follow(id) {
   source.addEventListener("update", event => update(JSON.parse(event.data), false));
   source.addEventListener("metrics", event => { const said = JSON.parse(event.data); curves.add(said.key, said.row); });
   // Buttons, verdict and order of the page differ from now on.
-  source.addEventListener("end", () => { source.close(); setTimeout(() => location.reload(), 700); });
+  source.addEventListener("end", () => { source.close(); setTimeout(reload, 700); });
+  document.addEventListener("click", event => { if (event.target.closest("a[href]")) clicked = performance.now(); });
 
   fetch(`/v1/experiments/${id}/curves`).then(answer => answer.json()).then(found => curves.load(found.stages)).catch(() => {});
   activity();
   setInterval(activity, 5000);
   setInterval(draw, 2000);
+}
+
+let clicked = -Infinity;
+
+/** Load the page again, but not while a link's page is on its way: that would take the click back. */
+function reload() {
+  const wait = clicked + LEAVING - performance.now();
+  if (wait > 0) setTimeout(reload, wait);
+  else location.reload();
 }
 
 function rowOf(key) {
